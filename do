@@ -1,0 +1,368 @@
+#!/usr/bin/env bash
+#
+# The workflow of this repository, as one script. Every verb first makes what it needs: a virtual
+# environment in .venv, filled with the wheels pinned in requirements.lock (to run) or
+# requirements-test.lock (to develop). It needs nothing but bash and a Python of 3.11 or newer.
+#
+#   PYTHON=...   the interpreter to use; otherwise the newest python3.x found
+#   VENV=...     another place for the virtual environment
+#   CI=true      a missing test component is a failure instead of a loud skip
+
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: ./do VERB [ARGUMENTS]
+
+Run it
+  up            start Pillarbox here; Ctrl-C stops it
+  send          send a test message, e.g. ./do send --to you@example.com
+  ANYTHING      every verb not listed here goes to the installed pillarbox
+
+Work on it
+  check         format, lint, types, import contracts, fast tests: under a minute
+  test          everything CI runs; arguments go to pytest
+  crash         the crash tests alone
+  prove NAME    run one proof in full and write docs/proofs/NAME.json
+  bench         the published measurements, without writing a record
+  cover         branches of the quiet rooms that their own tests do not take
+  fix           let the formatter and the linter repair what they can
+  docs          write the generated pages, check the links between pages
+  map           print every module with its caption
+  lock          pin the newest versions the declared bounds allow
+TEXT
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+venv=${VENV:-$here/.venv}
+case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
+
+# pip is installed from its own wheel, because Debian splits ensurepip off from Python.
+pip_version=26.3
+pip_sha256=f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13
+uv_version=0.13.8
+
+# Talk goes to stderr: stdout belongs to the verb.
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+    printf './do: %s\n' "$*" >&2
+    exit 1
+}
+
+# --- the environment -----------------------------------------------------------------------
+
+is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    local name
+    if [ -n "${PYTHON:-}" ]; then
+        is_new_enough "$PYTHON" || fail "PYTHON=$PYTHON is not a Python of 3.11 or newer."
+        printf '%s' "$PYTHON"
+        return
+    fi
+    for name in python3.15 python3.14 python3.13 python3.12 python3.11 python3; do
+        if command -v "$name" >/dev/null && is_new_enough "$name"; then
+            printf '%s' "$name"
+            return
+        fi
+    done
+    fail "no Python of 3.11 or newer found. Install one (Debian: apt install python3), or set PYTHON=."
+}
+
+make_venv() {
+    local python
+    python=$(find_python)
+    # The real path: a link named python3 may point to another version after an upgrade.
+    python=$("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))')
+    if [ -e "$venv" ]; then
+        [ -f "$venv/pyvenv.cfg" ] || fail "$venv exists and is not a virtual environment; move it away."
+        rm -rf -- "$venv"
+    fi
+    say "Making $venv with $("$python" -V)"
+    "$python" -m venv --without-pip "$venv" ||
+        fail "$python cannot make a virtual environment; is its venv module installed?"
+}
+
+install_pip() {
+    local scratch
+    scratch=$(mktemp -d)
+    # shellcheck disable=SC2064  # the name is known now, and gone when the trap runs
+    trap "rm -rf -- '$scratch'" RETURN
+    "$venv/bin/python" - "$pip_version" "$pip_sha256" "$scratch" <<'PY' || fail "pip could not be installed."
+import configparser, hashlib, html, os, pathlib, re, ssl, sys, urllib.error, urllib.parse, urllib.request
+
+version, sha256, folder = sys.argv[1:]
+wheel = f"pip-{version}-py3-none-any.whl"
+
+# The same words pip itself listens to: its environment variables, then its configuration files.
+told = configparser.ConfigParser(interpolation=None, strict=False)
+config_home = pathlib.Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+told.read(["/etc/xdg/pip/pip.conf", "/etc/pip.conf", config_home / "pip/pip.conf",
+           os.environ.get("PIP_CONFIG_FILE", "")])
+
+def setting(name, default=None):
+    variable = os.environ.get("PIP_" + name.upper().replace("-", "_"))
+    return variable or told.get("global", name, fallback=None) or default
+
+def fetch(address):
+    trust = ssl.create_default_context(cafile=setting("cert") or os.environ.get("SSL_CERT_FILE") or None)
+    try:
+        answer = urllib.request.urlopen(address, timeout=60, context=trust)
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise
+        # A machine without a store of authorities. The hash below decides what is run; pip then
+        # verifies with the authorities it carries.
+        answer = urllib.request.urlopen(address, timeout=60, context=ssl._create_unverified_context())
+    with answer:
+        return answer.read(16_000_000), answer.geturl()
+
+def candidates():
+    for place in (setting("find-links") or "").split():
+        if (pathlib.Path(place) / wheel).is_file():
+            yield (pathlib.Path(place) / wheel).read_bytes()
+    index = setting("index-url", "https://pypi.org/simple").rstrip("/") + "/pip/"
+    page, base = fetch(index)
+    link = re.search(r'href="([^"]*/' + re.escape(wheel) + r'[^"]*)"', page.decode())
+    if link is None:
+        sys.exit(f"{index} does not offer {wheel}")
+    yield fetch(urllib.parse.urljoin(base, html.unescape(link[1])))[0]
+
+try:
+    content = next(candidates())
+except OSError as error:
+    sys.exit(f"{wheel} could not be fetched: {error}\n"
+             "Is the network reachable? PIP_INDEX_URL, PIP_CERT and https_proxy are honoured.")
+if hashlib.sha256(content).hexdigest() != sha256:
+    sys.exit(f"{wheel} as offered is not the file pinned in ./do (sha256 differs); it was not run.")
+(pathlib.Path(folder) / wheel).write_bytes(content)
+PY
+    local wheel="$scratch/pip-$pip_version-py3-none-any.whl"
+    "$venv/bin/python" "$wheel/pip" --disable-pip-version-check install -q --no-index --no-deps "$wheel" ||
+        fail "pip could not be installed."
+}
+
+# The package itself stays where it is: a path file makes src importable, and the command starts
+# the interpreter that lies beside it. Nothing is built, so an edit needs no second install.
+install_package() {
+    local site
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    printf '%s\n' "$here/src" >"$site/pillarbox.pth"
+    # -P: a file of the folder one happens to be in must not be imported instead of ours.
+    printf '#!/bin/sh\nexec %q -P -m pillarbox "$@"\n' "$venv/bin/python" >"$venv/bin/pillarbox"
+    chmod +x "$venv/bin/pillarbox"
+}
+
+# What an environment is made from. It is written into .venv when all is installed, so that the
+# next call is instant and a changed lock installs again.
+fingerprint() {
+    cat "$here/do" "$here/$1" | cksum
+    printf '%s\n' "$here"
+}
+
+is_ready() {
+    [ -x "$venv/bin/python" ] && [ -f "$venv/.made-from-$1" ] &&
+        [ "$(fingerprint "$1")" = "$(<"$venv/.made-from-$1")" ] && ! python_changed
+}
+
+# need LOCK: an environment holding all that LOCK pins.
+need() {
+    is_ready "$1" && return
+    # Two terminals may start at the same moment; the second waits for the first. The lock ends
+    # with the subshell: what is started afterwards must not hold it.
+    (
+        if command -v flock >/dev/null && ! flock -n 9; then
+            say "Waiting for another ./do to finish its installation"
+            flock 9
+        fi
+        if ! is_ready "$1"; then make_ready "$1"; fi
+    ) 9>"$here/.do.lock"
+}
+
+make_ready() {
+    local lock=$1
+    if [ ! -x "$venv/bin/python" ] || ! is_new_enough "$venv/bin/python" || python_changed; then
+        make_venv
+    fi
+    if [ "$("$venv/bin/python" -m pip --version 2>/dev/null | cut -d' ' -f2)" != "$pip_version" ]; then
+        install_pip
+    fi
+    say "Installing the $(grep -c '^[a-z0-9].*==' "$here/$lock") wheels pinned in $lock"
+    "$venv/bin/python" -m pip --disable-pip-version-check --no-input install -q \
+        --require-hashes --only-binary :all: --no-warn-script-location -r "$here/$lock" ||
+        fail "the wheels of $lock could not be installed; the lines above say why."
+    install_package
+    fingerprint "$lock" >"$venv/.made-from-$lock"
+}
+
+python_changed() {
+    [ -n "${PYTHON:-}" ] || return 1
+    local version='import sys; print(sys.version)'
+    [ "$("$PYTHON" -c "$version")" != "$("$venv/bin/python" -c "$version")" ]
+}
+
+# --- what tests need from the system ---------------------------------------------------------
+
+debian_packages=(
+    postfix libsasl2-modules sasl2-bin swaks libio-socket-ssl-perl libnet-ssleay-perl
+    curl strace e2fsprogs util-linux iproute2 procps
+)
+
+# With root on Debian the missing packages are installed; anywhere else tests that miss a
+# component are skipped, by name, in the summary at the end of the run.
+need_system_packages() {
+    local package missing=()
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        say "NOT DEBIAN: system packages are left alone; tests that miss one are skipped."
+        return
+    fi
+    for package in "${debian_packages[@]}"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        say "NOT ROOT: these packages are missing, and the tests that need them are skipped:"
+        say "    apt-get install ${missing[*]}"
+        return
+    fi
+    say "Installing for the tests: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    # Postfix is started by the tests that want it, never as this machine's own mail system.
+    printf 'postfix postfix/main_mailer_type select No configuration\n' |
+        debconf-set-selections 2>/dev/null || true
+    apt-get -qq update || say "apt-get update failed; trying with the lists that are here."
+    # --no-remove: never drop a mail system that somebody chose.
+    local install=(apt-get -qq -y --no-install-recommends --no-remove -o Dpkg::Use-Pty=0 install)
+    if ! "${install[@]}" "${missing[@]}" >/dev/null; then
+        for package in "${missing[@]}"; do
+            "${install[@]}" "$package" >/dev/null || say "NOT INSTALLED: $package"
+        done
+    fi
+}
+
+# --- the verbs -------------------------------------------------------------------------------
+
+# Runs one check under its name; all are run, the names of those that failed are told at the end.
+failed=()
+step() {
+    local name=$1 began=$SECONDS
+    shift
+    say "--- $name"
+    "$@" || failed+=("$name")
+    local took=$((SECONDS - began))
+    [ "$took" -lt 5 ] || say "    ($took s)"
+}
+
+static_checks() {
+    step format "$venv/bin/ruff" format --quiet --check --diff .
+    step lint "$venv/bin/ruff" check --quiet .
+    step types "$venv/bin/mypy" --no-error-summary
+    step "import contracts" import_contracts
+}
+
+import_contracts() {
+    local report
+    report=$("$venv/bin/lint-imports") || {
+        printf '%s\n' "$report"
+        return 1
+    }
+}
+
+verdict() {
+    if [ ${#failed[@]} -gt 0 ]; then
+        say "FAILED: $(printf '%s, ' "${failed[@]}" | sed 's/, $//')"
+        exit 1
+    fi
+    say "All good in $SECONDS s."
+}
+
+present() {
+    local path
+    for path in "$@"; do
+        [ ! -e "$path" ] || printf '%s\n' "$path"
+    done
+}
+
+verb=${1:-help}
+[ $# -eq 0 ] || shift
+
+case $verb in
+    help | --help | -h)
+        usage
+        ;;
+    check)
+        need requirements-test.lock
+        cd "$here"
+        static_checks
+        mapfile -t fast < <(present tests/unit tests/pair tests/dialogue tests/house)
+        step tests "$venv/bin/pytest" -q -m "not slow" "${fast[@]}" "$@"
+        "$venv/bin/python" -m tests.house.exceptions
+        verdict
+        ;;
+    test)
+        need requirements-test.lock
+        need_system_packages
+        cd "$here"
+        static_checks
+        step tests "$venv/bin/pytest" --durations=20 "$@"
+        verdict
+        ;;
+    crash)
+        need requirements-test.lock
+        cd "$here"
+        exec "$venv/bin/pytest" tests/crash "$@"
+        ;;
+    prove)
+        [ $# -gt 0 ] || fail "which proof? $(cd "$here" && ls tests/proofs | grep -v '^_' | sed -n 's/\.py$//p' | tr '\n' ' ')"
+        need requirements-test.lock
+        need_system_packages
+        cd "$here"
+        exec "$venv/bin/python" -m tests.proofs "$@"
+        ;;
+    bench)
+        need requirements-test.lock
+        need_system_packages
+        cd "$here"
+        exec "$venv/bin/python" -m tests.proofs bench --no-record "$@"
+        ;;
+    cover)
+        need requirements-test.lock
+        cd "$here"
+        exec "$venv/bin/python" -m tests.house.cover "$@"
+        ;;
+    fix)
+        need requirements-test.lock
+        cd "$here"
+        "$venv/bin/ruff" check --quiet --fix . || true
+        "$venv/bin/ruff" format --quiet .
+        ;;
+    docs)
+        need requirements-test.lock
+        cd "$here"
+        exec "$venv/bin/python" docs/make.py "$@"
+        ;;
+    map)
+        need requirements-test.lock
+        cd "$here"
+        exec "$venv/bin/python" docs/make.py --map "$@"
+        ;;
+    lock)
+        need requirements-test.lock
+        cd "$here"
+        "$venv/bin/python" -m pip --disable-pip-version-check install -q "uv==$uv_version"
+        pin=("$venv/bin/uv" pip compile pyproject.toml --quiet --upgrade --universal
+            --python-version 3.11 --generate-hashes --no-header)
+        "${pin[@]}" --output-file requirements.lock >/dev/null
+        "${pin[@]}" --group test --constraint requirements.lock \
+            --output-file requirements-test.lock >/dev/null
+        ;;
+    *)
+        # Where both are installed, the development lock holds all that running needs.
+        if ! is_ready requirements-test.lock; then need requirements.lock; fi
+        # What is typed next is shown as it works here: ./do message show ...
+        PILLARBOX_RUN_AS=$0 exec "$venv/bin/pillarbox" "$verb" "$@"
+        ;;
+esac
