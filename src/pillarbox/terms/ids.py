@@ -1,0 +1,140 @@
+"""time-ordered identifiers and the id people read aloud"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final, NewType
+
+from pillarbox.terms.errors import PillarboxError
+
+MessageId = NewType("MessageId", int)
+"""Milliseconds since `EPOCH_MS`, shifted by 12 bits, plus a counter: 53 bits until 2094."""
+
+DeliveryId = NewType("DeliveryId", int)
+"""A message id shifted by 10 bits, plus the recipient's ordinal, from 1. Fits 63 bits."""
+
+ObjectId = NewType("ObjectId", bytes)
+"""Twelve bytes: four of seconds, eight at random. Apps, servers, credentials, keys, accounts."""
+
+EPOCH_MS: Final = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+COUNTER_BITS: Final = 12
+ORDINAL_BITS: Final = 10
+MAX_RECIPIENTS: Final = (1 << ORDINAL_BITS) - 1
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32
+_READ_AS: Final = {c: i for i, c in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
+_CHECK_MODULUS: Final = 31
+_MESSAGE_DIGITS: Final = 11
+_DELIVERY_DIGITS: Final = 13
+_OBJECT_DIGITS: Final = 20
+_OBJECT_BYTES: Final = 12
+
+
+class InvalidId(PillarboxError):
+    """This is not an id, or it was mistyped."""
+
+    code = "not_found"
+
+
+class MessageIds:
+    """Hands out message ids that only ever grow, even when the clock steps back."""
+
+    def __init__(self, highest: int = 0) -> None:
+        """Start above `highest`, the largest id already stored."""
+        self._last = highest
+
+    def next(self, now_ms: int) -> MessageId:
+        """An id above every one handed out before; `now_ms` is Unix time in milliseconds."""
+        fresh = (now_ms - EPOCH_MS) << COUNTER_BITS
+        self._last = fresh if fresh > self._last else self._last + 1
+        return MessageId(self._last)
+
+
+def delivery_id(message: MessageId, ordinal: int) -> DeliveryId:
+    """The id of the `ordinal`-th recipient's delivery; ordinal 0 means the message as a whole."""
+    return DeliveryId(message << ORDINAL_BITS | ordinal)
+
+
+def message_of(delivery: DeliveryId) -> MessageId:
+    """The message a delivery belongs to."""
+    return MessageId(delivery >> ORDINAL_BITS)
+
+
+def ordinal_of(delivery: DeliveryId) -> int:
+    """Which recipient of its message a delivery is, from 1."""
+    return delivery & MAX_RECIPIENTS
+
+
+def message_time_ms(message: MessageId) -> int:
+    """Unix time in milliseconds at which the id was made."""
+    return (message >> COUNTER_BITS) + EPOCH_MS
+
+
+def first_message_at(at_ms: int) -> MessageId:
+    """The smallest id a message of that instant may have: the start of a range by time."""
+    return MessageId(max(0, at_ms - EPOCH_MS) << COUNTER_BITS)
+
+
+def new_object_id() -> ObjectId:
+    """A fresh id for anything that is neither a message nor a delivery."""
+    return ObjectId(int(time.time()).to_bytes(4, "big") + os.urandom(8))
+
+
+def format_message_id(message: MessageId) -> str:
+    """``msg_`` and eleven digits and a check character."""
+    return "msg_" + _digits(message, _MESSAGE_DIGITS)
+
+
+def format_delivery_id(delivery: DeliveryId) -> str:
+    """``dlv_`` and thirteen digits and a check character."""
+    return "dlv_" + _digits(delivery, _DELIVERY_DIGITS)
+
+
+def format_object_id(prefix: str, value: ObjectId) -> str:
+    """`prefix` (``app``, ``srv``, ``crd``, ``key``, ...), an underscore, digits, check character."""
+    return f"{prefix}_" + _digits(int.from_bytes(value, "big"), _OBJECT_DIGITS)
+
+
+def parse_message_id(text: str) -> MessageId:
+    """Read what `format_message_id` wrote; the prefix may be missing. Raises `InvalidId`."""
+    return MessageId(_value(text, "msg", _MESSAGE_DIGITS))
+
+
+def parse_delivery_id(text: str) -> DeliveryId:
+    """Read what `format_delivery_id` wrote; the prefix may be missing. Raises `InvalidId`."""
+    return DeliveryId(_value(text, "dlv", _DELIVERY_DIGITS))
+
+
+def parse_object_id(prefix: str, text: str) -> ObjectId:
+    """Read what `format_object_id` wrote, or 24 hex digits. Raises `InvalidId`."""
+    if len(text) == 2 * _OBJECT_BYTES and "_" not in text:
+        try:
+            return ObjectId(bytes.fromhex(text))
+        except ValueError:
+            raise InvalidId(f"{text[:40]!r} is not an id") from None
+    return ObjectId(_value(text, prefix, _OBJECT_DIGITS).to_bytes(_OBJECT_BYTES, "big"))
+
+
+def _digits(value: int, count: int) -> str:
+    digits = []
+    rest = value
+    for _ in range(count):
+        digits.append(_ALPHABET[rest & 31])
+        rest >>= 5
+    return "".join(reversed(digits)) + _ALPHABET[value % _CHECK_MODULUS]
+
+
+def _value(text: str, prefix: str, count: int) -> int:
+    digits = text.removeprefix(prefix + "_").upper()
+    wrong = InvalidId(f"{text[:40]!r} is not an id of the form {prefix}_...")
+    if len(digits) != count + 1 or any(c not in _READ_AS for c in digits):
+        raise wrong
+    value = 0
+    for c in digits[:-1]:
+        value = value << 5 | _READ_AS[c]
+    if value % _CHECK_MODULUS != _READ_AS[digits[-1]] or value >> (5 * count):
+        raise wrong
+    if count == _OBJECT_DIGITS and value >> (8 * _OBJECT_BYTES):
+        raise wrong
+    return value
