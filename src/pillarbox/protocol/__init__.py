@@ -1,0 +1,1 @@
+"""SMTP as two state machines; bytes in, bytes out; no sockets, no clock"""

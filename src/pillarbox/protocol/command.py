@@ -1,0 +1,101 @@
+"""a line becomes a verb and its arguments"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from pillarbox.protocol.errors import LocalProtocolError
+from pillarbox.protocol.extensions import Extensions
+from pillarbox.terms.address import InvalidAddress, parse_address
+
+_DANGEROUS: Final = re.compile(r"[\x00-\x1f\x7f<> ]")
+
+
+class Verb(StrEnum):
+    """The commands the server session knows."""
+
+    EHLO = "EHLO"
+    HELO = "HELO"
+    STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    RSET = "RSET"
+    NOOP = "NOOP"
+    VRFY = "VRFY"
+    EXPN = "EXPN"
+    HELP = "HELP"
+    QUIT = "QUIT"
+
+    __hash__ = str.__hash__
+
+
+_VERBS: Final = {verb.value: verb for verb in Verb}
+
+WITHOUT_ARGUMENT: Final = frozenset({Verb.STARTTLS, Verb.DATA, Verb.RSET, Verb.QUIT})
+
+
+def parse_command(line: str) -> tuple[Verb | None, str]:
+    """The verb, in any case, and its arguments without spaces around; None for an unknown one."""
+    word, _, argument = line.partition(" ")
+    return _VERBS.get(word) or _VERBS.get(word.upper()), argument.strip(" ")
+
+
+def format_hello(verb: Verb, name: str) -> bytes:
+    """EHLO or HELO with our name. Raises `LocalProtocolError`."""
+    if not name or not name.isascii() or _DANGEROUS.search(name):
+        raise LocalProtocolError("the name to say in EHLO is not a host name or address literal")
+    return f"{verb} {name}\r\n".encode("ascii")
+
+
+def format_mail(
+    return_path: str, offered: Extensions, *, size: int | None, body: str, smtputf8: bool
+) -> str:
+    """MAIL with those parameters that the peer offered. Raises `LocalProtocolError`."""
+    parameters = ""
+    keywords = offered.keywords
+    if size is not None and "SIZE" in keywords:
+        parameters = f" SIZE={size}"
+    if body != "7BIT" and "8BITMIME" in keywords:
+        parameters += f" BODY={_checked_body(body)}"
+    if smtputf8 and "SMTPUTF8" in keywords:
+        parameters += " SMTPUTF8"
+    return f"MAIL FROM:<{return_path}>{parameters}\r\n"
+
+
+def check_envelope(return_path: str, recipients: Sequence[str], *, utf8: bool) -> None:
+    """Raises `LocalProtocolError` for an address that could change the meaning of its command.
+
+    `utf8`: whether addresses beyond ASCII may be sent.
+    """
+    if not recipients or not all(recipients):
+        raise LocalProtocolError(
+            "an envelope has at least one recipient, and none of them is empty"
+        )
+    joined = "".join((return_path, *recipients))
+    if _DANGEROUS.search(joined):
+        for address in (return_path, *recipients):
+            _check_address(address)
+    if not utf8 and not joined.isascii():
+        raise LocalProtocolError("an address beyond ASCII needs a peer that offers SMTPUTF8")
+
+
+def _check_address(address: str) -> None:
+    # Spaces and angle brackets are lawful inside quotes, and nowhere else.
+    try:
+        if _DANGEROUS.search(address):
+            parse_address(address)
+    except InvalidAddress as wrong:
+        raise LocalProtocolError(
+            "an address holds a control character, a space or an angle bracket"
+        ) from wrong
+
+
+def _checked_body(body: str) -> str:
+    if body != "8BITMIME":
+        raise LocalProtocolError("the body of a message is 7BIT or 8BITMIME")
+    return body

@@ -1,0 +1,176 @@
+"""what a session tells its driver: frozen dataclasses"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pillarbox.protocol.reply import Reply
+from pillarbox.terms.secret import Secret
+
+# --- the server session's events ------------------------------------------------------------
+# An event with `owes_reply` waits for ServerSession.reply(); until then the session buffers.
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """EHLO or HELO. Informative: the session has already answered it."""
+
+    name: str
+    extended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TlsWanted:
+    """STARTTLS was answered 220: flush, do the handshake, then call `tls_started()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginReceived:
+    """A finished AUTH exchange; owes a reply (235, 535, 454)."""
+
+    mechanism: str
+    username: str
+    password: Secret
+    authorization: str
+    """The identity asked for by PLAIN's first field; empty where it is the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailReceived:
+    """MAIL FROM; owes a reply."""
+
+    return_path: str
+    """Empty for the null return path; otherwise a mailbox, the domain folded."""
+    size: int | None = None
+    body: str = "7BIT"
+    smtputf8: bool = False
+    parameters: dict[str, str] = field(default_factory=dict)
+    """The others the session was configured to take (RET, ENVID, AUTH, ...), by upper-case name.
+
+    Checked, RET in upper case, ENVID and AUTH decoded from xtext.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientReceived:
+    """RCPT TO; owes a reply."""
+
+    address: str
+    """A mailbox, the domain folded; ``postmaster`` may come without a domain."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """NOTIFY, in upper case, and ORCPT, its address decoded from xtext; checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentReceived:
+    """Message content, dots unstuffed, bare CR and LF excluded.
+
+    Blocks of `ServerLimits.block_bytes` come while content arrives, each owing `proceed()`;
+    the last one, of any length, owes the reply to the final dot.
+    """
+
+    data: bytes
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReset:
+    """The transaction that was open is gone: RSET, EHLO, or content refused by the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaved:
+    """The session refused something worth a line in the log; it has already answered."""
+
+    what: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """Nothing more will come. Send what is left, then close the connection."""
+
+    reason: str
+
+
+ServerEvent = (
+    HelloReceived
+    | TlsWanted
+    | LoginReceived
+    | MailReceived
+    | RecipientReceived
+    | ContentReceived
+    | TransactionReset
+    | Misbehaved
+    | SessionEnded
+)
+
+# --- the client session's events ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The banner came."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class HelloAnswered:
+    """The answer to EHLO, or to the HELO tried after a 500, 502 or 504."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class TlsAnswered:
+    """The answer to STARTTLS; after a 220 do the handshake and call `tls_started()`."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAnswered:
+    """How the AUTH exchange ended."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeAnswered:
+    """Every reply of one pipelined (or stepwise) MAIL, RCPT..., DATA is in.
+
+    `recipients` has one reply per RCPT sent, in order; it is shorter only where MAIL was
+    refused without pipelining. `data` is None where DATA was never sent. The content may be
+    sent exactly when `ready` is true; otherwise the session has cleaned up (RSET or a lone dot).
+    """
+
+    mail: Reply
+    recipients: tuple[Reply, ...]
+    data: Reply | None
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictReceived:
+    """The reply to the final dot: any 2xx, 4xx or 5xx is lawful."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Unsolicited:
+    """The server spoke unasked (421 mostly); the connection is of no more use."""
+
+    reply: Reply
+
+
+ClientEvent = (
+    Greeted
+    | HelloAnswered
+    | TlsAnswered
+    | LoginAnswered
+    | EnvelopeAnswered
+    | VerdictReceived
+    | Unsolicited
+)

@@ -1,0 +1,117 @@
+"""every reply our server can utter, by name"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pillarbox.protocol.errors import (
+    BadExchange,
+    BadParameter,
+    BadRecipient,
+    BadReturnPath,
+    BareLineEnd,
+    ExchangeCancelled,
+    LineTooLong,
+    MechanismMissing,
+    UnannouncedUtf8,
+    UnknownMechanism,
+    UnknownParameter,
+    UnreadableCommand,
+)
+from pillarbox.protocol.reply import Reply
+
+# --- done -------------------------------------------------------------------------------------
+
+OK: Final = Reply.of(250, "2.0.0", "Ok")
+OK_RESET: Final = OK
+RETURN_PATH_OK: Final = Reply.of(250, "2.1.0", "Ok")
+RECIPIENT_OK: Final = Reply.of(250, "2.1.5", "Ok")
+GOODBYE: Final = Reply.of(221, "2.0.0", "Goodbye")
+CANNOT_VERIFY: Final = Reply.of(252, "2.0.0", "Not telling; mail for the address will be tried")
+HELP: Final = Reply.of(
+    214,
+    "2.0.0",
+    "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT",
+    "What a refusal means and how to end it is in the message list of Pillarbox",
+)
+READY_FOR_TLS: Final = Reply.of(220, "2.0.0", "Start TLS now")
+LOGIN_OK: Final = Reply.of(235, "2.7.0", "Logged in")
+START_CONTENT: Final = Reply.of(354, None, "Start mail input; end with <CRLF>.<CRLF>")
+
+# --- later ------------------------------------------------------------------------------------
+
+SHUTTING_DOWN: Final = Reply.of(421, "4.3.2", "Shutting down; come back in a minute")
+IDLE: Final = Reply.of(421, "4.4.2", "Nothing was said for too long; goodbye")
+TOO_MANY_CONNECTIONS: Final = Reply.of(421, "4.7.0", "Too many connections; close some first")
+TOO_MANY_ERRORS: Final = Reply.of(421, "4.7.0", "Too many errors; goodbye")
+TRY_LATER: Final = Reply.of(451, "4.3.0", "Not possible right now; try again later")
+STORAGE_FULL: Final = Reply.of(452, "4.3.1", "No room to store mail at the moment; try again later")
+TOO_MANY_RECIPIENTS: Final = Reply.of(
+    452, "4.5.3", "Too many recipients; put the rest into another message"
+)
+LOGIN_UNAVAILABLE: Final = Reply.of(454, "4.7.0", "Logins cannot be checked now; try again later")
+
+# --- never: how commands are written and in which order they come -------------------------------
+
+LINE_TOO_LONG: Final = LineTooLong.deserves
+BARE_LINE_END: Final = BareLineEnd.deserves
+UNREADABLE_COMMAND: Final = UnreadableCommand.deserves
+UNKNOWN_COMMAND: Final = Reply.of(500, "5.5.1", "Command not known; HELP lists those that are")
+NO_ARGUMENT_WANTED: Final = Reply.of(501, "5.5.4", "This command takes no argument")
+HELLO_NAME_WANTED: Final = Reply.of(501, "5.5.4", "Say who you are: EHLO host.example.com")
+MECHANISM_WANTED: Final = MechanismMissing.deserves
+BAD_RETURN_PATH: Final = BadReturnPath.deserves
+BAD_RECIPIENT: Final = BadRecipient.deserves
+BAD_PARAMETER: Final = BadParameter.deserves
+BAD_EXCHANGE: Final = BadExchange.deserves
+EXCHANGE_CANCELLED: Final = ExchangeCancelled.deserves
+NOT_EXPANDED: Final = Reply.of(502, "5.5.1", "Lists are not expanded here")
+TLS_NOT_OFFERED: Final = Reply.of(502, "5.5.1", "STARTTLS is not offered here")
+LOGIN_NOT_OFFERED: Final = Reply.of(502, "5.5.1", "AUTH is not offered here")
+HELLO_FIRST: Final = Reply.of(503, "5.5.1", "Say EHLO first")
+TLS_ALREADY: Final = Reply.of(503, "5.5.1", "TLS is already in use")
+TLS_IN_TRANSACTION: Final = Reply.of(503, "5.5.1", "STARTTLS does not come inside a transaction")
+SPOKE_BEFORE_TLS: Final = Reply.of(
+    503, "5.5.1", "Nothing may follow STARTTLS before the handshake; closing"
+)
+LOGIN_ALREADY: Final = Reply.of(503, "5.5.1", "You are logged in already")
+LOGIN_IN_TRANSACTION: Final = Reply.of(503, "5.5.1", "AUTH does not come inside a transaction")
+TRANSACTION_OPEN: Final = Reply.of(503, "5.5.1", "A transaction is open; end it or say RSET")
+RETURN_PATH_FIRST: Final = Reply.of(503, "5.5.1", "Say MAIL FROM first")
+UNKNOWN_MECHANISM: Final = UnknownMechanism.deserves
+NO_RECIPIENTS: Final = Reply.of(554, "5.5.1", "No recipient was accepted")
+UNKNOWN_PARAMETER: Final = UnknownParameter.deserves
+UNANNOUNCED_UTF8: Final = UnannouncedUtf8.deserves
+
+# --- never: permission and policy ----------------------------------------------------------------
+
+STARTTLS_FIRST: Final = Reply.of(530, "5.7.0", "Must issue STARTTLS first")
+LOGIN_FIRST: Final = Reply.of(530, "5.7.0", "Log in first: AUTH PLAIN or AUTH LOGIN")
+LOGIN_REFUSED: Final = Reply.of(535, "5.7.8", "Username or password not accepted")
+LOGIN_NEEDS_TLS: Final = Reply.of(538, "5.7.11", "Logins are only taken under TLS; say STARTTLS")
+NO_SUCH_RECIPIENT: Final = Reply.of(550, "5.1.1", "No such recipient here")
+SENDER_NOT_ALLOWED: Final = Reply.of(550, "5.7.1", "This login may not use that sender address")
+TOO_LARGE: Final = Reply.of(552, "5.3.4", "Message too large; EHLO says how large it may be")
+CONTENT_REFUSED: Final = Reply.of(554, "5.6.0", "The message is not well-formed")
+TOO_MANY_HOPS: Final = Reply.of(554, "5.4.6", "Too many hops; the message is going in circles")
+NO_SERVICE: Final = Reply.of(554, "5.3.2", "No mail service here")
+
+
+def banner(hostname: str) -> Reply:
+    """The greeting (RFC 5321 §3.1)."""
+    return Reply.of(220, None, f"{hostname} ESMTP Pillarbox")
+
+
+def accepted_message(id_text: str) -> Reply:
+    """The message is ours now; `id_text` finds it again."""
+    return Reply.of(250, "2.0.0", f"Ok: queued as {id_text}")
+
+
+def hello(hostname: str, *keywords: str) -> Reply:
+    """The answer to EHLO with a keyword a line, or to HELO without any (RFC 5321 §4.1.1.1)."""
+    return Reply.of(250, None, hostname, *keywords)
+
+
+def challenge(text: str) -> Reply:
+    """A step of an AUTH exchange; `text` is in base64 (RFC 4954 §4)."""
+    return Reply.of(334, None, text)

@@ -1,0 +1,171 @@
+"""AUTH mechanisms as I/O-free exchanges: PLAIN, LOGIN in; PLAIN, LOGIN, XOAUTH2 out"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pillarbox.protocol.errors import (
+    BadExchange,
+    ExchangeCancelled,
+    LocalProtocolError,
+    MechanismMissing,
+    UnknownMechanism,
+)
+from pillarbox.terms.secret import Secret
+
+CANCEL: Final = "*"
+EMPTY: Final = "="
+"""An initial response of no length, as RFC 4954 §4 writes it."""
+
+MAX_INITIAL_CHARACTERS: Final = 400
+"""A longer initial response waits for the challenge, for the sake of the command's 512 octets."""
+
+_USERNAME_PROMPT: Final = b64encode(b"Username:").decode()
+_PASSWORD_PROMPT: Final = b64encode(b"Password:").decode()
+
+
+# --- in: what a client says about itself ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a finished exchange says; whether it is true is for others to find out."""
+
+    mechanism: str
+    username: str
+    password: Secret
+    authorization: str = ""
+    """The identity PLAIN asks to act as; empty where it is the user's own."""
+
+
+class ServerExchange(Protocol):
+    """One AUTH exchange. A `str` is the next challenge in base64, a `Claim` the end."""
+
+    def respond(self, line: str) -> str | Claim:
+        """Take the client's response in base64. Raises `BadExchange`."""
+        ...
+
+
+class PlainExchange:
+    """RFC 4616: everything in one response, parted by NULs."""
+
+    challenge = ""
+
+    def respond(self, line: str) -> Claim:
+        """The end of the exchange. Raises `BadExchange`."""
+        parts = _text(line).split("\0")
+        if len(parts) != 3 or not parts[1]:  # who to act as, who it is, the password
+            raise BadExchange
+        return Claim("PLAIN", parts[1], Secret(parts[2]), "" if parts[0] == parts[1] else parts[0])
+
+
+class LoginExchange:
+    """User name, then password. No RFC has it; the prompts are those every client knows."""
+
+    challenge = _USERNAME_PROMPT
+
+    def __init__(self) -> None:
+        """Before the user name."""
+        self._username = ""
+
+    def respond(self, line: str) -> str | Claim:
+        """The prompt for the password, then the end. Raises `BadExchange`."""
+        text = _text(line)
+        if "\0" in text:
+            raise BadExchange
+        if self._username:
+            return Claim("LOGIN", self._username, Secret(text))
+        if not text:
+            raise BadExchange
+        self._username = text
+        return _PASSWORD_PROMPT
+
+
+MECHANISMS: Final[dict[str, type[PlainExchange | LoginExchange]]] = {
+    "PLAIN": PlainExchange,
+    "LOGIN": LoginExchange,
+}
+
+
+def begin(argument: str) -> tuple[ServerExchange, str | Claim]:
+    """The exchange that AUTH with `argument` opens, and its first challenge.
+
+    With an initial response there is what follows from it in place of the challenge. Raises
+    `MechanismMissing`, `UnknownMechanism`, `BadExchange`.
+    """
+    mechanism, _, initial = argument.partition(" ")
+    kind = MECHANISMS.get(mechanism.upper())
+    if kind is None:
+        raise UnknownMechanism if mechanism else MechanismMissing
+    exchange = kind()
+    response = initial.strip(" ")
+    if not response:
+        return exchange, kind.challenge
+    return exchange, exchange.respond("" if response == EMPTY else response)
+
+
+def _text(line: str) -> str:
+    if line == CANCEL:
+        raise ExchangeCancelled
+    try:
+        return b64decode(line.encode("ascii"), validate=True).decode()
+    except (Base64Error, UnicodeError, ValueError):
+        raise BadExchange from None
+
+
+# --- out: what we say about ourselves ---------------------------------------------------------
+
+
+class ClientExchange:
+    """Our side of an exchange: an initial response, perhaps, and an answer to each challenge."""
+
+    __slots__ = ("_answers", "initial", "mechanism")
+
+    def __init__(self, mechanism: str, username: str, password: Secret) -> None:
+        """PLAIN, LOGIN or XOAUTH2, whose password is an access token. Raises `LocalProtocolError`.
+
+        A NUL in a name or password cannot be said in PLAIN and is refused in all three.
+        """
+        self.mechanism = mechanism.upper()
+        secret = password.reveal()
+        if "\0" in username or "\0" in secret or "\1" in username + secret:
+            raise LocalProtocolError("a user name or password cannot hold control characters")
+        match self.mechanism:
+            case "PLAIN":
+                answers = [_base64(f"\0{username}\0{secret}")]
+            case "LOGIN":
+                answers = [_base64(username), _base64(secret)]
+            case "XOAUTH2":
+                # A challenge after the first response is an error message; an empty answer asks
+                # for the verdict.
+                answers = [_base64(f"user={username}\1auth=Bearer {secret}\1\1"), ""]
+            case _:
+                raise LocalProtocolError(
+                    "this AUTH mechanism is not known here", fix="use PLAIN, LOGIN or XOAUTH2"
+                )
+        alone = self.mechanism != "LOGIN" and len(answers[0]) <= MAX_INITIAL_CHARACTERS
+        self.initial = answers[0] if alone else None
+        self._answers = answers
+
+    @property
+    def command(self) -> str:
+        """The AUTH command, without line end."""
+        return f"AUTH {self.mechanism}" + (f" {self.initial}" if self.initial else "")
+
+    def answer(self, challenge: str) -> str:
+        """The response to a 334; an asterisk where there is nothing more to say."""
+        if self.initial is not None:
+            # Said already. Some servers overlook an initial response and ask for it again.
+            if self.mechanism == "XOAUTH2" and challenge:
+                self._answers = self._answers[1:]
+            self.initial = None
+        if not self._answers:
+            return CANCEL
+        return self._answers.pop(0)
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode("ascii")
