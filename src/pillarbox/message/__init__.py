@@ -1,0 +1,1 @@
+"""what is inside the envelope: headers, MIME, DKIM, reports"""

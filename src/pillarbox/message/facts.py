@@ -1,0 +1,60 @@
+"""the frozen values render and dsn_write work from: ids, times, recipient, options, hosts, key names"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class OptionValue(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A resolved option and where it came from: app, credential, request or header."""
+
+    value: str
+    origin: str
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Where a message came in: what its Received field and its history say."""
+
+    porch: str
+    """``smtp``, ``http`` or ``system``."""
+    address: str = ""
+    """The peer's IP address."""
+    port: int = 0
+    hello: str = ""
+    protocol: str = ""
+    """``ESMTPSA`` and its kin (RFC 3848), or ``HTTP``."""
+    tls: str = ""
+    """TLS version and cipher, empty in clear."""
+
+
+class RecipientFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What one recipient's delivery needs beyond its address."""
+
+    address: str
+    notify: str = "FAILURE"
+    """The wishes, joined by commas."""
+    original: str | None = None
+
+
+class MessageFacts(msgspec.Struct, frozen=True, gc=False):
+    """All that is needed to repeat the work on a message, stored beside it at the door."""
+
+    return_path: str
+    recipients: tuple[RecipientFacts, ...]
+    origin: Origin
+    submitter_kind: str
+    submitter_name: str
+    body: str = "7BIT"
+    """``7BIT`` or ``8BITMIME``: what the content was found to be."""
+    smtputf8: bool = False
+    report: str | None = None
+    envelope_id: str | None = None
+    uncertain: str = "retry"
+    options: dict[str, OptionValue] = {}
+    tags: tuple[str, ...] = ()
+    key_ids: tuple[str, ...] = ()
+    """Signing keys named at the door; a retired one keeps signing until these settle."""
+    header_bytes: int = 0
+    """Length of the stored header section, blank line included."""
+    blocks: int = 1
+    """How many content rows there are."""

@@ -1,0 +1,152 @@
+"""submission fix-ups (RFC 6409 8): Date, Message-ID, Bcc, missing CRLF"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pillarbox.message.date import format_date
+from pillarbox.message.errors import HeaderTooLong, TooManyHops
+from pillarbox.message.mailboxes import addresses_in
+
+MAX_HEADER_BYTES: Final = 64 * 1024
+MAX_HOPS: Final = 50
+
+# All three look at line ends only, so a section costs one pass each and no loop over its lines.
+_FIELD_END: Final = re.compile(rb"\r\n(?![ \t])")
+_NO_FIELD: Final = re.compile(rb"\r\n(?![ \t])(?![!-9;-~]+[ \t]*:)")
+_MATTERS: Final = re.compile(
+    rb"\r\n(from|subject|date|message-id|received|(?:resent-)?bcc"
+    rb"|(?:x-smtpeter-|x-pillarbox-)[!-9;-~]*)[ \t]*:"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """The first block of a message as it is stored, and what was read on the way."""
+
+    head: bytes
+    author: str
+    """The first address of the From field; empty where there is none."""
+    subject: bytes
+    """Unfolded, still encoded."""
+    message_id: bytes
+    """With its angle brackets; empty only for a relayed message that has none."""
+    options: list[tuple[str, str]]
+    """The option headers that were removed, names in lower case, in order."""
+    header_bytes: int
+    """Length of the header section of `head`, blank line included."""
+    eight_bit_header: bool
+    authors: tuple[str, ...] = ()
+    """Every address of every From field: whoever asks who may speak must ask for all of them."""
+
+
+def tidy(
+    head: bytes,
+    *,
+    message_id: str,
+    now_ms: int,
+    hostname: str,
+    received: bytes,
+    relays: bool,
+    max_header_bytes: int = MAX_HEADER_BYTES,
+    max_hops: int = MAX_HOPS,
+) -> Tidied:
+    """Make the first block of a submitted message fit to travel; every other byte stays.
+
+    `head` has CRLF line ends only and holds the whole header section. `received` goes on top. Bcc
+    fields and option headers leave. Where Date or Message-ID is missing it is added, the latter
+    from `message_id` and `hostname`; not for a submitter that relays, since what others wrote must
+    not be completed by an intermediate server (RFC 5321 §6.4). A header section that ends without a
+    blank line, or in a line that is no field, gets its blank line there.
+
+    Raises `HeaderTooLong` and `TooManyHops`.
+    """
+    start = _behind_mailbox_line(head)
+    section, end = _section(head, start, max_header_bytes)
+    subject = found_id = b""
+    dated, hops = False, 0
+    authors: list[str] = []
+    options: list[tuple[str, str]] = []
+    pieces, at = [received], start
+    for match in _MATTERS.finditer(section):
+        name = match[1]
+        last = _FIELD_END.search(section, match.end())
+        stop = start + last.start() if last else end
+        if name == b"received":
+            hops += 1
+            continue
+        value = head[start + match.end() - 2 : stop].replace(b"\r\n", b"").strip()
+        if name == b"from":
+            authors.extend(addresses_in(value))
+        elif name == b"subject":
+            subject = subject or value
+        elif name == b"message-id":
+            found_id = found_id or value
+        elif name == b"date":
+            dated = True
+        else:
+            if not name.endswith(b"bcc"):
+                options.append((name.decode("ascii"), value.decode("utf-8", "replace")))
+            pieces.append(head[at : start + match.start()])
+            at = stop
+    if hops > max_hops:
+        raise TooManyHops(
+            f"the message has passed {hops} servers already, and the limit is {max_hops}",
+            fix="Look at its Received fields: two servers send it to each other.",
+        )
+    pieces.append(head[at:end])
+    if not relays and not dated:
+        pieces.insert(1, b"Date: %b\r\n" % format_date(now_ms).encode("ascii"))
+    if not relays and not found_id:
+        found_id = format_message_id(message_id, hostname)
+        pieces.insert(1, b"Message-ID: %b\r\n" % found_id)
+    fields = b"".join(pieces)
+    blank = b"" if head.startswith(b"\r\n", end) else b"\r\n"
+    if blank and not fields.endswith(b"\r\n"):
+        fields += b"\r\n"
+    return Tidied(
+        b"".join((fields, blank, memoryview(head)[end:])),
+        authors[0] if authors else "",
+        subject,
+        found_id,
+        options,
+        len(fields) + 2,
+        not fields.isascii(),
+        tuple(authors),
+    )
+
+
+def _behind_mailbox_line(head: bytes) -> int:
+    """Where the message begins: a mailbox file's ``From ann@example.com Fri Nov 20`` is no part."""
+    if not head.startswith((b"From ", b">From ")) or head[5:].lstrip(b" \t").startswith(b":"):
+        return 0
+    return head.find(b"\r\n") + 2 if b"\r\n" in head else 0
+
+
+def _section(head: bytes, start: int, limit: int) -> tuple[bytes, int]:
+    """The fields in lower case with their first line end moved to the front, and where they end.
+
+    They end before the blank line, before a line that is no field, or with the message.
+    """
+    if head.startswith(b"\r\n", start):
+        return b"", start
+    end = head.find(b"\r\n\r\n", start, start + limit + 2)
+    if end < 0 and len(head) - start > limit:
+        raise HeaderTooLong(
+            f"the header section of the message is longer than {limit} bytes",
+            fix="Name recipients in the envelope rather than in To and Cc.",
+        )
+    end = len(head) if end < 0 else end + 2
+    section = b"\r\n" + head[start:end].lower().removesuffix(b"\r\n")
+    if section[2:3] in (b" ", b"\t"):
+        return b"", start
+    stray = _NO_FIELD.search(section)
+    return (section[: stray.start()], start + stray.start()) if stray else (section, end)
+
+
+def format_message_id(local: str, hostname: str) -> bytes:
+    """A Message-ID in its brackets; `local` may be whole already, brackets or not."""
+    bare = local.strip("<>")
+    return (f"<{bare}>" if "@" in bare else f"<{bare}@{hostname}>").encode("ascii")

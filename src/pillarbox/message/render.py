@@ -1,0 +1,49 @@
+"""content + facts + hop + keys -> the bytes that leave; pure, deterministic"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pillarbox.message.downgrade import downgrade
+from pillarbox.message.errors import CannotRender
+from pillarbox.message.facts import MessageFacts
+from pillarbox.message.header import split_content
+
+RENDERER_VERSION: Final = 1
+"""Grows with every change after which the same input gives other bytes; attempts store it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """What the connection offers that decides what may be sent over it."""
+
+    eight_bit: bool = True
+    """8BITMIME (RFC 6152)."""
+    smtputf8: bool = False
+    """SMTPUTF8 (RFC 6531)."""
+
+
+def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:
+    """The message as it goes over this hop; the same object where nothing has to be done.
+
+    What the content holds decides, not what was declared: a message in ASCII goes anywhere, though
+    some programs declare SMTPUTF8 for all they send. A header outside ASCII that was not declared
+    goes, as everywhere, to any hop that takes eight bits.
+
+    Raises `CannotRender`: 5.6.7 where the header needs SMTPUTF8 and the hop lacks it, 5.6.3 where
+    8-bit content cannot be converted.
+    """
+    if (hop.eight_bit and hop.smtputf8) or content.isascii():
+        return content
+    if not hop.smtputf8 and (facts.smtputf8 or not hop.eight_bit):
+        header = content[: facts.header_bytes] if facts.header_bytes else split_content(content)[0]
+        if not header.isascii():
+            raise CannotRender(
+                "its header has characters outside ASCII, and the next server does not offer "
+                "SMTPUTF8",
+                status="5.6.7",
+                fix="Send it through a server that offers SMTPUTF8.",
+            )
+    # Whoever offers SMTPUTF8 takes eight bits (RFC 6531 §3.1), whether it says so or not.
+    return content if hop.eight_bit or hop.smtputf8 else downgrade(content)
