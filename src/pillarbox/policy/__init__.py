@@ -1,0 +1,1 @@
+"""facts in, decisions out; the rules of the business, no I/O"""

@@ -1,0 +1,156 @@
+"""the event vocabulary, one frozen class per fact
+
+Structs are stored as arrays: fields may be added at the end, with a default, and never reordered.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+
+class AcceptedFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """We took charge of a message."""
+
+    size: int
+    recipients: int
+    porch: str = ""
+    """``smtp``, ``http`` or ``system``."""
+    submitter: str = ""
+    """Name of the credential or key."""
+    mode: str = ""
+
+
+class AttemptFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One try for one recipient: where, what was said, what follows.
+
+    Also used where a delivery ends or waits without one, with `number` being that of the last.
+    """
+
+    number: int = 0
+    server: bytes = b""
+    """Id of the app's server, empty where none was reached."""
+    session: int = 0
+    """Number of the stored connection, 0 where there was none."""
+    category: str = ""
+    code: int = 0
+    """Reply code, 0 where no reply came."""
+    status: str = ""
+    """Enhanced status code, ours where the server gave none."""
+    text: str = ""
+    dialogue: tuple[tuple[int, str], ...] = ()
+    """Milliseconds since the attempt began, and a line of the conversation."""
+    due_at: int = 0
+    """When it is tried again; 0 where it is not."""
+    bytes_sha256: bytes = b""
+    renderer: int = 0
+    words: str = ""
+
+
+class ActionFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Somebody decided something about a delivery."""
+
+    by: str = ""
+    """Who, in words: a user, a key, or ``pillarbox``."""
+    reason: str = ""
+    due_at: int = 0
+
+
+class RejectionFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A submission we refused."""
+
+    code: str
+    """Entry of the error catalogue."""
+    words: str = ""
+    reply: str = ""
+    """The SMTP reply or HTTP status given."""
+    submitter: str = ""
+    address: str = ""
+    """The peer's IP address."""
+    return_path: str = ""
+    author: str = ""
+    recipient: str = ""
+    reference: str = ""
+    """What the submitter was given to ask about."""
+
+
+class ServerFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A change in the health of an app's server."""
+
+    server: bytes
+    name: str = ""
+    errors: int = 0
+    category: str = ""
+    words: str = ""
+    until_at: int = 0
+    """End of the pause, 0 where there is none."""
+
+
+class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A notice to a submitter: owed, accepted as a message, or let go."""
+
+    kind: str
+    """A `policy.notice.NoticeKind`."""
+    to: str = ""
+    message: int = 0
+    """Id of the message that pays it."""
+    obligation: int = 0
+    reason: str = ""
+
+
+class EventKind(NamedTuple):
+    """What an event means, how loud it is in a log, and what is stored with it."""
+
+    about: str
+    level: str
+    struct: type[msgspec.Struct]
+
+
+EVENT_KINDS: Final[dict[str, EventKind]] = {
+    "message.accepted": EventKind(
+        "We took charge of a message and answered for it.", "info", AcceptedFacts
+    ),
+    "message.rejected": EventKind("We refused a submission.", "warning", RejectionFacts),
+    "delivery.handed_over": EventKind(
+        "A server of the app took responsibility for the recipient.", "info", AttemptFacts
+    ),
+    "delivery.delivered": EventKind(
+        "The recipient's own server took the message.", "info", AttemptFacts
+    ),
+    "delivery.deferred": EventKind(
+        "An attempt did not succeed; it will be tried again.", "info", AttemptFacts
+    ),
+    "delivery.failed": EventKind("The recipient was refused for good.", "warning", AttemptFacts),
+    "delivery.expired": EventKind(
+        "We gave up: too old, and tried often enough.", "warning", AttemptFacts
+    ),
+    "delivery.uncertain": EventKind(
+        "The connection or our process was lost while the message may have been taken.",
+        "warning",
+        AttemptFacts,
+    ),
+    "delivery.held": EventKind("Delivery waits for a person.", "info", ActionFacts),
+    "delivery.released": EventKind("A person let a held delivery go.", "info", ActionFacts),
+    "delivery.cancelled": EventKind("A person ended a delivery.", "info", ActionFacts),
+    "delivery.retry_asked": EventKind(
+        "A person asked for an attempt at once.", "info", ActionFacts
+    ),
+    "delivery.kept": EventKind(
+        "The message is kept in the sandbox and does not leave.", "info", ActionFacts
+    ),
+    "delivery.suppressed": EventKind(
+        "The recipient's address is suppressed, so it was not tried.", "info", ActionFacts
+    ),
+    "server.failing": EventKind("An attempt failed by the server's fault.", "warning", ServerFacts),
+    "server.paused": EventKind(
+        "The server failed repeatedly and is left alone for a while.", "warning", ServerFacts
+    ),
+    "server.recovered": EventKind("The server works again.", "info", ServerFacts),
+    "notice.owed": EventKind("The submitter is owed a notice.", "info", NoticeFacts),
+    "notice.accepted": EventKind("A notice is on its way as a message.", "info", NoticeFacts),
+    "notice.dropped": EventKind(
+        "A notice that was owed could not be given and was let go.", "warning", NoticeFacts
+    ),
+}
+"""Every kind of event there is; webhooks, log, dashboard and API use these names."""
