@@ -1,0 +1,1 @@
+"""what the house tells its keeper: log, metrics"""

@@ -1,0 +1,1 @@
+"""everything remembered; written once, run on two engines"""

@@ -1,0 +1,124 @@
+"""▣1 as a member of a group commit: message, content, recipients, event, companions"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from pillarbox.policy.delivery import FINAL, State
+from pillarbox.storage.codec import encode
+from pillarbox.storage.engine import Batch, Member, Row, Step
+from pillarbox.storage.interface.errors import AlreadyPaid, Repeated
+from pillarbox.storage.interface.queue import Acceptance, PayObligation, RecordCall
+from pillarbox.terms.ids import ORDINAL_BITS
+
+RAW: Final = 0
+"""Content codec: as it is."""
+
+OWNER_WAITING: Final = 0
+OWNER_HELD: Final = -1
+
+_BIRTH_EVENTS: Final = {
+    State.HELD: "delivery.held",
+    State.SANDBOXED: "delivery.kept",
+    State.SUPPRESSED: "delivery.suppressed",
+}
+
+
+def pack_ids(ids: Sequence[int]) -> bytes:
+    """Delivery ids as one value: a start mark is a row however many it covers."""
+    return struct.pack(f"<{len(ids)}q", *ids)
+
+
+def unpack_ids(packed: bytes) -> tuple[int, ...]:
+    """The ids of `pack_ids`."""
+    return struct.unpack(f"<{len(packed) // 8}q", packed)
+
+
+class AcceptMember(Member):
+    """Everything an acceptance writes, or nothing of it."""
+
+    __slots__ = ("_acceptance", "_mark", "_owner")
+
+    def __init__(self, acceptance: Acceptance, owner: int, mark: int | None) -> None:
+        """`mark` is the number of the start mark that rides in this commit, if one does."""
+        super().__init__()
+        self._acceptance = acceptance
+        self._owner = owner
+        self._mark = mark
+
+    def steps(self) -> list[Step]:
+        """The companions, as guards."""
+        acceptance = self._acceptance
+        steps: list[Step] = []
+        for companion in acceptance.companions:
+            match companion:
+                case RecordCall(scope, key, digest):
+                    call = (scope, key, digest, acceptance.message.id, acceptance.at)
+                    steps.append(Step("idempotency.record", call))
+                    steps.append(Step("idempotency.find", (scope, key)))
+                case PayObligation(obligation):
+                    steps.append(Step("obligation.pay", (obligation,)))
+        return steps
+
+    def resolve(self, results: list[list[Row]]) -> None:
+        """Raises `Repeated` or `AlreadyPaid` where a companion came too late."""
+        rows = iter(results)
+        for companion in self._acceptance.companions:
+            match companion:
+                case RecordCall():
+                    recorded, found = next(rows), next(rows)
+                    if not recorded:
+                        message, digest = found[0]
+                        raise Repeated(int(message or 0), bytes(digest or b""))  # type: ignore[arg-type]
+                case PayObligation():
+                    if not next(rows):
+                        raise AlreadyPaid()
+
+    def write(self, batch: Batch) -> int:
+        """Gives the number of the `message.accepted` event."""
+        acceptance = self._acceptance
+        message = acceptance.message
+        first = message.id << ORDINAL_BITS
+        batch.add(
+            "message.insert",
+            (
+                message.id, message.app, message.submitter, message.mode, message.size,
+                message.return_path, message.author, message.subject, message.message_id,
+                message.expires_at, message.answer_by, message.scheduled_at, message.uncertain,
+                encode(message.facts),
+            ),
+        )  # fmt: skip
+        for number, body in enumerate(acceptance.blocks):
+            batch.add("content.insert", (first | number, RAW, body))
+        if acceptance.stored_blocks:
+            batch.add("upload.delete", (message.id,))
+        accepted = batch.event(acceptance.at, message.app, "message.accepted", first, 0, b"")
+        for delivery in acceptance.deliveries:
+            state = delivery.state
+            last_event = accepted
+            if state in _BIRTH_EVENTS:
+                kind = _BIRTH_EVENTS[state]
+                last_event = batch.event(
+                    acceptance.at, message.app, kind, delivery.id, accepted, b""
+                )
+            if state in FINAL:
+                batch.add(
+                    "delivery.insert",
+                    (delivery.id, state.value, message.app, 0, 0, acceptance.at, last_event,
+                     delivery.recipient),
+                )  # fmt: skip
+                continue
+            owner = self._owner if delivery.mirrored else OWNER_WAITING
+            if state is State.HELD:
+                owner = OWNER_HELD
+            batch.add(
+                "queue.insert",
+                (delivery.id, owner, delivery.lane, state.value, delivery.due_at, 0, 0, last_event,
+                 delivery.recipient),
+            )  # fmt: skip
+        if self._mark is not None:
+            ids = [delivery.id for delivery in acceptance.deliveries if delivery.mirrored]
+            batch.add("started.insert", (self._mark, self._owner, pack_ids(ids)))
+        return accepted

@@ -1,0 +1,293 @@
+"""accounts, apps, servers, credentials, keys, over an engine, behind a versioned cache"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from pillarbox.policy.directory import Account, App, Credential, Key, Server
+from pillarbox.storage.codec import decode, encode
+from pillarbox.storage.columns import as_bytes, as_instant, as_int
+from pillarbox.storage.engine import Batch, Engine, Member, Row, Step
+from pillarbox.storage.interface.errors import Conflict, NotFound
+from pillarbox.storage.vault import Vault
+from pillarbox.terms.ids import ObjectId
+
+T = TypeVar("T")
+
+_CACHED: Final = 20_000
+_USE_WRITTEN_AFTER_SECONDS: Final = 5.0
+
+
+class UseMember(Member):
+    """When credentials and keys were last used."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self, used: dict[ObjectId, int]) -> None:
+        super().__init__()
+        self._used = used
+
+    def write(self, batch: Batch) -> None:
+        """An id is a credential's or a key's; the other statement finds no row."""
+        for who, at in self._used.items():
+            batch.add("credential.used", (who, at))
+            batch.add("key.used", (who, at))
+
+
+class SqlDirectoryStore:
+    """See `storage.interface.directory.DirectoryStore` for what is promised."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._vault = vault
+        self._cache: dict[tuple[object, ...], object] = {}
+        self._used: dict[ObjectId, int] = {}
+        self._flush: asyncio.TimerHandle | None = None
+        self._flushing: set[asyncio.Future[object]] = set()
+        self.version = 1
+
+    # --- accounts and apps --------------------------------------------------------------------
+
+    async def account(self, account: ObjectId) -> Account:
+        """Raises `NotFound`."""
+        return _only(a for a in await self.accounts() if a.id == account)
+
+    async def accounts(self) -> list[Account]:
+        """Oldest first."""
+        return await self._cached(("accounts",), self._read_accounts)
+
+    async def app(self, app: ObjectId) -> App:
+        """Raises `NotFound`."""
+        return _only(a for a in await self.apps() if a.id == app)
+
+    async def app_named(self, name: str) -> App:
+        """Raises `NotFound`."""
+        folded = name.lower()
+        return _only(a for a in await self.apps() if a.name == folded)
+
+    async def apps(self) -> list[App]:
+        """By name."""
+        return await self._cached(("apps",), self._read_apps)
+
+    async def save_account(self, account: Account) -> None:
+        """Insert or replace."""
+        step = Step("account.save", (account.id, account.name, encode(account)))
+        await self._change([step], f"There is an account named {account.name}.")
+
+    async def save_app(self, app: App) -> None:
+        """Raises `Conflict`."""
+        step = Step("app.save", (app.id, app.account, app.name, encode(app)))
+        await self._change([step], f"There is an app named {app.name}.")
+
+    async def remove_app(self, app: ObjectId) -> None:
+        """Raises `NotFound`, `Conflict`."""
+        found = await self.app(app)
+        if await self._engine.read("app.waiting", app):
+            raise Conflict(
+                f"Mail of {found.name} still waits.",
+                code="wrong_state",
+                fix=f"Cancel it first: pillarbox queue cancel --app {found.name}",
+            )
+        steps = ("server.delete_of_app", "credential.delete_of_app", "app.delete")
+        await self._change([Step(name, (app,)) for name in steps], "")
+
+    # --- servers ------------------------------------------------------------------------------
+
+    async def server(self, server: ObjectId) -> Server:
+        """Raises `NotFound`."""
+        return _only(s for s in await self._servers() if s.id == server)
+
+    async def servers(self, app: ObjectId) -> Sequence[Server]:
+        """By priority, then age."""
+        return await self._cached(("servers", app), lambda: self._servers_of(app))
+
+    async def save_server(self, server: Server) -> None:
+        """Raises `Conflict`."""
+        sealed = self._vault.seal(server.password, server.id) if server.password else None
+        row = (server.id, server.app, server.name, server.errors, sealed,
+               encode(replace(server, password=None)))  # fmt: skip
+        await self._change(
+            [Step("server.save", row)], f"This app has a server named {server.name}."
+        )
+
+    async def remove_server(self, server: ObjectId) -> None:
+        """Raises `NotFound`."""
+        await self._remove("server.delete", server)
+
+    def forget_servers(self) -> None:
+        """Their error counts were moved by a settlement; nothing else has changed."""
+        for key in [key for key in self._cache if key[0] == "servers"]:
+            del self._cache[key]
+
+    # --- credentials and keys -----------------------------------------------------------------
+
+    async def credential(self, credential: ObjectId) -> Credential:
+        """Raises `NotFound`."""
+        return _found(
+            await self._cached(
+                ("credential", credential),
+                lambda: self._read_credential("credential.one", credential),
+            )
+        )
+
+    async def credential_with_username(self, username: str) -> Credential | None:
+        """Answered from memory once it was asked, also where there is none."""
+        return await self._cached(
+            ("username", username),
+            lambda: self._read_credential("credential.by_username", username),
+        )
+
+    async def credentials(self, app: ObjectId | None = None) -> list[Credential]:
+        """By name, with their last use."""
+        rows = [_credential(row) for row in await self._engine.read("credential.all")]
+        return [credential for credential in rows if app is None or credential.app == app]
+
+    async def save_credential(self, credential: Credential) -> None:
+        """Raises `Conflict`."""
+        row = (credential.id, credential.app, credential.name, credential.username,
+               credential.used_at, encode(credential))  # fmt: skip
+        await self._change(
+            [Step("credential.save", row)],
+            f"There is a credential named {credential.name} or a login {credential.username}.",
+        )
+
+    async def remove_credential(self, credential: ObjectId) -> None:
+        """Raises `NotFound`."""
+        await self._remove("credential.delete", credential)
+
+    async def key(self, key: ObjectId) -> Key:
+        """Raises `NotFound`."""
+        return _found(await self._cached(("key", key), lambda: self._read_key("key.one", key)))
+
+    async def key_with_hash(self, secret_hash: bytes) -> Key | None:
+        """Answered from memory once it was asked, also where there is none."""
+        return await self._cached(
+            ("hash", secret_hash), lambda: self._read_key("key.by_hash", secret_hash)
+        )
+
+    async def keys(self) -> list[Key]:
+        """By name, with their last use."""
+        return [_key(row) for row in await self._engine.read("key.all")]
+
+    async def save_key(self, key: Key) -> None:
+        """Raises `Conflict`."""
+        row = (key.id, key.account, key.name, key.secret_hash, key.used_at, encode(key))
+        await self._change([Step("key.save", row)], f"There is a key named {key.name}.")
+
+    async def remove_key(self, key: ObjectId) -> None:
+        """Raises `NotFound`."""
+        await self._remove("key.delete", key)
+
+    def note_use(self, who: ObjectId, at_ms: int) -> None:
+        """Gathered, and written a few seconds later in one go."""
+        self._used[who] = at_ms
+        if self._flush is None:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_later(_USE_WRITTEN_AFTER_SECONDS, self._start_flush)
+
+    async def flush(self) -> None:
+        """Write last uses now."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        used, self._used = self._used, {}
+        if used:
+            await self._engine.submit(UseMember(used))
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def _cached(self, key: tuple[object, ...], read: Callable[[], Awaitable[T]]) -> T:
+        if key in self._cache:
+            return self._cache[key]  # type: ignore[return-value]
+        version = self.version
+        value = await read()
+        if version == self.version:
+            if len(self._cache) >= _CACHED:
+                self._cache.clear()
+            self._cache[key] = value
+        return value
+
+    async def _read_accounts(self) -> list[Account]:
+        rows = await self._engine.read("account.all")
+        return [decode(as_bytes(row[0]), Account) for row in rows]
+
+    async def _read_apps(self) -> list[App]:
+        return [decode(as_bytes(row[0]), App) for row in await self._engine.read("app.all")]
+
+    async def _servers(self) -> list[Server]:
+        return await self._cached(("servers",), self._read_servers)
+
+    async def _servers_of(self, app: ObjectId) -> list[Server]:
+        mine = [server for server in await self._servers() if server.app == app]
+        return sorted(mine, key=lambda server: (server.priority, server.created_at, server.id))
+
+    async def _read_servers(self) -> list[Server]:
+        servers = []
+        for row in await self._engine.read("server.all"):
+            server = decode(as_bytes(row[3]), Server)
+            sealed = as_bytes(row[2])
+            password = self._vault.open_sealed(sealed, server.id) if sealed else None
+            servers.append(replace(server, errors=as_int(row[1]), password=password))
+        return servers
+
+    async def _read_credential(self, statement: str, key: str | bytes) -> Credential | None:
+        rows = await self._engine.read(statement, key)
+        return _credential(rows[0]) if rows else None
+
+    async def _read_key(self, statement: str, key: bytes) -> Key | None:
+        rows = await self._engine.read(statement, key)
+        return _key(rows[0]) if rows else None
+
+    # --- changing -----------------------------------------------------------------------------
+
+    async def _change(self, steps: Sequence[Step], conflict: str) -> list[list[Row]]:
+        try:
+            return await self._engine.change(*steps)
+        except Conflict as error:
+            raise Conflict(conflict, detail=error.detail) from error
+        finally:
+            self.version += 1
+            self._cache.clear()
+
+    async def _remove(self, statement: str, key: ObjectId) -> None:
+        results = await self._change([Step(statement, (key,))], "")
+        if not results[0]:
+            raise NotFound("It is not there, or it was removed before.")
+
+    def _start_flush(self) -> None:
+        """Losing a last use is no harm, so nobody waits for it; close() writes the rest."""
+        self._flush = None
+        used, self._used = self._used, {}
+        task = asyncio.ensure_future(self._engine.submit(UseMember(used)))
+        self._flushing.add(task)
+        task.add_done_callback(self._flushed)
+
+    def _flushed(self, task: asyncio.Future[object]) -> None:
+        self._flushing.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+
+def _only(found: Iterable[T]) -> T:
+    for thing in found:
+        return thing
+    raise NotFound("There is no such thing.")
+
+
+def _found(value: T | None) -> T:
+    if value is None:
+        raise NotFound("There is no such thing.")
+    return value
+
+
+def _credential(row: Row) -> Credential:
+    credential = decode(as_bytes(row[0]), Credential)
+    return replace(credential, used_at=as_instant(row[1]))
+
+
+def _key(row: Row) -> Key:
+    key = decode(as_bytes(row[0]), Key)
+    return replace(key, used_at=as_instant(row[1]))

@@ -1,0 +1,155 @@
+"""an engine: read, transact, and commit many members as one group
+
+The stores are written once over this. A *member* is one thing that must be committed: it may first
+run statements whose rows decide whether it goes on (guards), and then adds rows to the batch that
+the whole group shares. The engine runs the batch statement by statement in `RANK` order, so fifty
+acceptances cost as many statement executions as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+Value = int | float | str | bytes | None
+Row = tuple[Value, ...]
+
+RANK: Final = (
+    "message.insert",
+    "content.insert",
+    "upload.insert",
+    "upload.delete",
+    "queue.insert",
+    "event.insert",
+    "delivery.insert",
+    "started.insert",
+    "queue.delete",
+    "started.delete",
+    "queue.defer",
+    "queue.set_last_event",
+    "obligation.insert",
+    "server.error",
+    "server.fine",
+    "session.insert",
+    "credential.used",
+    "key.used",
+)
+"""Statements a batch may hold, in the order in which they run: key order, table by table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement with its parameters."""
+
+    name: str
+    parameters: Row = ()
+
+
+class Batch:
+    """The rows a group will write, by statement, and the numbers of its events."""
+
+    __slots__ = ("next_event", "rows")
+
+    def __init__(self, next_event: int) -> None:
+        """Events of this group are numbered from `next_event` on."""
+        self.next_event = next_event
+        self.rows: dict[str, list[Row]] = {}
+
+    def add(self, statement: str, row: Row) -> None:
+        """One more row for a statement of `RANK`."""
+        rows = self.rows.get(statement)
+        if rows is None:
+            self.rows[statement] = [row]
+        else:
+            rows.append(row)
+
+    def event(
+        self, at: int, app: bytes, kind: str, delivery: int, previous: int, data: bytes
+    ) -> int:
+        """Append an event; gives its number."""
+        seq = self.next_event
+        self.next_event = seq + 1
+        self.add("event.insert", (seq, at, app, kind, delivery, previous, data))
+        return seq
+
+
+class Member:
+    """One thing to commit. Subclasses say what; the engine sets `future` when it is durable."""
+
+    __slots__ = ("future",)
+
+    settles: bool = False
+    """Settlements go before acceptances: what has left must be known before more comes in."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    def steps(self) -> Sequence[Step]:
+        """Statements to run first, inside the transaction."""
+        return ()
+
+    def resolve(self, results: list[list[Row]]) -> None:
+        """Look at what the steps gave. Raising refuses this member alone, its steps undone."""
+
+    def write(self, batch: Batch) -> object:
+        """Add the rows; gives what the future shall hold. May be called again after a rollback."""
+        return None
+
+
+class Change(Member):
+    """Some statements for their own sake: directory data, retention."""
+
+    __slots__ = ("_results", "_steps")
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        super().__init__()
+        self._steps = steps
+        self._results: list[list[Row]] = []
+
+    def steps(self) -> Sequence[Step]:
+        """As given."""
+        return self._steps
+
+    def resolve(self, results: list[list[Row]]) -> None:
+        """Keep the rows for the caller."""
+        self._results = results
+
+    def write(self, batch: Batch) -> object:
+        """Nothing more; the rows of every step are the result."""
+        return self._results
+
+
+class Engine(Protocol):
+    """What a store needs of a database."""
+
+    @property
+    def kind(self) -> str:
+        """``SQLite 3.54.1`` and the like, for people."""
+        ...
+
+    @property
+    def incarnation(self) -> int:
+        """The number of this process's life, the owner of what it holds in memory."""
+        ...
+
+    async def read(self, name: str, *parameters: Value) -> list[Row]:
+        """Run one reading statement on committed data."""
+        ...
+
+    def submit(self, member: Member) -> Awaitable[object]:
+        """Commit a member with its group; done when durable. Raises `StorageTrouble`."""
+        ...
+
+    async def change(self, *steps: Step) -> list[list[Row]]:
+        """Run statements in one transaction; gives the rows of each."""
+        ...
+
+    async def room(self) -> int | None:
+        """Bytes free where the data lies; None where nobody knows."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what waits, then close."""
+        ...

@@ -1,0 +1,1 @@
+"""the door to storage: one Protocol per store, mirrored by module name"""

@@ -1,0 +1,74 @@
+"""what can go wrong in storage, in words that do not name an engine"""
+
+from __future__ import annotations
+
+from pillarbox.terms.errors import PillarboxError, Trouble
+
+
+class StorageTrouble(Trouble):
+    """The store did not answer; nothing was changed."""
+
+    code = "storage_unavailable"
+
+
+class StorageFull(StorageTrouble):
+    """There is no room left to store it; nothing was changed."""
+
+    code = "storage_full"
+
+
+class StorageBroken(StorageTrouble):
+    """The disk reported an error; this process must stop and be started again.
+
+    A failed fsync cannot be retried: the kernel has already forgotten the pages.
+    """
+
+    code = "storage_broken"
+
+
+class Unstorable(PillarboxError):
+    """A value that no store can hold: refused alone, its neighbours are committed."""
+
+    code = "invalid_value"
+
+
+class Conflict(PillarboxError):
+    """Something of this name or key exists already."""
+
+    code = "already_exists"
+
+
+class NotFound(PillarboxError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class AlreadyPaid(PillarboxError):
+    """The obligation this message would pay was paid before; nothing was stored."""
+
+    code = "already_exists"
+
+
+class Repeated(PillarboxError):
+    """A call with this idempotency key was taken before; nothing was stored again."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, message: int, digest: bytes) -> None:
+        """`message` is the id given then, `digest` that of the content given then."""
+        super().__init__()
+        self.message = message
+        self.digest = digest
+
+
+class DataDirLocked(PillarboxError):
+    """Another process owns this data directory."""
+
+    code = "data_dir_locked"
+
+
+class SchemaTooNew(PillarboxError):
+    """The data was written by a newer Pillarbox."""
+
+    code = "db_newer_than_program"

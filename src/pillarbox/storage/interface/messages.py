@@ -1,0 +1,88 @@
+"""messages and their content, as stored"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pillarbox.message.facts import MessageFacts
+from pillarbox.storage.interface.queue import DeliveryRow
+from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
+
+BLOCK_BYTES = 256 * 1024
+"""Content lies in blocks of at most this size; nearly all mail is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message row. Its deliveries and its content are asked for apart."""
+
+    id: MessageId
+    app: ObjectId
+    submitter: ObjectId
+    mode: str
+    size: int
+    return_path: str
+    author: str
+    subject: str
+    message_id: str
+    expires_at: int
+    uncertain: str
+    answer_by: int | None
+    scheduled_at: int | None
+    facts: MessageFacts
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages a list shows; every field that is None says nothing."""
+
+    app: ObjectId | None = None
+    state: str | None = None
+    recipient: str | None = None
+    since_ms: int | None = None
+    before: MessageId | None = None
+
+
+class MessageStore(Protocol):
+    """Reading what was accepted."""
+
+    async def get(self, message: MessageId) -> StoredMessage:
+        """Raises `NotFound`."""
+        ...
+
+    async def load(self, messages: Sequence[MessageId]) -> dict[MessageId, StoredMessage]:
+        """Those of the messages that exist."""
+        ...
+
+    async def newest(self, wanted: MessageFilter, limit: int) -> list[StoredMessage]:
+        """Newest first, paged by id: give the last one's id as `before` for more.
+
+        A filter by state or recipient looks at a bounded number of messages a call.
+        """
+        ...
+
+    async def deliveries(self, message: MessageId) -> list[DeliveryRow]:
+        """Every recipient's standing, in the order of the envelope."""
+        ...
+
+    async def delivery(self, delivery: DeliveryId) -> DeliveryRow:
+        """Raises `NotFound`."""
+        ...
+
+    async def content(self, message: MessageId) -> bytes:
+        """The whole stored content. Raises `NotFound` once retention has removed it."""
+        ...
+
+    def blocks(self, message: MessageId) -> AsyncIterator[bytes]:
+        """The content block by block, for what is too long to hold."""
+        ...
+
+    async def drop_content_before(self, message: MessageId, limit: int) -> int:
+        """Retention: remove up to `limit` content rows of older, settled messages."""
+        ...
+
+    async def drop_history_before(self, message: MessageId, limit: int) -> int:
+        """Retention: remove deliveries, events and messages of older, settled messages."""
+        ...

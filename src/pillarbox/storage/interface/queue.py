@@ -1,0 +1,344 @@
+"""the queue: taking charge (▣1), settling (▣2), claiming, and what an operator may do"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec import Struct
+
+from pillarbox.message.facts import MessageFacts
+from pillarbox.policy.delivery import State
+from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class LaneName:
+    """App x route x destination: the unit of policy, window and explanation."""
+
+    app: ObjectId
+    route: str
+    destination: str
+
+
+@dataclass(slots=True)
+class NewMessage:
+    """The message row: written once, never updated."""
+
+    id: MessageId
+    app: ObjectId
+    submitter: ObjectId
+    mode: str
+    size: int
+    return_path: bytes
+    author: bytes
+    subject: bytes
+    message_id: bytes
+    expires_at: int
+    uncertain: str
+    """``retry`` or ``hold``: what follows a connection lost behind the final dot."""
+    facts: MessageFacts
+    answer_by: int | None = None
+    scheduled_at: int | None = None
+
+
+@dataclass(slots=True)
+class NewDelivery:
+    """One recipient, as born in ▣1."""
+
+    id: DeliveryId
+    recipient: bytes
+    state: State
+    lane: int = 0
+    due_at: int = 0
+    mirrored: bool = False
+    """Born owned by this node, which delivers it from memory without reading it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCall:
+    """Companion: remember an idempotent call, or raise `Repeated` if it was taken before."""
+
+    scope: bytes
+    key: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PayObligation:
+    """Companion: this message pays what was owed, or raises `AlreadyPaid`."""
+
+    obligation: int
+
+
+Companion = RecordCall | PayObligation
+
+
+@dataclass(slots=True)
+class Acceptance:
+    """Everything ▣1 writes, in one transaction or not at all."""
+
+    message: NewMessage
+    at: int
+    blocks: Sequence[bytes]
+    """Content blocks from number 0 that are not stored yet; see `upload`."""
+    stored_blocks: int = 0
+    """Further blocks, numbered on from there, that `store_block` has already written."""
+    deliveries: Sequence[NewDelivery] = ()
+    marked: bool = False
+    """The start mark of its mirrored deliveries rides in the same commit."""
+    companions: Sequence[Companion] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewObligation:
+    """Something owed because of a settlement: a notice to the submitter, a report to forward."""
+
+    kind: str
+    app: ObjectId
+    delivery: DeliveryId
+    due_at: int
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One recipient's part of a settlement."""
+
+    delivery: DeliveryId
+    recipient: bytes
+    state: State
+    attempts: int
+    previous_event: int
+    kind: str
+    """Event kind, of `policy.events`."""
+    data: Struct
+    """The struct that `policy.events` names for the kind."""
+    due_at: int = 0
+    uncertain: bool = False
+
+
+@dataclass(slots=True)
+class Settlement:
+    """Everything ▣2 writes about the recipients of one transaction, all or nothing."""
+
+    at: int
+    app: ObjectId
+    verdicts: Sequence[Verdict]
+    obligations: Sequence[NewObligation] = ()
+    server: ObjectId | None = None
+    """The app's server concerned; its error count is moved by `server_errors`."""
+    server_errors: int | None = None
+    """0 puts the count back to nothing, 1 adds one, None leaves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queue row, as claimed or listed."""
+
+    delivery: DeliveryId
+    lane: int
+    state: State
+    due_at: int
+    attempts: int
+    last_event: int
+    uncertain: bool
+    recipient: str
+    owned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHead:
+    """A lane in which mail waits, and when its first delivery falls due."""
+
+    lane: int
+    name: LaneName
+    first_due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDepth:
+    """How much waits in a lane, for people."""
+
+    lane: int
+    name: LaneName
+    waiting: int
+    oldest: DeliveryId | None
+    first_due_at: int | None
+    held: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was found when the previous process had died."""
+
+    released: int
+    uncertain: int
+    held: int
+    swept_uploads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """Something still owed."""
+
+    id: int
+    kind: str
+    app: ObjectId
+    delivery: DeliveryId
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One recipient's standing, waiting or final."""
+
+    delivery: DeliveryId
+    recipient: str
+    state: State
+    attempts: int
+    at: int
+    """When it became final; for a waiting one, when it is due."""
+    last_event: int
+    uncertain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an operator's action did to each delivery named."""
+
+    changed: tuple[DeliveryId, ...] = ()
+    refused: dict[DeliveryId, State] = field(default_factory=dict)
+
+
+class QueueStore(Protocol):
+    """Where mail rests. Awaiting a method means: committed, durable, visible.
+
+    All methods raise `StorageTrouble` when the store does not answer; then nothing was changed.
+    """
+
+    def next_message_id(self, now_ms: int) -> MessageId:
+        """An id above every id stored or handed out before."""
+        ...
+
+    async def lane(self, name: LaneName) -> int:
+        """The number of a lane, made at first use; afterwards answered from memory."""
+        ...
+
+    async def lane_names(self, lanes: Sequence[int]) -> dict[int, LaneName]:
+        """The names behind lane numbers."""
+        ...
+
+    async def store_block(self, message: MessageId, number: int, body: bytes) -> None:
+        """Write a block of long content ahead of ▣1; number 0 is left for the acceptance.
+
+        It belongs to nobody until ▣1 names its message, and is swept if it never does.
+        """
+        ...
+
+    async def drop_blocks(self, message: MessageId) -> None:
+        """Forget the blocks of a message that will not be accepted after all."""
+        ...
+
+    def accept(self, acceptance: Acceptance) -> Awaitable[int]:
+        """▣1. Gives the number of the `message.accepted` event once it is durable.
+
+        Raises `Repeated` or `AlreadyPaid` where a companion says so, `Unstorable` for a value no
+        store can hold; the members of the same group commit are not disturbed by either.
+        """
+        ...
+
+    def mark_started(
+        self, deliveries: Sequence[DeliveryId], *, verify: bool = False
+    ) -> Awaitable[frozenset[DeliveryId]]:
+        """Write down that these may be leaving, before their content does.
+
+        With `verify`, gives those that an operator has held or ended since they were claimed and
+        that must not leave any more.
+        """
+        ...
+
+    def settle(self, settlement: Settlement) -> Awaitable[None]:
+        """▣2. A delivery that was ended meanwhile keeps its verdict; the event is appended."""
+        ...
+
+    async def heads(self) -> list[LaneHead]:
+        """Every lane with unowned waiting deliveries, and its first due time."""
+        ...
+
+    async def claim(
+        self, lane: int, after: tuple[int, int], now_ms: int, limit: int
+    ) -> list[Waiting]:
+        """Due, unowned deliveries of a lane in (due, id) order behind the cursor `after`.
+
+        Nothing is written: the caller owns the lane. What falls due again must be due later than
+        the cursor, which `retry` and `settle` see to.
+        """
+        ...
+
+    async def recover(self, now_ms: int) -> Recovered:
+        """Before any listener opens: new incarnation; what a dead process owned is free again,
+        what it may have been sending is marked uncertain and follows its submitter's policy.
+        """
+        ...
+
+    async def waiting(
+        self,
+        *,
+        app: ObjectId | None = None,
+        lane: int | None = None,
+        state: State | None = None,
+        after: DeliveryId | None = None,
+        limit: int = 100,
+    ) -> list[Waiting]:
+        """Waiting deliveries by id."""
+        ...
+
+    async def depths(self) -> list[LaneDepth]:
+        """All lanes that hold anything."""
+        ...
+
+    async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """Make deferred, queued or scheduled ones due now."""
+        ...
+
+    async def release(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """Let held ones go."""
+        ...
+
+    async def hold(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """Stop queued or deferred ones until somebody releases them."""
+        ...
+
+    async def cancel(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """End them for good; one that is being sent now is refused."""
+        ...
+
+    async def end_unanswered(
+        self, message: MessageId, now_ms: int, reason: Struct
+    ) -> list[DeliveryRow]:
+        """End what is not settled yet as failed: the caller is being told so.
+
+        `reason` is the body of the events this leaves.
+
+        Gives the standing of every delivery of the message after that; those that were being sent
+        have `uncertain` set.
+        """
+        ...
+
+    async def wait_settled(self, message: MessageId, until_ms: int, now_ms: int) -> bool:
+        """Wait until every delivery of a message is final; False when the time is over."""
+        ...
+
+    async def obligations(self, after: int, now_ms: int, limit: int) -> list[Obligation]:
+        """What is owed and due, by id."""
+        ...
+
+    async def drop_obligation(self, obligation: int) -> None:
+        """Let go of something owed that cannot be paid, such as a notice to nobody."""
+        ...
+
+    async def expired(self, now_ms: int, limit: int) -> list[Waiting]:
+        """Held, queued or scheduled deliveries whose message has outlived its time."""
+        ...

@@ -1,0 +1,54 @@
+"""the door to storage: all stores of one place"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pillarbox.storage.interface.directory import DirectoryStore
+from pillarbox.storage.interface.events import EventStore
+from pillarbox.storage.interface.messages import MessageStore
+from pillarbox.storage.interface.queue import QueueStore
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the store can take charge of mail."""
+
+    writable: bool
+    free_bytes: int | None
+    schema: int
+    engine: str
+    trouble: str = ""
+
+
+class Storage(Protocol):
+    """One place where everything is remembered."""
+
+    @property
+    def queue(self) -> QueueStore:
+        """Deliveries."""
+        ...
+
+    @property
+    def messages(self) -> MessageStore:
+        """Messages and content."""
+        ...
+
+    @property
+    def events(self) -> EventStore:
+        """What happened."""
+        ...
+
+    @property
+    def directory(self) -> DirectoryStore:
+        """What people configured."""
+        ...
+
+    async def health(self) -> Health:
+        """A write, a look at the schema and at the room left."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what waits, then close. Nothing may be called afterwards."""
+        ...

@@ -1,0 +1,90 @@
+"""a URL becomes a Storage"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pillarbox.storage.columns import as_int
+from pillarbox.storage.directory import SqlDirectoryStore
+from pillarbox.storage.engine import Engine
+from pillarbox.storage.events import SqlEventStore
+from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
+from pillarbox.storage.interface.store import Health, Storage
+from pillarbox.storage.lock import OwnerLock
+from pillarbox.storage.messages import SqlMessageStore
+from pillarbox.storage.migrate import SCHEMA
+from pillarbox.storage.queue import SqlQueueStore
+from pillarbox.storage.sqlite import SqliteEngine
+from pillarbox.storage.vault import Vault
+from pillarbox.terms.ids import MessageId
+
+DATABASE_NAME: Final = "pillarbox.db"
+
+
+class SqlStorage:
+    """The stores of one place, over one engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        vault: Vault,
+        lock: OwnerLock,
+        highest_message: MessageId,
+        highest_session: int,
+    ) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._closed = False
+        self.directory = SqlDirectoryStore(engine, vault)
+        self.queue = SqlQueueStore(engine, highest_message, self.directory.forget_servers)
+        self.messages = SqlMessageStore(engine)
+        self.events = SqlEventStore(engine, highest_session)
+
+    async def health(self) -> Health:
+        """An empty transaction through the writer shows whether it can still commit."""
+        try:
+            await self._engine.change()
+            trouble = ""
+        except StorageTrouble as error:
+            trouble = str(error)
+        return Health(
+            writable=not trouble,
+            free_bytes=await self._engine.room(),
+            schema=SCHEMA,
+            engine=self._engine.kind,
+            trouble=trouble,
+        )
+
+    async def close(self) -> None:
+        """Commit what waits, close, let go of the data directory; again is no harm."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.directory.flush()
+        await self._engine.close()
+        self._lock.release()
+
+
+async def open_storage(
+    data_dir: Path, *, now_ms: int, on_broken: Callable[[StorageBroken], None]
+) -> Storage:
+    """Open what lies in a data directory, making it on first use.
+
+    Raises `DataDirLocked` where another process owns it, `SchemaTooNew`, `StorageTrouble`.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = OwnerLock.take(data_dir)
+    try:
+        vault = Vault.at(data_dir / "secret.key")
+        engine = await SqliteEngine.open(
+            data_dir / DATABASE_NAME, node=os.uname().nodename, now_ms=now_ms, on_broken=on_broken
+        )
+        message = as_int((await engine.read("message.highest"))[0][0])
+        session = as_int((await engine.read("session.highest"))[0][0])
+    except BaseException:
+        lock.release()
+        raise
+    return SqlStorage(engine, vault, lock, MessageId(message), session)

@@ -1,0 +1,342 @@
+"""deliveries, over an engine: ▣1, ▣2, marks, claims, operators, obligations"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import Struct
+
+from pillarbox.observe.crash import crash_point
+from pillarbox.policy.delivery import FINAL, State
+from pillarbox.storage.acceptance import RAW, AcceptMember, unpack_ids
+from pillarbox.storage.codec import encode
+from pillarbox.storage.columns import as_bytes, as_int, as_text
+from pillarbox.storage.engine import Engine, Row, Step
+from pillarbox.storage.interface.errors import NotFound
+from pillarbox.storage.interface.queue import (
+    Acceptance,
+    Change,
+    DeliveryRow,
+    LaneDepth,
+    LaneHead,
+    LaneName,
+    Obligation,
+    Recovered,
+    Settlement,
+    Waiting,
+)
+from pillarbox.storage.operation import EndMember, OperatorMember
+from pillarbox.storage.recovery import RecoverMember
+from pillarbox.storage.settlement import MarkBook, MarkMember, SettleMember
+from pillarbox.terms.ids import (
+    MAX_RECIPIENTS,
+    ORDINAL_BITS,
+    DeliveryId,
+    MessageId,
+    MessageIds,
+    ObjectId,
+    message_of,
+)
+
+_PAGE = 1000
+
+
+class SqlQueueStore:
+    """See `storage.interface.queue.QueueStore` for what is promised."""
+
+    def __init__(
+        self, engine: Engine, highest: MessageId, servers_moved: Callable[[], None]
+    ) -> None:
+        """`highest` is the largest message id stored; `servers_moved` hears of settlements that
+        changed a server's error count.
+        """
+        self._engine = engine
+        self._servers_moved = servers_moved
+        self._ids = MessageIds(highest)
+        self._marks = MarkBook()
+        self._lanes: dict[LaneName, int] = {}
+        self._waiters: dict[MessageId, list[asyncio.Event]] = {}
+
+    def next_message_id(self, now_ms: int) -> MessageId:
+        """An id above every id stored or handed out before."""
+        return self._ids.next(now_ms)
+
+    async def lane(self, name: LaneName) -> int:
+        """Answered from memory after the first use."""
+        known = self._lanes.get(name)
+        if known is None:
+            key = (name.app, name.route, name.destination)
+            rows = await self._engine.change(Step("lane.add", key), Step("lane.find", key))
+            known = self._lanes[name] = as_int(rows[1][0][0])
+        return known
+
+    async def lane_names(self, lanes: Sequence[int]) -> dict[int, LaneName]:
+        """The names behind lane numbers."""
+        wanted = set(lanes)
+        rows = await self._engine.read("lane.all")
+        return {as_int(row[0]): _lane_name(row) for row in rows if row[0] in wanted}
+
+    async def store_block(self, message: MessageId, number: int, body: bytes) -> None:
+        """One transaction a block; the first also notes whose it is while it is nobody's."""
+        first = message << ORDINAL_BITS
+        await self._engine.change(
+            Step("upload.insert", (message, self._engine.incarnation)),
+            Step("content.insert", (first | number, RAW, body)),
+        )
+        crash_point("block-stored")
+
+    async def drop_blocks(self, message: MessageId) -> None:
+        """Blocks and note together."""
+        first = message << ORDINAL_BITS
+        await self._engine.change(
+            Step("content.delete_range", (first, first | MAX_RECIPIENTS)),
+            Step("upload.delete", (message,)),
+        )
+
+    def accept(self, acceptance: Acceptance) -> Awaitable[int]:
+        """▣1."""
+        mark = None
+        if acceptance.marked:
+            mark = self._marks.open([d.id for d in acceptance.deliveries if d.mirrored])
+        member = AcceptMember(acceptance, self._engine.incarnation, mark)
+        return self._engine.submit(member)  # type: ignore[return-value]
+
+    def mark_started(
+        self, deliveries: Sequence[DeliveryId], *, verify: bool = False
+    ) -> Awaitable[frozenset[DeliveryId]]:
+        """A mark of its own."""
+        mark = self._marks.open(deliveries)
+        owner = self._engine.incarnation
+        member = MarkMember(mark, owner, deliveries, verify=verify)
+        marked = asyncio.ensure_future(self._engine.submit(member))
+        if verify:
+            marked.add_done_callback(self._unmark_gone)
+        return marked  # type: ignore[return-value]
+
+    def settle(self, settlement: Settlement) -> Awaitable[None]:
+        """▣2."""
+        ids = [verdict.delivery for verdict in settlement.verdicts]
+        settled = self._engine.submit(SettleMember(settlement, self._marks.close(ids)))
+        if self._waiters:
+            messages = {message_of(delivery) for delivery in ids}
+            asyncio.ensure_future(settled).add_done_callback(lambda _: self._wake(messages))
+        if settlement.server_errors is not None:
+            asyncio.ensure_future(settled).add_done_callback(lambda _: self._servers_moved())
+        return settled  # type: ignore[return-value]
+
+    async def heads(self) -> list[LaneHead]:
+        """One look-up a lane."""
+        rows = await self._engine.read("queue.heads")
+        return [
+            LaneHead(as_int(row[0]), _lane_name(row), as_int(row[4]))
+            for row in rows
+            if row[4] is not None
+        ]
+
+    async def claim(
+        self, lane: int, after: tuple[int, int], now_ms: int, limit: int
+    ) -> list[Waiting]:
+        """Rows that this process is already sending are left out."""
+        rows = await self._engine.read("queue.claim", lane, after[0], after[1], now_ms, limit)
+        return [_waiting(row) for row in rows]
+
+    async def recover(self, now_ms: int) -> Recovered:
+        """Before any listener opens."""
+        packed = await self._engine.read("started.all")
+        marked = [delivery for row in packed for delivery in unpack_ids(as_bytes(row[0]))]
+        uploads = [
+            as_int(row[0])
+            for row in await self._engine.read("upload.forsaken", self._engine.incarnation)
+        ]
+        recovered = await self._engine.submit(RecoverMember(marked, uploads, now_ms))
+        return recovered  # type: ignore[return-value]
+
+    async def waiting(
+        self,
+        *,
+        app: ObjectId | None = None,
+        lane: int | None = None,
+        state: State | None = None,
+        after: DeliveryId | None = None,
+        limit: int = 100,
+    ) -> list[Waiting]:
+        """Pages are read until enough rows fit, so a rare state reads far."""
+        lanes = {n for n, name in (await self._all_lanes()).items() if name.app == app}
+        found: list[Waiting] = []
+        cursor = int(after or 0)
+        while len(found) < limit:
+            rows = (
+                await self._engine.read("queue.page", cursor, _PAGE)
+                if lane is None
+                else await self._engine.read("queue.page_of_lane", cursor, _PAGE, lane)
+            )
+            for row in map(_waiting, rows):
+                if app is not None and row.lane not in lanes:
+                    continue
+                shown = self._shown(row)
+                if state is None or shown.state is state:
+                    found.append(shown)
+            if len(rows) < _PAGE:
+                break
+            cursor = as_int(rows[-1][0])
+        return found[:limit]
+
+    async def depths(self) -> list[LaneDepth]:
+        """Reads the whole queue: for people, not for delivery."""
+        names = await self._all_lanes()
+        return [
+            LaneDepth(
+                lane=as_int(row[0]), name=names[as_int(row[0])], waiting=as_int(row[1]),
+                oldest=DeliveryId(as_int(row[2])),
+                first_due_at=None if row[3] is None else as_int(row[3]),
+                held=as_int(row[4]), active=as_int(row[5]),
+            )
+            for row in await self._engine.read("queue.depths")
+        ]  # fmt: skip
+
+    async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """Due now, and behind every claim cursor, which are never ahead of the clock."""
+        return await self._operate("queue.make_due", deliveries, now_ms, by)
+
+    async def release(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """Held ones wait again, due now."""
+        return await self._operate("queue.release", deliveries, now_ms, by)
+
+    async def hold(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """Until somebody releases them."""
+        return await self._operate("queue.hold", deliveries, now_ms, by)
+
+    async def cancel(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
+        """For good."""
+        return await self._operate("queue.cancel", deliveries, now_ms, by)
+
+    async def end_unanswered(
+        self, message: MessageId, now_ms: int, reason: Struct
+    ) -> list[DeliveryRow]:
+        """One transaction decides what the caller is told and ends what waits."""
+        first = message << ORDINAL_BITS
+        last = first | MAX_RECIPIENTS
+        app = as_bytes((await self._message_row(message))[1])
+        sending = {d for d in range(first, last + 1) if self._marks.covers(d)}
+        ended = await self._engine.submit(EndMember(app, first, last, now_ms, encode(reason)))
+        self._wake({message})
+        rows = await self._engine.read("delivery.of_message", first, last)
+        unsure = sending & set(ended)  # type: ignore[call-overload]
+        return [
+            DeliveryRow(
+                DeliveryId(as_int(row[0])), as_text(row[1]), State(as_text(row[2])), as_int(row[3]), as_int(row[4]),
+                as_int(row[5]), bool(row[6]) or row[0] in unsure,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def wait_settled(self, message: MessageId, until_ms: int, now_ms: int) -> bool:
+        """Woken by settlements of this process; what another one settles is looked up."""
+        first = message << ORDINAL_BITS
+        deadline = asyncio.get_running_loop().time() + (until_ms - now_ms) / 1000
+        event = asyncio.Event()
+        self._waiters.setdefault(message, []).append(event)
+        try:
+            while True:
+                event.clear()
+                rows = await self._engine.read("queue.of_message", first, first | MAX_RECIPIENTS)
+                if not rows:
+                    return True
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await event.wait()
+                except TimeoutError:
+                    return False
+        finally:
+            waiting = self._waiters[message]
+            waiting.remove(event)
+            if not waiting:
+                del self._waiters[message]
+
+    async def obligations(self, after: int, now_ms: int, limit: int) -> list[Obligation]:
+        """What is owed and due, by id."""
+        rows = await self._engine.read("obligation.due", after, now_ms, limit)
+        return [
+            Obligation(
+                as_int(row[0]), as_text(row[1]), ObjectId(as_bytes(row[2])), DeliveryId(as_int(row[3])),
+                as_int(row[4]),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def drop_obligation(self, obligation: int) -> None:
+        """Let go of something owed that cannot be paid."""
+        await self._engine.change(Step("obligation.drop", (obligation,)))
+
+    async def expired(self, now_ms: int, limit: int) -> list[Waiting]:
+        """Held deliveries whose message has outlived its time; others expire when claimed."""
+        return [_waiting(row) for row in await self._engine.read("queue.expired", now_ms, limit)]
+
+    async def _operate(
+        self, statement: str, ids: Sequence[DeliveryId], now_ms: int, by: str
+    ) -> Change:
+        free = [d for d in ids if not self._marks.covers(d)]
+        apps: dict[int, bytes] = {d: await self._app_of(message_of(d)) for d in free}
+        known = [d for d in free if apps[d]]
+        changed = await self._engine.submit(OperatorMember(statement, known, apps, now_ms, by))
+        done = set(changed)  # type: ignore[call-overload]
+        if statement == "queue.cancel":
+            self._wake({message_of(d) for d in done})
+        refused = {d: await self._state_of(d) for d in ids if d not in done}
+        return Change(tuple(d for d in ids if d in done), refused)
+
+    async def _app_of(self, message: MessageId) -> bytes:
+        rows = await self._engine.read("message.one", message)
+        return as_bytes(rows[0][1]) if rows else b""
+
+    async def _state_of(self, delivery: DeliveryId) -> State:
+        waiting = await self._engine.read("queue.one", delivery)
+        if waiting:
+            return self._shown(_waiting(waiting[0])).state
+        final = await self._engine.read("delivery.one", delivery)
+        if final:
+            return State(as_text(final[0][2]))
+        raise NotFound("There is no such delivery.")
+
+    async def _message_row(self, message: MessageId) -> Row:
+        rows = await self._engine.read("message.one", message)
+        if not rows:
+            raise NotFound("There is no such message.")
+        return rows[0]
+
+    async def _all_lanes(self) -> dict[int, LaneName]:
+        return {as_int(row[0]): _lane_name(row) for row in await self._engine.read("lane.all")}
+
+    def _shown(self, row: Waiting) -> Waiting:
+        """What may be leaving is active, whatever its row says: marks are not written into it."""
+        if row.state in FINAL or not self._marks.covers(row.delivery):
+            return row
+        return Waiting(
+            row.delivery, row.lane, State.ACTIVE, row.due_at, row.attempts, row.last_event,
+            row.uncertain, row.recipient, row.owned,
+        )  # fmt: skip
+
+    def _unmark_gone(self, marked: asyncio.Future[object]) -> None:
+        """What must not leave is not settled either, so nobody else would close its mark."""
+        if not marked.cancelled() and marked.exception() is None:
+            gone = marked.result()
+            if isinstance(gone, frozenset):
+                self._marks.close(tuple(gone))
+
+    def _wake(self, messages: set[MessageId]) -> None:
+        for message in messages:
+            for event in self._waiters.get(message, ()):
+                event.set()
+
+
+def _lane_name(row: Row) -> LaneName:
+    return LaneName(ObjectId(as_bytes(row[1])), as_text(row[2]), as_text(row[3]))
+
+
+def _waiting(row: Row) -> Waiting:
+    delivery, lane, state, due, attempts, last_event, uncertain, recipient, owner = row
+    return Waiting(
+        DeliveryId(as_int(delivery)), as_int(lane), State(as_text(state)), as_int(due), as_int(attempts),
+        as_int(last_event), bool(uncertain), as_text(recipient), as_int(owner) > 0,
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""▣2 as a member of a group commit, and the book of start marks"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pillarbox.policy.delivery import FINAL, State
+from pillarbox.storage.acceptance import OWNER_HELD, OWNER_WAITING, pack_ids
+from pillarbox.storage.codec import encode
+from pillarbox.storage.engine import Batch, Member, Row, Step
+from pillarbox.storage.interface.queue import Settlement
+
+
+class MarkBook:
+    """Which start mark covers which delivery, and how many of each are still unsettled.
+
+    A mark's row is deleted by the settlement of its last delivery. What the book forgets is only
+    a row that recovery finds no queue row for.
+    """
+
+    def __init__(self) -> None:
+        """Nothing may be leaving yet."""
+        self._mark_of: dict[int, int] = {}
+        self._left: dict[int, int] = {}
+        self._last = 0
+
+    def covers(self, delivery: int) -> bool:
+        """Whether a delivery may be leaving."""
+        return delivery in self._mark_of
+
+    def open(self, deliveries: Sequence[int]) -> int:
+        """A new mark for these; gives its number."""
+        self._last += 1
+        self._left[self._last] = len(deliveries)
+        for delivery in deliveries:
+            self._mark_of[delivery] = self._last
+        return self._last
+
+    def close(self, deliveries: Sequence[int]) -> list[int]:
+        """These are settled; gives the marks of which nothing is left."""
+        done = []
+        for delivery in deliveries:
+            mark = self._mark_of.pop(delivery, None)
+            if mark is not None:
+                self._left[mark] -= 1
+                if not self._left[mark]:
+                    del self._left[mark]
+                    done.append(mark)
+        return done
+
+
+class MarkMember(Member):
+    """A start mark of its own, ahead of the content it speaks of."""
+
+    __slots__ = ("_deliveries", "_gone", "_mark", "_owner", "_verify")
+    settles = True
+
+    def __init__(self, mark: int, owner: int, deliveries: Sequence[int], *, verify: bool) -> None:
+        """`verify` looks whether the deliveries are still there to be sent."""
+        super().__init__()
+        self._mark = mark
+        self._owner = owner
+        self._deliveries = deliveries
+        self._verify = verify
+        self._gone: frozenset[int] = frozenset()
+
+    def steps(self) -> list[Step]:
+        """One look-up a delivery, where asked for."""
+        if not self._verify:
+            return []
+        return [Step("queue.one", (delivery,)) for delivery in self._deliveries]
+
+    def resolve(self, results: list[list[Row]]) -> None:
+        """What an operator held or cancelled after it was claimed must not leave."""
+        self._gone = frozenset(
+            delivery
+            for delivery, rows in zip(self._deliveries, results, strict=True)
+            if not rows or rows[0][8] == OWNER_HELD
+        )
+
+    def write(self, batch: Batch) -> frozenset[int]:
+        """Gives the deliveries that must not leave any more."""
+        batch.add("started.insert", (self._mark, self._owner, pack_ids(self._deliveries)))
+        return self._gone
+
+
+class SettleMember(Member):
+    """Everything a settlement writes."""
+
+    __slots__ = ("_marks", "_settlement")
+    settles = True
+
+    def __init__(self, settlement: Settlement, marks: Sequence[int]) -> None:
+        """`marks` are those of which nothing is left after it."""
+        super().__init__()
+        self._settlement = settlement
+        self._marks = marks
+
+    def write(self, batch: Batch) -> None:
+        """An event for each recipient; then it leaves the queue, or goes back into its lane."""
+        settlement = self._settlement
+        app = settlement.app
+        for verdict in settlement.verdicts:
+            state, delivery = verdict.state, verdict.delivery
+            event = batch.event(
+                settlement.at, app, verdict.kind, delivery, verdict.previous_event,
+                encode(verdict.data),
+            )
+            if state in FINAL:
+                batch.add(
+                    "delivery.insert",
+                    (delivery, state.value, app, verdict.attempts, int(verdict.uncertain),
+                     settlement.at, event, verdict.recipient),
+                )  # fmt: skip
+                batch.add("queue.delete", (delivery,))
+            else:
+                owner = OWNER_HELD if state is State.HELD else OWNER_WAITING
+                batch.add(
+                    "queue.defer",
+                    (delivery, owner, state.value, verdict.due_at, verdict.attempts,
+                     int(verdict.uncertain), event),
+                )  # fmt: skip
+        for mark in self._marks:
+            batch.add("started.delete", (mark,))
+        for owed in settlement.obligations:
+            batch.add(
+                "obligation.insert", (owed.kind, owed.app, owed.delivery, owed.due_at)
+            )
+        if settlement.server is not None and settlement.server_errors is not None:
+            name = "server.error" if settlement.server_errors else "server.fine"
+            batch.add(name, (settlement.server,))

@@ -1,0 +1,98 @@
+-- name: account.all
+-- Oldest first: ids begin with their time.
+SELECT facts FROM account ORDER BY id
+
+-- name: account.save
+-- Insert or replace.
+INSERT INTO account (id, name, facts) VALUES ($1, $2, $3)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, facts = excluded.facts
+
+-- name: app.all
+-- By name.
+SELECT facts FROM app ORDER BY name
+
+-- name: app.save
+-- Insert or replace.
+INSERT INTO app (id, account, name, facts) VALUES ($1, $2, $3, $4)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, facts = excluded.facts
+
+-- name: app.delete
+-- Its servers and credentials go with it.
+DELETE FROM app WHERE id = $1 RETURNING id
+
+-- name: app.waiting
+-- Whether mail of an app still waits.
+SELECT 1 FROM queue q JOIN lane l ON l.id = q.lane WHERE l.app = $1 LIMIT 1
+
+-- name: server.all
+-- Every server; priority and age order them in memory.
+SELECT id, errors, secret, facts FROM server ORDER BY id
+
+-- name: server.save
+-- Insert or replace.
+INSERT INTO server (id, app, name, errors, secret, facts) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, errors = excluded.errors,
+    secret = excluded.secret, facts = excluded.facts
+
+-- name: server.delete
+-- Gone.
+DELETE FROM server WHERE id = $1 RETURNING id
+
+-- name: server.delete_of_app
+-- Gone with its app.
+DELETE FROM server WHERE app = $1
+
+-- name: credential.by_username
+-- A login.
+SELECT facts, used_at FROM credential WHERE username = $1
+
+-- name: credential.one
+-- A login.
+SELECT facts, used_at FROM credential WHERE id = $1
+
+-- name: credential.all
+-- By name.
+SELECT facts, used_at FROM credential ORDER BY name
+
+-- name: credential.save
+-- Insert or replace.
+INSERT INTO credential (id, app, name, username, used_at, facts) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, username = excluded.username,
+    facts = excluded.facts
+
+-- name: credential.delete
+-- Gone.
+DELETE FROM credential WHERE id = $1 RETURNING id
+
+-- name: credential.delete_of_app
+-- Gone with its app.
+DELETE FROM credential WHERE app = $1
+
+-- name: credential.used
+-- Last use, written some time later.
+UPDATE credential SET used_at = $2 WHERE id = $1
+
+-- name: key.by_hash
+-- A key by what it hashes to.
+SELECT facts, used_at FROM key WHERE secret_hash = $1
+
+-- name: key.one
+-- A key.
+SELECT facts, used_at FROM key WHERE id = $1
+
+-- name: key.all
+-- By name.
+SELECT facts, used_at FROM key ORDER BY name
+
+-- name: key.save
+-- Insert or replace.
+INSERT INTO key (id, account, name, secret_hash, used_at, facts) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, facts = excluded.facts
+
+-- name: key.delete
+-- Gone.
+DELETE FROM key WHERE id = $1 RETURNING id
+
+-- name: key.used
+-- Last use, written some time later.
+UPDATE key SET used_at = $2 WHERE id = $1

@@ -1,0 +1,309 @@
+"""SQLite through apsw: one writer thread with group commit, readers apart
+
+WAL and ``synchronous=FULL``: when a member's future is done, its bytes have been synced. The
+standard library's driver is not used anywhere: Debian 12 links a SQLite with a WAL corruption bug.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from pillarbox.observe.crash import crash_point
+from pillarbox.storage.engine import RANK, Batch, Change, Member, Row, Step, Value
+from pillarbox.storage.interface.errors import (
+    Conflict,
+    StorageBroken,
+    StorageFull,
+    StorageTrouble,
+    Unstorable,
+)
+from pillarbox.storage.migrate import migrate_sqlite
+from pillarbox.storage.queries import load_queries
+from pillarbox.terms.errors import PillarboxError
+
+OLDEST_SAFE: Final = (3, 51, 3)
+_GROUP: Final = 256
+_READERS: Final = 2
+_PAGE_BYTES: Final = 8192
+_CHECKPOINT_PAGES: Final = 4000
+_CACHE_KIB: Final = 32 * 1024
+
+_Outcome = tuple[Member, object, BaseException | None]
+
+
+class SqliteEngine:
+    """One file, one writing process. See `storage.engine.Engine` for what is promised."""
+
+    def __init__(self, path: Path, on_broken: Callable[[StorageBroken], None]) -> None:
+        """Use `open`. `on_broken` hears of an error after which the process must be restarted."""
+        self._path = path
+        self._on_broken = on_broken
+        self._loop = asyncio.get_running_loop()
+        self._sql = load_queries("sqlite")
+        self._inbox: queue.SimpleQueue[Member | None] = queue.SimpleQueue()
+        self._settling: deque[Member] = deque()
+        self._others: deque[Member] = deque()
+        self._broken: StorageBroken | None = None
+        self._closing = False
+        self._next_event = 0
+        self.incarnation = 0
+        self._local = threading.local()
+        self._reader_connections: list[apsw.Connection] = []
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="pillarbox-read")
+        self._writer = connect(path)
+        self._thread = threading.Thread(target=self._run, name="pillarbox-write", daemon=True)
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, node: str, now_ms: int, on_broken: Callable[[StorageBroken], None]
+    ) -> SqliteEngine:
+        """Open or create the file, bring its schema up to date, begin an incarnation.
+
+        Raises `SchemaTooNew`, `StorageTrouble`.
+        """
+        engine = cls(path, on_broken)
+        try:
+            await asyncio.to_thread(engine._prepare, node, now_ms)
+        except apsw.Error as error:
+            raise mapped(error) from error
+        engine._thread.start()
+        return engine
+
+    @property
+    def kind(self) -> str:
+        """The engine and its version."""
+        return f"SQLite {apsw.sqlite_lib_version()}"
+
+    async def read(self, name: str, *parameters: Value) -> list[Row]:
+        """Run one reading statement on committed data, in a reader's thread."""
+        return await self._loop.run_in_executor(self._readers, self._read, name, parameters)
+
+    def submit(self, member: Member) -> Awaitable[object]:
+        """Queue a member for the writer; done when durable."""
+        if self._broken is not None:
+            member.future.set_exception(self._broken)
+        elif self._closing:
+            member.future.set_exception(StorageTrouble("The store is being closed."))
+        else:
+            self._inbox.put(member)
+        return member.future
+
+    async def change(self, *steps: Step) -> list[list[Row]]:
+        """Run statements in one transaction; gives the rows of each."""
+        results = await self.submit(Change(steps))
+        return results  # type: ignore[return-value]
+
+    async def room(self) -> int | None:
+        """Bytes a process without privileges may still write beside the file."""
+        facts = os.statvfs(self._path.parent)
+        return facts.f_bavail * facts.f_frsize
+
+    async def close(self) -> None:
+        """Commit what waits, then close every connection."""
+        if self._closing:
+            return
+        self._closing = True
+        self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._readers.shutdown()
+        for connection in [*self._reader_connections, self._writer]:
+            connection.close()
+
+    # --- in the threads -----------------------------------------------------------------------
+
+    def _prepare(self, node: str, now_ms: int) -> None:
+        migrate_sqlite(self._writer)
+        rows = self._execute("event.highest", ())
+        self._next_event = int(rows[0][0] or 0) + 1
+        self.incarnation = int(self._execute("incarnation.add", (node, now_ms))[0][0] or 0)
+
+    def _read(self, name: str, parameters: Row) -> list[Row]:
+        connection = getattr(self._local, "connection", None)
+        try:
+            if connection is None:
+                connection = connect(self._path, reading=True)
+                self._local.connection = connection
+                self._reader_connections.append(connection)
+            return connection.execute(self._sql[name], parameters).fetchall()
+        except apsw.Error as error:
+            raise mapped(error) from error
+
+    def _execute(self, name: str, parameters: Row) -> list[Row]:
+        return self._writer.execute(self._sql[name], parameters).fetchall()
+
+    def _run(self) -> None:
+        while True:
+            if not self._settling and not self._others:
+                member = self._inbox.get()
+                if member is None:
+                    return
+                self._sort(member)
+            closing = self._drain()
+            outcomes: list[_Outcome] = []
+            self._commit(self._draw(), outcomes)
+            self._loop.call_soon_threadsafe(_hand_back, outcomes)
+            if closing:
+                self._inbox.put(None)
+
+    def _drain(self) -> bool:
+        """Take what else has come; true where the end was asked for."""
+        while True:
+            try:
+                member = self._inbox.get_nowait()
+            except queue.Empty:
+                return False
+            if member is None:
+                return True
+            self._sort(member)
+
+    def _sort(self, member: Member) -> None:
+        (self._settling if member.settles else self._others).append(member)
+
+    def _draw(self) -> list[Member]:
+        """Settlements first; while they wait, others get at most half of the group."""
+        settling, others = self._settling, self._others
+        group = [settling.popleft() for _ in range(min(len(settling), _GROUP // 2))]
+        share = max(len(group), 4) if group else _GROUP
+        group += [others.popleft() for _ in range(min(len(others), share))]
+        return group
+
+    def _commit(self, group: Sequence[Member], outcomes: list[_Outcome]) -> None:
+        """All together; where that fails, one by one, so that only the offender is refused."""
+        if self._broken is not None:
+            outcomes.extend((member, None, self._broken) for member in group)
+            return
+        first_event = self._next_event
+        try:
+            outcomes.extend(self._attempt(group))
+        except Exception as error:
+            self._next_event = first_event
+            trouble = self._roll_back(error)
+            if isinstance(trouble, StorageBroken):
+                self._broken = trouble
+                outcomes.extend((member, None, trouble) for member in group)
+                self._loop.call_soon_threadsafe(self._on_broken, trouble)
+            elif len(group) == 1:
+                outcomes.append((group[0], None, trouble))
+            else:
+                for member in group:
+                    self._commit([member], outcomes)
+
+    def _attempt(self, group: Sequence[Member]) -> list[_Outcome]:
+        batch = Batch(self._next_event)
+        outcomes: list[_Outcome] = []
+        writer = self._writer
+        writer.execute("BEGIN IMMEDIATE")
+        for member in group:
+            steps = member.steps()
+            refusal = self._guard(member, steps) if steps else None
+            outcomes.append((member, None if refusal else member.write(batch), refusal))
+        rows = batch.rows
+        accepts, settles = "message.insert" in rows, "queue.delete" in rows or "queue.defer" in rows
+        if accepts:
+            crash_point("accept-before-insert")
+        for name in RANK:
+            if name in rows:
+                writer.executemany(self._sql[name], rows[name])
+        if accepts:
+            crash_point("accept-before-commit")
+        if settles:
+            crash_point("settle-before-commit")
+        if "started.insert" in rows:
+            crash_point("started-before-commit")
+        writer.execute("COMMIT")
+        self._next_event = batch.next_event
+        if accepts:
+            crash_point("accept-after-commit")
+        if settles:
+            crash_point("settle-after-commit")
+        if "started.insert" in rows:
+            crash_point("started-after-commit")
+        return outcomes
+
+    def _guard(self, member: Member, steps: Sequence[Step]) -> PillarboxError | None:
+        """Run a member's own statements; undone where it is refused for what they gave."""
+        self._writer.execute("SAVEPOINT member")
+        try:
+            member.resolve([self._execute(step.name, step.parameters) for step in steps])
+        except PillarboxError as refusal:
+            self._writer.execute("ROLLBACK TO member")
+            return refusal
+        finally:
+            if self._writer.in_transaction:
+                self._writer.execute("RELEASE member")
+        return None
+
+    def _roll_back(self, error: Exception) -> PillarboxError:
+        try:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        except apsw.Error as second:
+            return StorageBroken(detail=f"rollback: {second}; after: {error}")
+        return mapped(error)
+
+
+def connect(path: Path, *, reading: bool = False) -> apsw.Connection:
+    """A connection as every part of Pillarbox uses it. Raises `StorageTrouble`."""
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < OLDEST_SAFE:
+        raise StorageTrouble(
+            f"SQLite {apsw.sqlite_lib_version()} may corrupt its write-ahead log.",
+            fix="Install apsw 3.51.3 or newer; its wheels bring their own SQLite.",
+        )
+    flags = apsw.SQLITE_OPEN_READONLY if reading else (
+        apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    )
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.set_busy_timeout(5000)
+        if not reading:
+            connection.pragma("page_size", _PAGE_BYTES)
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "FULL")
+            connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+        connection.pragma("cache_size", -_CACHE_KIB)
+    except apsw.Error as error:
+        raise mapped(error) from error
+    return connection
+
+
+def mapped(error: Exception) -> PillarboxError:
+    """The one door through which SQLite's errors become ours."""
+    match error:
+        case PillarboxError():
+            found: PillarboxError = error
+        case apsw.FullError():
+            found = StorageFull(detail=str(error))
+        case apsw.IOError() | apsw.CorruptError() | apsw.NotADBError():
+            found = StorageBroken(detail=str(error))
+        case apsw.ConstraintError() if "UNIQUE" in str(error) or "PRIMARY KEY" in str(error):
+            found = Conflict(detail=str(error))
+        case apsw.ConstraintError() | apsw.TooBigError() | apsw.MismatchError():
+            found = Unstorable(detail=str(error))
+        case OverflowError() | UnicodeError() | TypeError() | ValueError():
+            found = Unstorable(detail=f"{type(error).__name__}: {error}")
+        case _:
+            found = StorageTrouble(detail=f"{type(error).__name__}: {error}")
+    if found is not error:
+        found.__cause__ = error
+    return found
+
+
+def _hand_back(outcomes: Sequence[_Outcome]) -> None:
+    for member, result, error in outcomes:
+        if member.future.done():
+            continue
+        if error is None:
+            member.future.set_result(result)
+        else:
+            member.future.set_exception(error)

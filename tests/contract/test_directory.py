@@ -1,0 +1,125 @@
+"""the directory store's promises"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pillarbox.policy.directory import Credential, Key, Mode, Server
+from pillarbox.storage.interface.errors import Conflict, NotFound
+from pillarbox.storage.interface.store import Storage
+from pillarbox.terms.ids import new_object_id
+from pillarbox.terms.secret import Secret
+from tests.contract.conftest import Place
+from tests.contract.post import NOW, Post
+
+
+def server(post: Post, name: str, **facts: object) -> Server:
+    return Server(new_object_id(), post.app.id, name, "mail.example.com", **facts)  # type: ignore[arg-type]
+
+
+def credential(post: Post, name: str) -> Credential:
+    return Credential(new_object_id(), post.app.id, name, name, b"hash of " + name.encode())
+
+
+async def test_apps_are_found_by_name_whatever_its_case(storage: Storage, post: Post) -> None:
+    assert await storage.directory.app_named("First-App") == post.app
+    with pytest.raises(NotFound):
+        await storage.directory.app_named("other")
+
+
+async def test_a_change_moves_the_version_and_is_seen_at_once(storage: Storage, post: Post) -> None:
+    before = storage.directory.version
+    await storage.directory.save_app(replace(post.app, mode=Mode.LIVE))
+    assert storage.directory.version > before
+    assert (await storage.directory.app(post.app.id)).mode is Mode.LIVE
+
+
+async def test_servers_come_by_priority_then_age(storage: Storage, post: Post) -> None:
+    for name, priority, at in (("c", 10, 2), ("b", 0, 9), ("a", 10, 1)):
+        await storage.directory.save_server(server(post, name, priority=priority, created_at=at))
+    assert [s.name for s in await storage.directory.servers(post.app.id)] == ["b", "a", "c"]
+    assert await storage.directory.servers(post.account.id) == []
+
+
+async def test_a_password_is_sealed_on_disk_and_readable_here(
+    place: Place, storage: Storage, post: Post
+) -> None:
+    await storage.directory.save_server(server(post, "one", password=Secret("s3cret-Passw0rd")))
+    again = await place.open()
+    (found,) = await again.directory.servers(post.app.id)
+    assert found.password is not None and found.password.reveal() == "s3cret-Passw0rd"
+    everything = b"".join(path.read_bytes() for path in place.path.iterdir() if path.is_file())
+    assert b"s3cret-Passw0rd" not in everything
+
+
+async def test_names_that_must_be_unique_are(storage: Storage, post: Post) -> None:
+    directory = storage.directory
+    await directory.save_credential(credential(post, "web"))
+    with pytest.raises(Conflict):
+        await directory.save_credential(credential(post, "web"))
+    await directory.save_server(server(post, "one"))
+    with pytest.raises(Conflict):
+        await directory.save_server(server(post, "one"))
+    with pytest.raises(Conflict):
+        await directory.save_app(replace(post.app, id=new_object_id()))
+
+
+async def test_an_unknown_user_name_is_nobody_until_it_is_somebody(
+    storage: Storage, post: Post
+) -> None:
+    assert await storage.directory.credential_with_username("web") is None
+    mine = credential(post, "web")
+    await storage.directory.save_credential(mine)
+    assert await storage.directory.credential_with_username("web") == mine
+    await storage.directory.remove_credential(mine.id)
+    assert await storage.directory.credential_with_username("web") is None
+    with pytest.raises(NotFound):
+        await storage.directory.remove_credential(mine.id)
+
+
+async def test_keys_are_found_by_their_hash(storage: Storage, post: Post) -> None:
+    key = Key(new_object_id(), post.account.id, "ci", b"h" * 32, "abc")
+    await storage.directory.save_key(key)
+    assert await storage.directory.key_with_hash(b"h" * 32) == key
+    assert await storage.directory.key_with_hash(b"x" * 32) is None
+    assert [k.name for k in await storage.directory.keys()] == ["ci"]
+    await storage.directory.remove_key(key.id)
+    assert await storage.directory.key_with_hash(b"h" * 32) is None
+
+
+async def test_last_use_survives_a_restart(place: Place, storage: Storage, post: Post) -> None:
+    mine = credential(post, "web")
+    await storage.directory.save_credential(mine)
+    storage.directory.note_use(mine.id, NOW)
+    again = await place.open()
+    assert (await again.directory.credential(mine.id)).used_at == NOW
+
+
+async def test_an_app_goes_with_its_servers_and_logins_but_not_with_waiting_mail(
+    storage: Storage, post: Post
+) -> None:
+    directory = storage.directory
+    await directory.save_server(server(post, "one"))
+    await directory.save_credential(credential(post, "web"))
+    await post.accept()
+    with pytest.raises(Conflict):
+        await directory.remove_app(post.app.id)
+    (row,) = await storage.queue.waiting()
+    await storage.queue.cancel([row.delivery], NOW, "ann")
+    await directory.remove_app(post.app.id)
+    with pytest.raises(NotFound):
+        await directory.app(post.app.id)
+    assert await directory.credential_with_username("web") is None
+    assert await directory.servers(post.app.id) == []
+
+
+async def test_a_settlement_moves_a_servers_error_count(storage: Storage, post: Post) -> None:
+    mine = server(post, "one")
+    await storage.directory.save_server(mine)
+    for change, count in ((1, 1), (1, 2), (None, 2), (0, 0)):
+        settlement = post.settlement()
+        settlement.server, settlement.server_errors = mine.id, change
+        await storage.queue.settle(settlement)
+        assert (await storage.directory.server(mine.id)).errors == count
