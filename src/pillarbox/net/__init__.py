@@ -1,0 +1,1 @@
+"""everything that waits: sockets, TLS, DNS, HTTP"""

@@ -1,0 +1,94 @@
+"""a host and a port become a connection: its addresses in turn, within one time"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from pillarbox.net.errors import Broken
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+MAX_ADDRESSES: Final = 6
+_Target = tuple[int, str]
+"""Address family and address."""
+
+_WHY: Final = {
+    errno.ECONNREFUSED: "nobody listens there",
+    errno.EHOSTUNREACH: "there is no way to that host",
+    errno.ENETUNREACH: "there is no way to that network",
+    errno.ETIMEDOUT: "it does not answer",
+    errno.ECONNRESET: "it cut the connection",
+    errno.EADDRNOTAVAIL: "the local address is not one of this machine",
+    errno.EACCES: "this machine's firewall forbids it",
+    errno.EPERM: "this machine's firewall forbids it",
+}
+
+
+async def dial(
+    host: str,
+    port: int,
+    make_protocol: Callable[[], P],
+    *,
+    seconds: float,
+    local_address: str | None = None,
+) -> tuple[asyncio.Transport, P]:
+    """Connect to the first address of `host` that answers, at most `seconds` in all.
+
+    One address that swallows packets gets only its share of the time. Raises `Broken`.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    targets = await _addresses(host, port, seconds)
+    local = (local_address, 0) if local_address else None
+    why = ""
+    for number, (family, address) in enumerate(targets):
+        share = (deadline - loop.time()) / (len(targets) - number)
+        try:
+            async with asyncio.timeout(max(share, 0.01)):
+                transport, protocol = await loop.create_connection(
+                    make_protocol, address, port, family=family, local_addr=local
+                )
+        except TimeoutError as error:
+            why = why or _why(error, address)
+        except OSError as error:
+            why = _why(error, address)
+        else:
+            return transport, protocol
+    raise Broken("connect", f"cannot connect to {host} port {port}: {why}")
+
+
+async def _addresses(host: str, port: int, seconds: float) -> list[_Target]:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return [(family, host)]
+    try:
+        async with asyncio.timeout(seconds):
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM
+            )
+    except TimeoutError:
+        raise Broken("connect", f"the name {host} could not be looked up in time") from None
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_NONAME:
+            raise Broken("connect", f"there is no host of the name {host}") from error
+        raise Broken(
+            "connect", f"the name {host} could not be looked up: {error.strerror}"
+        ) from error
+    except UnicodeError as error:
+        raise Broken("connect", f"{host!r} is not the name of a host") from error
+    targets = dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found)
+    return list(targets)[:MAX_ADDRESSES]
+
+
+def _why(error: OSError, address: str) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return f"{address} does not answer"
+    words = _WHY.get(error.errno or 0) or error.strerror or str(error)
+    return f"{words} ({address})"

@@ -1,0 +1,61 @@
+"""the port through which sockets call services without knowing them"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pillarbox.protocol.events import ServerEvent
+from pillarbox.protocol.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, and which of our listeners they came to."""
+
+    address: str
+    port: int
+    listener: str
+    """``starttls``, ``tls`` or ``local``."""
+    tls: str = ""
+    """Version and cipher once the channel is protected, otherwise empty."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the peer is this machine."""
+        return self.address in ("::1", "") or self.address.startswith("127.")
+
+
+Answer = Reply | Awaitable[Reply | None] | None
+"""A reply at once, a promise of one, or None where the event owes none."""
+
+
+class SessionHandler(Protocol):
+    """One connection's permission: made by a factory per connection, called in order.
+
+    The driver never calls `handle`, `secured` or `closed` while an earlier answer is still owed.
+    What a method raises is logged and costs the client a 4xx, never anybody else anything.
+    """
+
+    def opened(self, peer: Peer) -> Reply:
+        """The banner (220), or the refusal (421, 554) after which the connection is closed."""
+        ...
+
+    def secured(self, peer: Peer) -> None:
+        """TLS was started; everything said before is forgotten (RFC 3207 §4.2)."""
+        ...
+
+    def handle(self, event: ServerEvent) -> Answer:
+        """Answer one event. For a block of content that is not the last, None or a promise of
+        None means: go on; a reply means: refuse the rest.
+        """
+        ...
+
+    def closed(self, reason: str) -> None:
+        """The connection is gone; release what was held. Called exactly once.
+
+        A connection lost while an answer is owed is told only when that answer is there: a
+        message may be committed although nobody is left to hear of it.
+        """
+        ...

@@ -1,0 +1,312 @@
+"""the socket under a server session: counted in, protected by TLS, held back, closed with care"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Final, cast
+
+from pillarbox.net.interface import Peer, SessionHandler
+from pillarbox.net.sessions import Sessions
+from pillarbox.net.tls import describe_tls, explain_tls_failure
+from pillarbox.protocol import replies
+from pillarbox.protocol.extensions import ServerLimits
+
+_LINGER_SECONDS: Final = 10.0
+"""For a client to take our last words; then the connection is cut."""
+
+_SHORTEST_LOOK_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take, in seconds unless said otherwise."""
+
+    idle_seconds: float = 300.0
+    """For the next command to be complete, and between two pieces of content."""
+    session_seconds: float = 3600.0
+    """For the whole session; an open transaction may be finished within `idle_seconds` more."""
+    handshake_seconds: float = 30.0
+    slow_after_seconds: float = 30.0
+    """From then on content must arrive at `bytes_per_second`."""
+    bytes_per_second: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PortTerms:
+    """What holds for every session on one port."""
+
+    name: str
+    """What `Peer.listener` says."""
+    limits: ServerLimits
+    hostname: str
+    make_handler: Callable[[], SessionHandler]
+    sessions: Sessions
+    patience: Patience
+    tls: ssl.SSLContext | None = None
+    implicit_tls: bool = False
+
+
+class Phase(IntEnum):
+    """Where a connection stands."""
+
+    STARTING = 0
+    FLUSHING = 1
+    """The reply to STARTTLS is on its way; nothing may be read."""
+    HANDSHAKE = 2
+    OPEN = 3
+    ENDED = 4
+    """All was said; what still comes in is thrown away."""
+    LOST = 5
+
+
+class ServerWire(asyncio.Protocol):
+    """One client's connection, without what is said on it."""
+
+    def __init__(self, terms: PortTerms) -> None:
+        """A fresh one per connection."""
+        self._terms = terms
+        self._loop = asyncio.get_running_loop()
+        self._phase = Phase.STARTING
+        self._peer = Peer("", 0, terms.name)
+        self._reason = "the client left"
+        self._started_at = self._loop.time()
+        self._unread_since: float | None = None
+        """When the client ceased to read our replies; None while it reads."""
+        self._eof = False
+        self._read_paused = False
+        self._counted = False
+        self._handshake: asyncio.Task[None] | None = None
+        self._early = b""
+        self._written: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- what is said on it -------------------------------------------------------------------
+
+    @abstractmethod
+    def _open(self) -> None:
+        """The connection is ready for the banner; under TLS already, on ports that begin so."""
+
+    @abstractmethod
+    def _secured(self) -> None:
+        """The handshake that followed STARTTLS is done."""
+
+    @abstractmethod
+    def _received(self, data: bytes) -> None:
+        """Bytes from the client."""
+
+    @abstractmethod
+    def _received_eof(self) -> None:
+        """The client sends no more."""
+
+    @abstractmethod
+    def _writable(self) -> None:
+        """The client reads again."""
+
+    @abstractmethod
+    def _lost(self) -> None:
+        """The connection is gone; called once, if it was counted in."""
+
+    @abstractmethod
+    def _look(self) -> None:
+        """The timer rang."""
+
+    # --- what the transport calls ---------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the client in, or refuse it before any work is done."""
+        self._transport = transport = cast(asyncio.Transport, transport)
+        terms = self._terms
+        name = transport.get_extra_info("peername") or ("", 0)
+        address = str(name[0]).removeprefix("::ffff:")
+        self._peer = Peer(address, int(name[1]), terms.name)
+        if terms.sessions.leaving or terms.sessions.full(address):
+            self._phase = Phase.ENDED
+            if not terms.implicit_tls:
+                leaving = terms.sessions.leaving
+                refusal = replies.SHUTTING_DOWN if leaving else replies.TOO_MANY_CONNECTIONS
+                transport.write(refusal.encode())
+            transport.close()
+            return
+        self._counted = True
+        terms.sessions.enter(self, address)
+        if terms.implicit_tls:
+            # Not by `ssl=` of the server: an address that has too many connections, or a process
+            # that has, must not do a handshake for each of them first.
+            self._start_handshake(b"")
+        else:
+            self._phase = Phase.OPEN
+            self._open()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the socket."""
+        phase = self._phase
+        if phase is Phase.OPEN:
+            self._received(data)
+        elif phase is Phase.HANDSHAKE:
+            # Already decrypted: a client may send its EHLO together with the last flight of the
+            # handshake, and then we read it before `start_tls` has returned to us.
+            self._early += data
+        elif phase is Phase.FLUSHING:
+            # Reading is paused; bytes in clear behind STARTTLS are never taken for anything else.
+            self._transport.abort()
+
+    def eof_received(self) -> bool:
+        """A client may close its side and still read; only TLS cannot do that."""
+        self._eof = True
+        if self._phase is Phase.OPEN:
+            self._received_eof()
+        elif self._phase is Phase.ENDED:
+            self._transport.close()
+        return not self._peer.tls and self._phase is Phase.OPEN
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        if exc is not None:
+            self._reason = f"the connection broke: {exc}"
+        self._forget()
+
+    def pause_writing(self) -> None:
+        """The client does not read our replies: it gets no more of them, and is not read."""
+        self._unread_since = self._loop.time()
+        self._pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._unread_since = None
+        if self._written is not None and not self._written.done():
+            self._written.set_result(None)
+        if self._phase is Phase.OPEN:
+            self._writable()
+        if self._phase in (Phase.OPEN, Phase.ENDED):
+            self._resume_reading()
+
+    def abort(self) -> None:
+        """End it now."""
+        self._transport.abort()
+        if self._handshake is not None:
+            self._handshake.cancel()
+
+    # --- TLS ----------------------------------------------------------------------------------
+
+    def _start_handshake(self, ready: bytes) -> None:
+        """Say `ready` in clear, then nothing but TLS."""
+        self._phase = Phase.FLUSHING
+        # Before anything else, so that nothing sent in clear behind STARTTLS is read as SMTP.
+        self._transport.pause_reading()
+        self._disarm()
+        if ready:
+            self._transport.write(ready)
+        self._handshake = self._loop.create_task(self._shake_hands())
+
+    async def _shake_hands(self) -> None:
+        terms = self._terms
+        seconds = terms.patience.handshake_seconds
+        assert terms.tls is not None
+        transport: asyncio.Transport | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                await self._flushed()
+            self._phase = Phase.HANDSHAKE
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                terms.tls,
+                server_side=True,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=_LINGER_SECONDS,
+            )
+        except OSError as error:
+            self._reason = explain_tls_failure(error, "the client")
+        finally:
+            # A failed handshake is not reported by `connection_lost`.
+            self._handshake = None
+            if transport is None or transport.is_closing():
+                self._transport.abort()
+                self._forget()
+        if transport is not None and self._phase is Phase.HANDSHAKE:
+            self._protected(transport)
+
+    def _protected(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._read_paused = False
+        self._peer = replace(self._peer, tls=describe_tls(transport.get_extra_info("ssl_object")))
+        self._phase = Phase.OPEN
+        if self._terms.implicit_tls:
+            self._open()
+        else:
+            self._secured()
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+
+    async def _flushed(self) -> None:
+        # uvloop writes at the end of its round, and its start_tls must not meet unsent bytes.
+        self._transport.set_write_buffer_limits(0)
+        while self._transport.get_write_buffer_size():
+            self._written = self._loop.create_future()
+            await self._written
+        self._transport.set_write_buffer_limits()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _finish(self, last_words: bytes, *, at_once: bool) -> None:
+        """Say `last_words` and close; `at_once` where the client is known to send no more."""
+        transport = self._transport
+        self._phase = Phase.ENDED
+        if last_words:
+            transport.write(last_words)
+        self._disarm()
+        self._timer = self._loop.call_later(_LINGER_SECONDS, transport.abort)
+        if at_once or self._eof or self._peer.tls:
+            transport.close()
+            return
+        # To close with input unread makes the kernel send a reset, which may overtake our last
+        # reply. So only our side is closed, and the rest is read and thrown away for a while.
+        self._resume_reading()
+        transport.write_eof()
+
+    def _forget(self) -> None:
+        if self._phase is Phase.LOST:
+            return
+        self._phase = Phase.LOST
+        self._disarm()
+        if self._written is not None and not self._written.done():
+            self._written.set_exception(ConnectionResetError())
+        if self._counted:
+            self._lost()
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._terms.sessions.leave(self, self._peer.address)
+
+    @abstractmethod
+    def ask_to_leave(self) -> None:
+        """End the session as soon as nothing is owed to the client."""
+
+    # --- small things -------------------------------------------------------------------------
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused:
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._read_paused and self._unread_since is None:
+            self._read_paused = False
+            self._transport.resume_reading()
+
+    def _arm(self, seconds: float) -> None:
+        # One timer per connection, looked at seldom: commands only note the time.
+        self._disarm()
+        self._timer = self._loop.call_later(max(seconds, _SHORTEST_LOOK_SECONDS), self._look)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,75 @@
+"""who is connected: counted in all and per address, and asked to leave at the end"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class Guest(Protocol):
+    """One connection, as far as the count is concerned."""
+
+    def ask_to_leave(self) -> None:
+        """End the session as soon as nothing is owed to the client."""
+        ...
+
+    def abort(self) -> None:
+        """End it now."""
+        ...
+
+
+class Sessions:
+    """The connections of one listener, under two caps."""
+
+    def __init__(self, max_sessions: int, max_per_address: int) -> None:
+        """The caps hold for all ports of the listener together."""
+        self._max_sessions = max_sessions
+        self._max_per_address = max_per_address
+        self._guests: set[Guest] = set()
+        self._by_address: dict[str, int] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.leaving = False
+        """Whether everybody was asked to leave."""
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def full(self, address: str) -> bool:
+        """Whether one more from `address` would be too many."""
+        return (
+            len(self._guests) >= self._max_sessions
+            or self._by_address.get(address, 0) >= self._max_per_address
+        )
+
+    def enter(self, guest: Guest, address: str) -> None:
+        """Count `guest`; pair it with one `leave`."""
+        self._guests.add(guest)
+        self._by_address[address] = self._by_address.get(address, 0) + 1
+        self._empty.clear()
+
+    def leave(self, guest: Guest, address: str) -> None:
+        """The connection is gone and its handler was told."""
+        self._guests.discard(guest)
+        left = self._by_address.get(address, 0) - 1
+        if left > 0:
+            self._by_address[address] = left
+        else:
+            self._by_address.pop(address, None)
+        if not self._guests:
+            self._empty.set()
+
+    async def drain(self, seconds: float) -> int:
+        """Ask everybody to leave, wait at most `seconds`, abort the rest and count them."""
+        self.leaving = True
+        for guest in list(self._guests):
+            guest.ask_to_leave()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            late = list(self._guests)
+            for guest in late:
+                guest.abort()
+            return len(late)
+        return 0

@@ -1,0 +1,358 @@
+"""one connection to a server: banner, TLS, login, then one transaction after the other
+
+A server may stall, lie or vanish at any moment. So every step has a time of its own, every end
+names the stage at which it came, and whether the final dot was already on its way: only then may
+the mail have been delivered although nobody said so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Final, Self, TypeVar, cast
+
+from pillarbox.net.client_facts import ClientTimeouts, ConnectionFacts
+from pillarbox.net.client_wire import Wire
+from pillarbox.net.dialling import dial
+from pillarbox.net.dialogue import Dialogue
+from pillarbox.net.errors import Broken
+from pillarbox.net.tls import client_context, describe_tls
+from pillarbox.protocol.client import ClientSession
+from pillarbox.protocol.errors import LocalProtocolError
+from pillarbox.protocol.events import (
+    EnvelopeAnswered,
+    Greeted,
+    HelloAnswered,
+    LoginAnswered,
+    TlsAnswered,
+    VerdictReceived,
+)
+from pillarbox.protocol.reply import Reply
+from pillarbox.terms.secret import Secret
+
+__all__ = ["ClientTimeouts", "Connection", "ConnectionFacts"]
+
+E = TypeVar("E")
+
+_AT_ONCE_BYTES: Final = 256 * 1024
+_PIECE_BYTES: Final = 128 * 1024
+_MECHANISMS: Final = ("PLAIN", "LOGIN")
+
+_REFUSALS: Final = {
+    "banner": "us at its greeting",
+    "ehlo": "our EHLO",
+    "starttls": "STARTTLS, and TLS is required",
+    "auth": "our login",
+}
+
+_DONE: Final = 2
+_REFUSED: Final = 4
+_CLOSING: Final = 421
+
+
+class Connection:
+    """An open, greeted and, where wanted, protected and logged-in connection.
+
+    One transaction at a time: `envelope`, then `content` where its answer is ready. Every failure
+    is `Broken`; afterwards the connection is of no more use.
+    """
+
+    def __init__(self, wire: Wire, timeouts: ClientTimeouts) -> None:
+        """Use `open`."""
+        self._wire = wire
+        self._timeouts = timeouts
+        self._loop = asyncio.get_running_loop()
+        self._said = Dialogue(self._loop.time)
+        self.transactions = 0
+        """How many were begun on it."""
+        self._dot_sent = False
+        self.idle_since = self._loop.time()
+        """Monotonic seconds at which the last transaction ended."""
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        port: int,
+        *,
+        encryption: str = "starttls",
+        verify: bool = True,
+        ca_file: str = "",
+        hello_name: str,
+        username: str = "",
+        password: Secret | None = None,
+        timeouts: ClientTimeouts | None = None,
+        local_address: str | None = None,
+    ) -> Self:
+        """Connect and come to the point where mail may be sent.
+
+        `encryption` is ``none``, ``starttls`` or ``tls``; what it asks for is had or the
+        connection fails, with nothing of the login or the mail said before. A login in clear
+        happens only with ``none``. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
+        """
+        patience = timeouts or ClientTimeouts()
+        context = client_context(verify, ca_file) if encryption != "none" else None
+        said = Dialogue(asyncio.get_running_loop().time)
+        _, wire = await dial(
+            host,
+            port,
+            lambda: Wire(implicit_tls=encryption == "tls"),
+            seconds=patience.connect_seconds,
+            local_address=local_address,
+        )
+        connection = cls(wire, patience)
+        connection._said = said
+        name = host.rstrip(".")
+        mechanism = ""
+        try:
+            if context is not None and encryption == "tls":
+                await wire.start_tls(context, name, patience.tls_seconds)
+                wire.hear_early()
+            greeting = await connection._greeted()
+            await connection._hello(hello_name)
+            if context is not None and encryption != "tls":
+                await connection._ask_for_tls()
+                await wire.start_tls(context, name, patience.tls_seconds)
+                wire.session.tls_started()
+                wire.hear_early()
+                await connection._hello(hello_name)
+            if username:
+                mechanism = await connection._login(username, password or Secret(""))
+        except Broken as broken:
+            broken.dialogue = tuple(connection.dialogue)
+            wire.close()
+            raise
+        except BaseException:
+            wire.close()
+            raise
+        connection._note_facts(host, port, verify, greeting, mechanism)
+        return connection
+
+    # --- state ------------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """Whether another transaction may begin."""
+        return not self._wire.lost and not self._wire.spoke and self._wire.session.usable
+
+    @property
+    def session(self) -> ClientSession:
+        """For its `extensions`: what the server offers."""
+        return self._wire.session
+
+    @property
+    def dialogue(self) -> list[tuple[int, str]]:
+        """What the server said in this transaction: milliseconds since its start, verb and reply.
+
+        Equal replies to RCPT are one line with their number. Before the first transaction: what
+        was said while opening.
+        """
+        return self._said.lines()
+
+    # --- a transaction ----------------------------------------------------------------------
+
+    async def envelope(
+        self,
+        return_path: str,
+        recipients: Sequence[str],
+        *,
+        size: int | None = None,
+        body: str = "7BIT",
+        smtputf8: bool = False,
+    ) -> EnvelopeAnswered:
+        """Say MAIL, RCPT and DATA, in one go where the server takes that.
+
+        Raises `Broken`; it is `reused` where the connection had carried mail before, so that a
+        fresh one may be tried at no cost. Raises `LocalProtocolError` for what cannot be said.
+        """
+        wire = self._wire
+        again = self.transactions > 0
+        self._said.begin()
+        wire.session.envelope(return_path, recipients, size=size, body=body, smtputf8=smtputf8)
+        self.transactions += 1
+        try:
+            wire.stage = "mail"
+            wire.check()
+            wire.flush()
+            answered = await self._expect(
+                EnvelopeAnswered, "mail", self._timeouts.envelope_seconds, renewed=True
+            )
+        except Broken as broken:
+            raise self._completed(broken, reused=again) from broken.__cause__
+        self._said.note_envelope(answered)
+        if again and answered.mail.code == _CLOSING:
+            self.close()
+            words = f"the server was about to close: {answered.mail}"
+            raise self._completed(Broken("mail", words, answered.mail), reused=True)
+        return answered
+
+    async def content(self, data: bytes | AsyncIterator[bytes]) -> Reply:
+        """Send the content and return the verdict, whatever it is.
+
+        Raises `Broken`, `after_dot` where all of the content was on its way. What the iterator
+        raises passes through; the connection is then closed without the final dot.
+        """
+        wire = self._wire
+        wire.stage = "data"
+        self._dot_sent = False
+        try:
+            if isinstance(data, bytes):
+                await self._send_whole(data)
+            else:
+                await self._send_blocks(data)
+            stage = "verdict" if self._dot_sent else "data"
+            verdict = (
+                await self._expect(VerdictReceived, stage, self._timeouts.verdict_seconds)
+            ).reply
+        except Broken as broken:
+            early = broken.reply
+            if early is None or self._dot_sent or early.severity < _REFUSED:
+                raise self._completed(broken, after_dot=self._dot_sent) from broken.__cause__
+            # Refused before it was complete: a verdict, if one that came early.
+            verdict = early
+        except BaseException:
+            wire.fail("given up")
+            raise
+        self._said.note(".", verdict)
+        self.idle_since = self._loop.time()
+        if not self._dot_sent:
+            self.close()
+            if verdict.severity < _REFUSED:
+                words = f"the server took content that was never sent: {verdict}"
+                raise self._completed(Broken("data", words, verdict))
+        return verdict
+
+    async def reset(self) -> None:
+        """Say RSET, to see whether the server is still there; its answer is not waited for."""
+        self._wire.check()
+        self._wire.session.reset()
+        self._wire.flush()
+
+    async def quit(self) -> None:
+        """Say goodbye, wait a moment for the answer, close. Never raises."""
+        wire = self._wire
+        if not wire.lost:
+            with suppress(LocalProtocolError):
+                wire.session.quit()
+                wire.flush()
+                await wire.gone(self._timeouts.quit_seconds)
+        wire.close()
+
+    def close(self) -> None:
+        """Close without a word; what was written is still sent."""
+        self._wire.close()
+
+    # --- opening ------------------------------------------------------------------------------
+
+    async def _greeted(self) -> str:
+        event = await self._expect(Greeted, "banner", self._timeouts.banner_seconds)
+        return self._accepted("banner", "banner", event.reply).text
+
+    async def _hello(self, name: str) -> None:
+        self._wire.session.hello(name)
+        self._wire.flush()
+        event = await self._expect(HelloAnswered, "ehlo", self._timeouts.ehlo_seconds)
+        self._accepted("ehlo", "EHLO", event.reply)
+
+    async def _ask_for_tls(self) -> None:
+        wire = self._wire
+        wire.stage = "starttls"
+        if not wire.session.extensions.has("STARTTLS"):
+            raise Broken("starttls", "the server does not offer STARTTLS, and TLS is required")
+        wire.session.start_tls()
+        wire.flush()
+        event = await self._expect(TlsAnswered, "starttls", self._timeouts.tls_seconds)
+        self._accepted("starttls", "STARTTLS", event.reply)
+
+    async def _login(self, username: str, password: Secret) -> str:
+        wire = self._wire
+        offered = wire.session.extensions.mechanisms
+        mechanism = next((name for name in _MECHANISMS if name in offered), "")
+        if not mechanism:
+            names = " ".join(sorted(offered)) or "no login at all"
+            raise Broken("auth", f"the server offers neither AUTH PLAIN nor LOGIN, but {names}")
+        try:
+            wire.session.login(mechanism, username, password)
+        except LocalProtocolError as error:
+            raise Broken("auth", error.sentence) from error
+        wire.flush()
+        event = await self._expect(LoginAnswered, "auth", self._timeouts.auth_seconds)
+        self._accepted("auth", f"AUTH {mechanism}", event.reply)
+        return mechanism
+
+    def _accepted(self, stage: str, verb: str, reply: Reply) -> Reply:
+        self._said.note(verb, reply)
+        if reply.severity != _DONE:
+            raise Broken(stage, f"the server refused {_REFUSALS[stage]}: {reply}", reply)
+        return reply
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _expect(
+        self, kind: type[E], stage: str, seconds: float, *, renewed: bool = False
+    ) -> E:
+        event = await self._wire.next_event(stage, seconds, renewed=renewed)
+        if not isinstance(event, kind):
+            # The session pairs replies with commands, so this is our mistake, not the server's.
+            self._wire.fail("replies and commands were mixed up")
+            self._wire.check()
+        return cast(E, event)
+
+    async def _send_whole(self, data: bytes) -> None:
+        wire = self._wire
+        wire.check()
+        wire.session.content(data)
+        out = wire.session.bytes_to_send()
+        if len(out) <= _AT_ONCE_BYTES:
+            self._dot_sent = True
+            wire.write(out)
+            return
+        with memoryview(out) as view:
+            for at in range(0, len(out), _PIECE_BYTES):
+                await wire.drain(self._timeouts.block_seconds)
+                if wire.spoke:
+                    return
+                self._dot_sent = at + _PIECE_BYTES >= len(out)
+                wire.write(view[at : at + _PIECE_BYTES])
+
+    async def _send_blocks(self, blocks: AsyncIterator[bytes]) -> None:
+        wire = self._wire
+        async for block in blocks:
+            wire.session.content_block(block)
+            wire.flush()
+            await wire.drain(self._timeouts.block_seconds)
+            if wire.spoke:
+                return
+        wire.check()
+        wire.session.content_end()
+        self._dot_sent = True
+        wire.flush()
+
+    def _completed(
+        self, broken: Broken, *, after_dot: bool = False, reused: bool = False
+    ) -> Broken:
+        broken.after_dot = after_dot
+        broken.reused = reused
+        broken.dialogue = tuple(self.dialogue)
+        return broken
+
+    def _note_facts(
+        self, host: str, port: int, verify: bool, greeting: str, mechanism: str
+    ) -> None:
+        transport = self._wire.transport
+        peer = transport.get_extra_info("peername") or (host, port)
+        tls = describe_tls(transport.get_extra_info("ssl_object"))
+        checked = "certificate verified" if verify else "certificate not verified"
+        offered = self._wire.session.extensions.keywords
+        self.facts = ConnectionFacts(
+            host=host,
+            address=str(peer[0]),
+            port=port,
+            tls=f"{tls}, {checked}" if tls else "",
+            greeting=greeting,
+            extensions=tuple(f"{name} {text}".rstrip() for name, text in offered.items()),
+            mechanism=mechanism,
+            opening=tuple(self.dialogue),
+        )
+        self.idle_since = self._loop.time()

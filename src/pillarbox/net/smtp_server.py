@@ -1,0 +1,282 @@
+"""drives a server session: events to the handler, its answers back, replies out
+
+The session knows SMTP, the handler knows who may do what; here is only what waits. An event that
+the handler answers at once costs no task and no trip through the loop, and all that one read led
+to is written in one call: that, and scanning content in bulk, is what makes a relay fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Final
+
+from pillarbox.net.interface import Answer, SessionHandler
+from pillarbox.net.server_wire import Phase, PortTerms, ServerWire
+from pillarbox.protocol import replies
+from pillarbox.protocol.events import (
+    ContentReceived,
+    LoginReceived,
+    MailReceived,
+    RecipientReceived,
+    ServerEvent,
+    SessionEnded,
+    TlsWanted,
+    TransactionReset,
+)
+from pillarbox.protocol.reply import Reply
+from pillarbox.protocol.server import ServerSession
+from pillarbox.protocol.states import ServerState
+
+_MAX_BUFFERED: Final = 128 * 1024
+"""Bytes a client may send ahead while a reply is owed to it; then it is no longer read."""
+
+_OWING: Final = frozenset({ContentReceived, LoginReceived, MailReceived, RecipientReceived})
+_QUIT: Final = "QUIT"
+_DONE: Final = 2
+
+_log = logging.getLogger(__name__)
+
+
+class SmtpServerProtocol(ServerWire):
+    """One client's session. Hand a factory of these to ``create_server``."""
+
+    def __init__(self, terms: PortTerms) -> None:
+        """A fresh one per connection."""
+        super().__init__(terms)
+        self._handler: SessionHandler | None = None
+        self._owed: tuple[asyncio.Future[Reply | None], ServerEvent] | None = None
+        self._heard_at = self._progress_at = self._started_at
+        self._bytes = 0
+        self._in_transaction = False
+        self._leaving = False
+
+    # --- what the listener calls --------------------------------------------------------------
+
+    def ask_to_leave(self) -> None:
+        """Say goodbye with 421 as soon as nothing is owed and no transaction is open."""
+        self._leaving = True
+        if self._phase is Phase.OPEN:
+            self._leave_if_idle()
+        elif self._phase in (Phase.FLUSHING, Phase.HANDSHAKE):
+            self.abort()
+
+    def abort(self) -> None:
+        """End it now; a handler's answer still under way is cancelled."""
+        super().abort()
+        if self._owed is not None:
+            self._owed[0].cancel()
+
+    # --- what the wire calls ------------------------------------------------------------------
+
+    def _open(self) -> None:
+        terms = self._terms
+        self._session = ServerSession(terms.limits, terms.hostname)
+        try:
+            self._handler = terms.make_handler()
+            banner = self._handler.opened(self._peer)
+        except Exception:
+            self._complain("at its start")
+            banner = replies.SHUTTING_DOWN
+        self._session.greet(banner)
+        self._plan_look(self._loop.time())
+        self._pump()
+
+    def _secured(self) -> None:
+        self._session.tls_started()
+        self._progress_at = self._heard_at = self._loop.time()
+        try:
+            if self._handler is not None:
+                self._handler.secured(self._peer)
+        except Exception:
+            self._complain("at STARTTLS")
+        self._plan_look(self._heard_at)
+
+    def _received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
+        self._bytes += len(data)
+        session = self._session
+        session.receive(data)
+        if self._owed is None and self._unread_since is None:
+            self._pump()
+        elif not self._read_paused and session.buffered > _MAX_BUFFERED:
+            self._pause_reading()
+
+    def _received_eof(self) -> None:
+        self._session.receive_eof()
+        if self._owed is None and self._unread_since is None:
+            self._pump()
+
+    def _writable(self) -> None:
+        if self._owed is None:
+            self._pump()
+
+    def _lost(self) -> None:
+        # A handler in the middle of an answer is not disturbed; it hears of the end afterwards.
+        if self._owed is None:
+            self._release()
+
+    # --- the conversation ---------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        session = self._session
+        moved = False
+        while (event := session.next_event()) is not None:
+            moved = True
+            kind = type(event)
+            if kind in _OWING:
+                answer = self._ask(event)
+                if isinstance(answer, Reply) or answer is None:
+                    self._settle(event, answer)
+                else:
+                    self._wait_for(answer, event)
+                    break
+            elif kind is TlsWanted:
+                self._start_handshake(session.bytes_to_send())
+                return
+            elif isinstance(event, SessionEnded):
+                self._reason = event.reason
+                self._finish(session.bytes_to_send(), at_once=event.reason == _QUIT)
+                return
+            else:
+                if kind is TransactionReset:
+                    self._in_transaction = False
+                self._ask(event)
+        if moved:
+            self._progress_at = self._heard_at
+            self._bytes = 0
+        out = session.bytes_to_send()
+        if out:
+            self._transport.write(out)
+        if self._leaving:
+            self._leave_if_idle()
+
+    def _ask(self, event: ServerEvent) -> Answer:
+        try:
+            # None only where the handler failed at its start; the session has ended then.
+            return self._handler.handle(event) if self._handler is not None else None
+        except Exception:
+            self._complain(type(event).__name__)
+            return _trouble(event)
+
+    def _settle(self, event: ServerEvent, answer: Reply | None) -> None:
+        session = self._session
+        if isinstance(event, ContentReceived):
+            if not event.last:
+                if answer is None:
+                    session.proceed()
+                else:
+                    session.refuse_content(answer)
+                return
+            self._in_transaction = False
+        if answer is None:
+            _log.error("%s: %s was left without an answer", self._who(), type(event).__name__)
+            answer = _trouble(event)
+        elif isinstance(event, MailReceived) and answer.severity == _DONE:
+            self._in_transaction = True
+        session.reply(answer)
+
+    def _wait_for(self, answer: Awaitable[Reply | None], event: ServerEvent) -> None:
+        owed = asyncio.ensure_future(answer)
+        self._owed = (owed, event)
+        owed.add_done_callback(self._answered)
+
+    def _answered(self, owed: asyncio.Future[Reply | None]) -> None:
+        assert self._owed is not None
+        event = self._owed[1]
+        self._owed = None
+        if owed.cancelled():
+            answer: Reply | None = replies.SHUTTING_DOWN
+        elif (error := owed.exception()) is not None:
+            self._complain(type(event).__name__, error)
+            answer = _trouble(event)
+        else:
+            answer = owed.result()
+        if self._phase is Phase.LOST:
+            self._release()
+            return
+        # The client could not go on before: its time begins now.
+        self._heard_at = self._progress_at = self._loop.time()
+        self._settle(event, answer)
+        if self._unread_since is None:
+            self._pump()
+        if self._free and self._phase is Phase.OPEN:
+            self._resume_reading()
+
+    @property
+    def _free(self) -> bool:
+        return self._owed is None
+
+    def _leave_if_idle(self) -> None:
+        if self._free and not self._in_transaction:
+            self._shut(replies.SHUTTING_DOWN, "shutting down")
+
+    def _shut(self, reply: Reply, reason: str) -> None:
+        self._leaving = False
+        self._session.shut(reply)
+        self._pump()
+        self._reason = reason
+
+    def _release(self) -> None:
+        handler, self._handler = self._handler, None
+        try:
+            if handler is not None:
+                handler.closed(self._reason)
+        except Exception:
+            self._complain("at its end")
+        self._uncount()
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def _plan_look(self, now: float) -> None:
+        patience = self._terms.patience
+        times = (
+            self._progress_at + patience.idle_seconds,
+            self._started_at + patience.session_seconds,
+            now + patience.slow_after_seconds,
+        )
+        self._arm(min(at for at in times if at > now) - now)
+
+    def _look(self) -> None:
+        if self._phase is not Phase.OPEN:
+            return
+        now = self._loop.time()
+        if self._unread_since is not None:
+            if now - self._unread_since >= self._terms.patience.idle_seconds:
+                self._reason = "the client did not read our replies"
+                self._transport.abort()
+                return
+        elif self._owed is None:
+            reason = self._overdue(now)
+            if reason:
+                self._shut(replies.IDLE, reason)
+                return
+        self._plan_look(now)
+
+    def _overdue(self, now: float) -> str:
+        patience = self._terms.patience
+        late = now - self._started_at - patience.session_seconds
+        if late >= (patience.idle_seconds if self._in_transaction else 0):
+            return "the session took too long"
+        elapsed = now - self._progress_at
+        if self._session.state is not ServerState.CONTENT:
+            # Not since the last byte: a command that trickles in must not last for ever.
+            return "idle" if elapsed >= patience.idle_seconds else ""
+        if elapsed < min(patience.slow_after_seconds, patience.idle_seconds):
+            return ""
+        slow = self._bytes < elapsed * patience.bytes_per_second
+        silent = now - self._heard_at >= patience.idle_seconds
+        return "content came too slowly" if slow or silent else ""
+
+    # --- small things -------------------------------------------------------------------------
+
+    def _who(self) -> str:
+        return f"{self._peer.address or 'unix'} port {self._peer.port} ({self._peer.listener})"
+
+    def _complain(self, where: str, error: BaseException | None = None) -> None:
+        _log.error("%s: the handler failed: %s", self._who(), where, exc_info=error or True)
+
+
+def _trouble(event: ServerEvent) -> Reply:
+    return replies.LOGIN_UNAVAILABLE if isinstance(event, LoginReceived) else replies.TRY_LATER
