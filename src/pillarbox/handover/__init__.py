@@ -1,0 +1,1 @@
+"""taking charge of a message; settling a delivery"""

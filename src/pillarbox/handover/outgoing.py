@@ -1,0 +1,42 @@
+"""a message on its way out: all that an attempt needs"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from pillarbox.message.facts import MessageFacts
+from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
+
+
+@dataclass(slots=True)
+class Addressee:
+    """One recipient still to be served."""
+
+    delivery: DeliveryId
+    address: str
+    attempts: int
+    """Made so far."""
+    last_event: int
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """Deliveries of one message that go together: same next hop, return path and rendition."""
+
+    message: MessageId
+    app: ObjectId
+    lane: int
+    size: int
+    content: bytes | None
+    """None where it must be read back."""
+    facts: MessageFacts
+    addressees: list[Addressee]
+    expires_at: int
+    answer_by: int | None
+    mirrored: bool
+    """It holds room in the mirror until it is settled."""
+    marked: bool = False
+    """A start mark covers it, so it may leave at once."""
+    mark: Awaitable[frozenset[DeliveryId]] | None = None
+    """A start mark for it is being written; gives what must not leave after all."""

@@ -1,0 +1,1 @@
+"""purposes that never call each other"""

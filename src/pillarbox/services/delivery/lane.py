@@ -1,0 +1,219 @@
+"""one lane at work: fresh mail from memory, waiting mail by cursor, a window of attempts"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pillarbox.handover.mirror import Mirror
+from pillarbox.handover.outgoing import Addressee, Outgoing
+from pillarbox.observe.log import logger
+from pillarbox.policy.window import Window
+from pillarbox.services.delivery.attempt import Attempts
+from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
+from pillarbox.storage.interface.messages import MessageStore
+from pillarbox.storage.interface.queue import QueueStore, Waiting
+from pillarbox.terms.clock import Clock
+from pillarbox.terms.ids import DeliveryId, MessageId, message_of
+
+_log = logger("delivery")
+
+_CLAIM: Final = 200
+_FIRST_WINDOW: Final = 4
+_TROUBLE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneTools:
+    """What all lanes of this node share."""
+
+    queue: QueueStore
+    messages: MessageStore
+    mirror: Mirror
+    attempts: Attempts
+    clock: Clock
+    window: int
+
+
+class Lane:
+    """Works through one lane as long as there is something in it.
+
+    Fresh mail and waiting mail take turns, so that neither starves the other.
+    """
+
+    def __init__(self, number: int, tools: LaneTools, changed: Callable[[], None]) -> None:
+        """`changed` is called when the lane has learnt of another due time, or come to rest."""
+        self.number = number
+        self.due_at = 0
+        """When waiting mail next falls due, as far as this lane knows; 0 where it does not."""
+        self._tools = tools
+        self._changed = changed
+        self._window = Window(min(_FIRST_WINDOW, tools.window), tools.window)
+        self._claimed: deque[Outgoing] = deque()
+        self._cursor = (0, 0)
+        self._claiming = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unrecorded: set[asyncio.Future[None]] = set()
+        self._taken: set[DeliveryId] = set()
+        """Claimed and not settled: not to be claimed again when the cursor starts anew."""
+        self._fresh_turn = True
+        self._stopping = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether attempts are running or settlements are on their way."""
+        return bool(self._tasks or self._unrecorded)
+
+    def wake(self) -> None:
+        """There may be something to do: start as many attempts as the window allows."""
+        if self._stopping:
+            return
+        waiting = len(self._claimed) + self._tools.mirror.waiting(self.number)
+        room = self._window.limit - len(self._tasks)
+        for _ in range(min(waiting, room)):
+            task = asyncio.ensure_future(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    async def claim(self) -> None:
+        """Read what is due, in (due, id) order behind the cursor; nothing is written."""
+        if self._claiming or self._stopping or len(self._claimed) >= _CLAIM:
+            return
+        self._claiming = True
+        try:
+            now_ms = self._tools.clock.now_ms()
+            rows = await self._tools.queue.claim(self.number, self._cursor, now_ms, _CLAIM)
+            if rows:
+                self._cursor = (rows[-1].due_at, rows[-1].delivery)
+                await self._take(rows)
+            else:
+                self._cursor = (0, 0)
+                self.due_at = 0
+        finally:
+            self._claiming = False
+        self.wake()
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more; let what is on its way come to its end, at most so long."""
+        self._stopping = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        if self._unrecorded:
+            await asyncio.wait(self._unrecorded, timeout=seconds)
+
+    # --- the work -----------------------------------------------------------------------------
+
+    async def _take(self, rows: list[Waiting]) -> None:
+        groups: dict[MessageId, list[Waiting]] = {}
+        for row in rows:
+            if row.delivery not in self._taken:
+                groups.setdefault(message_of(row.delivery), []).append(row)
+        stored = await self._tools.messages.load(list(groups))
+        for message, waiting in groups.items():
+            found = stored.get(message)
+            if found is None:
+                _log.error("message.missing", message=message)
+                continue
+            self._taken.update(row.delivery for row in waiting)
+            self._claimed.append(
+                Outgoing(
+                    message=message,
+                    app=found.app,
+                    lane=self.number,
+                    size=found.size,
+                    content=None,
+                    facts=found.facts,
+                    addressees=[
+                        Addressee(row.delivery, row.recipient, row.attempts, row.last_event)
+                        for row in waiting
+                    ],
+                    expires_at=found.expires_at,
+                    answer_by=found.answer_by,
+                    mirrored=False,
+                )
+            )
+
+    def _next(self) -> Outgoing | None:
+        if self._stopping or len(self._tasks) > self._window.limit:
+            return None
+        self._fresh_turn = not self._fresh_turn
+        if self._claimed and (self._fresh_turn or not self._tools.mirror.waiting(self.number)):
+            return self._claimed.popleft()
+        return self._tools.mirror.take(self.number)
+
+    async def _work(self) -> None:
+        while (outgoing := self._next()) is not None:
+            await self._attempt(outgoing)
+            if not self._claimed and self.due_at and self.due_at <= self._tools.clock.now_ms():
+                await self.claim()
+
+    async def _attempt(self, outgoing: Outgoing) -> None:
+        left = [1]  # the attempt itself counts as one until it is over
+        claimed = [one.delivery for one in outgoing.addressees]
+
+        def one_less() -> None:
+            left[0] -= 1
+            if not left[0]:
+                self._done(outgoing, claimed)
+
+        def recorded(settlement: asyncio.Future[None]) -> None:
+            self._unrecorded.discard(settlement)
+            one_less()
+            if not settlement.cancelled():
+                settlement.exception()
+
+        def finished(settlement: asyncio.Future[None]) -> None:
+            left[0] += 1
+            self._unrecorded.add(settlement)
+            settlement.add_done_callback(recorded)
+
+        try:
+            result = await self._tools.attempts.attempt(outgoing, finished)
+        except StorageTrouble as trouble:
+            self._put_back(outgoing, trouble)
+            if isinstance(trouble, StorageBroken):
+                self._stopping = True
+                return
+            await asyncio.sleep(_TROUBLE_SECONDS)
+            return
+        one_less()
+        if result.pained:
+            self._window.pained()
+        else:
+            self._window.succeeded()
+        if result.next_due_at:
+            self.note_due(result.next_due_at)
+
+    def note_due(self, due_at: int) -> None:
+        """Something of this lane falls due then."""
+        if not self.due_at or due_at < self.due_at:
+            self.due_at = due_at
+            self._cursor = min(self._cursor, (due_at, 0))
+            self._changed()
+
+    def _done(self, outgoing: Outgoing, claimed: list[DeliveryId]) -> None:
+        """Everything about it is durable, also that some of it waits again."""
+        if outgoing.mirrored:
+            self._tools.mirror.done(outgoing)
+        else:
+            self._taken.difference_update(claimed)
+
+    def _put_back(self, outgoing: Outgoing, trouble: StorageTrouble) -> None:
+        """Those still to be served wait in memory until storage answers again."""
+        _log.warning("attempt.put_back", message=outgoing.message, reason=str(trouble))
+        self._claimed.append(outgoing)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("lane.broke", lane=self.number, reason=repr(error))
+        if not self._tasks:
+            self._changed()
+        self.wake()

@@ -1,0 +1,56 @@
+"""start marks: what may be leaving is written down before it leaves
+
+One row covers a message and its waiting neighbours, so that a mark costs next to nothing; the price
+is that after a crash a few that had not left are called uncertain too (`docs/queue.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from pillarbox.handover.mirror import Mirror
+from pillarbox.handover.outgoing import Outgoing
+from pillarbox.policy.directory import Uncertain
+from pillarbox.storage.interface.queue import QueueStore
+from pillarbox.terms.ids import DeliveryId
+
+_NEIGHBOURS: Final = 63
+_NOBODY: Final[frozenset[DeliveryId]] = frozenset()
+
+
+class Marks:
+    """Writes start marks ahead of content."""
+
+    def __init__(self, queue: QueueStore, mirror: Mirror) -> None:
+        self._queue = queue
+        self._mirror = mirror
+
+    def begin(self, outgoing: Outgoing) -> None:
+        """See that a mark is on its way; the envelope may be said meanwhile."""
+        if outgoing.marked or outgoing.mark is not None:
+            return
+        group = [outgoing]
+        if outgoing.mirrored and outgoing.facts.uncertain != Uncertain.HOLD:
+            group += self._mirror.unmarked(outgoing.lane, _NEIGHBOURS)
+        ids = [addressee.delivery for one in group for addressee in one.addressees]
+        mark = asyncio.ensure_future(
+            self._queue.mark_started(ids, verify=not outgoing.mirrored)
+        )
+        for one in group:
+            one.mark = mark
+
+    async def done(self, outgoing: Outgoing) -> frozenset[DeliveryId]:
+        """Wait until the mark is durable. Gives what must not leave after all.
+
+        Raises `StorageTrouble`: then nothing may leave.
+        """
+        if outgoing.marked or outgoing.mark is None:
+            return _NOBODY
+        try:
+            gone = await asyncio.shield(outgoing.mark)
+        except BaseException:
+            outgoing.mark = None
+            raise
+        outgoing.marked = True
+        return gone

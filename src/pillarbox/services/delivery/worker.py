@@ -1,0 +1,100 @@
+"""all lanes of this node: woken by fresh mail, by the clock, and by looking"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pillarbox.observe.log import logger
+from pillarbox.services.delivery.lane import Lane, LaneTools
+from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.terms.setting import setting
+
+_log = logger("delivery")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryConfig:
+    """How mail goes out."""
+
+    window: int = setting(20, "How many messages of one lane may be on their way at once.")
+    recipients_per_transaction: int = setting(
+        100, "How many recipients of one message are given to a server at once."
+    )
+    idle_seconds: float = setting(
+        20.0, "How long a connection to a server is kept for the next message."
+    )
+    transactions_per_connection: int = setting(
+        1000, "After how many messages a connection to a server is replaced."
+    )
+    poll_seconds: float = setting(
+        2.0, "How often lanes are looked through for mail that nobody announced."
+    )
+
+
+class Worker:
+    """Runs delivery on this node until it is stopped."""
+
+    def __init__(self, tools: LaneTools, *, poll_seconds: float) -> None:
+        self._tools = tools
+        self._poll_seconds = poll_seconds
+        self._lanes: dict[int, Lane] = {}
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    def start_mirroring(self) -> None:
+        """From now on fresh mail comes straight here."""
+        self._tools.mirror.listen(self._fresh)
+
+    def look_now(self) -> None:
+        """Somebody changed what waits: look at it now instead of at the next poll."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Look for waiting mail, again and again, until `stop`."""
+        while not self._stopping:
+            self._changed.clear()
+            try:
+                pause = await self._look()
+            except StorageTrouble as trouble:
+                _log.warning("lanes.unread", reason=str(trouble))
+                pause = self._poll_seconds
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more; let what is on its way be settled."""
+        self._stopping = True
+        self._changed.set()
+        self._tools.mirror.listen(None)
+        await asyncio.gather(*(lane.stop(seconds) for lane in self._lanes.values()))
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is on its way."""
+        return any(lane.busy for lane in self._lanes.values())
+
+    async def _look(self) -> float:
+        """Claim in every lane whose mail is due; gives the seconds until the next look."""
+        now_ms = self._tools.clock.now_ms()
+        for head in await self._tools.queue.heads():
+            lane = self._lane(head.lane)
+            lane.due_at = min(lane.due_at or head.first_due_at, head.first_due_at)
+        soonest = self._poll_seconds
+        for lane in self._lanes.values():
+            if lane.due_at and lane.due_at <= now_ms:
+                await lane.claim()
+            elif lane.due_at:
+                soonest = min(soonest, (lane.due_at - now_ms) / 1000)
+        return max(soonest, 0.005)
+
+    def _lane(self, number: int) -> Lane:
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = self._lanes[number] = Lane(number, self._tools, self._changed.set)
+        return lane
+
+    def _fresh(self, number: int) -> None:
+        self._lane(number).wake()

@@ -1,0 +1,287 @@
+"""permission: what a submitting client may do, command by command"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pillarbox.handover.accept import Content, Door
+from pillarbox.handover.gate import Gate
+from pillarbox.message.facts import Origin
+from pillarbox.net.interface import Answer, Peer
+from pillarbox.observe.log import logger
+from pillarbox.observe.metrics import Metrics
+from pillarbox.observe.news import News
+from pillarbox.policy.directory import Submitter
+from pillarbox.policy.envelope import Envelope, Recipient
+from pillarbox.policy.errors import Refusal
+from pillarbox.protocol import replies
+from pillarbox.protocol.events import (
+    ContentReceived,
+    HelloReceived,
+    LoginReceived,
+    MailReceived,
+    Misbehaved,
+    RecipientReceived,
+    ServerEvent,
+    TransactionReset,
+)
+from pillarbox.protocol.reply import Reply
+from pillarbox.services.submission.authenticate import Authenticator
+from pillarbox.storage.interface.errors import StorageFull
+from pillarbox.storage.interface.queue import QueueStore
+from pillarbox.terms.clock import Clock
+from pillarbox.terms.errors import PillarboxError, Trouble
+from pillarbox.terms.ids import MessageId
+
+
+_log = logger("submission")
+
+_REVOKED: Final = Reply.of(535, "5.7.8", "This login is no longer valid")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all submission sessions share."""
+
+    door: Door
+    gate: Gate
+    queue: QueueStore
+    authenticator: Authenticator
+    clock: Clock
+    metrics: Metrics
+    news: News
+    hostname: str
+    local_credential: str = ""
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """One MAIL and what followed."""
+
+    mail: MailReceived
+    recipients: list[Recipient] = field(default_factory=list)
+    head: bytes = b""
+    upload: MessageId | None = None
+    blocks: int = 0
+    bytes: int = 0
+
+
+class SubmissionSession:
+    """One connection of somebody who hands in mail. Implements `net.interface.SessionHandler`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._peer = Peer("", 0, "")
+        self._hello = ""
+        self._extended = False
+        self._submitter: Submitter | None = None
+        self._version = 0
+        self._logged_in = False
+        self._transaction: _Transaction | None = None
+        self._on_event: dict[type, Callable[..., Answer]] = {
+            MailReceived: self._mail,
+            RecipientReceived: self._recipient,
+            ContentReceived: self._content,
+            HelloReceived: self._greeted,
+            LoginReceived: self._login,
+            TransactionReset: self._reset,
+            Misbehaved: self._misbehaved,
+        }
+
+    def opened(self, peer: Peer) -> Reply:
+        """The banner; who it is shows at AUTH."""
+        self._peer = peer
+        return replies.banner(self._desk.hostname)
+
+    def secured(self, peer: Peer) -> None:
+        """TLS was started; everything said before is forgotten."""
+        self._peer = peer
+        self._hello = ""
+        self._transaction = None
+
+    def handle(self, event: ServerEvent) -> Answer:
+        """Answer one event."""
+        act = self._on_event.get(type(event))
+        return act(event) if act is not None else None
+
+    def closed(self, reason: str) -> None:
+        """Blocks stored for a message that never came to its end are swept by `recover`, or now."""
+        self._transaction = None
+
+    # --- who ----------------------------------------------------------------------------------
+
+    def _greeted(self, event: HelloReceived) -> None:
+        self._hello = event.name
+        self._extended = event.extended
+        self._transaction = None
+
+    async def _login(self, event: LoginReceived) -> Reply:
+        desk = self._desk
+        if event.authorization and event.authorization != event.username:
+            return replies.LOGIN_REFUSED
+        try:
+            submitter = await desk.authenticator.login(event.username, event.password)
+        except Trouble as trouble:
+            _log.warning("login.unavailable", reason=str(trouble), peer=self._peer.address)
+            return replies.LOGIN_UNAVAILABLE
+        now_ms = desk.clock.now_ms()
+        if submitter is None:
+            desk.metrics.logins["smtp", "refused"] += 1
+            _log.warning("login.refused", username=event.username, peer=self._peer.address)
+            desk.news.tell(now_ms, "refused", event.username, f"login from {self._peer.address}")
+            return replies.LOGIN_REFUSED
+        desk.metrics.logins["smtp", "accepted"] += 1
+        self._take(submitter)
+        self._logged_in = True
+        desk.news.tell(now_ms, "login", submitter.name, f"from {self._peer.address} {self._channel}")
+        return replies.LOGIN_OK
+
+    @property
+    def _channel(self) -> str:
+        return f"({self._peer.tls})" if self._peer.tls else "(in clear)"
+
+    def _take(self, submitter: Submitter) -> None:
+        self._submitter = submitter
+        self._version = self._desk.authenticator.version
+
+    async def _reconsider(self, event: MailReceived) -> Reply:
+        """Directory data has changed since the login, or this is a port of this machine."""
+        desk = self._desk
+        try:
+            if self._submitter is not None:
+                submitter = await desk.authenticator.still_valid(self._submitter)
+            elif desk.local_credential and self._peer.loopback:
+                submitter = await desk.authenticator.local(desk.local_credential)
+            else:
+                return replies.LOGIN_FIRST
+        except Trouble:
+            return replies.TRY_LATER
+        if submitter is None:
+            return _REVOKED
+        self._take(submitter)
+        return self._begin(event)
+
+    # --- one transaction ----------------------------------------------------------------------
+
+    def _mail(self, event: MailReceived) -> Answer:
+        if self._submitter is None or self._version != self._desk.authenticator.version:
+            return self._reconsider(event)
+        return self._begin(event)
+
+    def _begin(self, event: MailReceived) -> Reply:
+        trouble = self._desk.gate.trouble
+        if trouble is not None:
+            return _reply_to(trouble)
+        self._transaction = _Transaction(event)
+        return replies.RETURN_PATH_OK
+
+    def _recipient(self, event: RecipientReceived) -> Reply:
+        transaction = self._transaction
+        if transaction is None:
+            return replies.RETURN_PATH_FIRST
+        transaction.recipients.append(Recipient(event.address))
+        return replies.RECIPIENT_OK
+
+    def _reset(self, event: TransactionReset) -> Answer:
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None and transaction.upload is not None:
+            return self._forget(transaction.upload)
+        return None
+
+    async def _forget(self, upload: MessageId) -> None:
+        """What cannot be removed now is swept after the next start."""
+        try:
+            await self._desk.queue.drop_blocks(upload)
+        except Trouble as trouble:
+            _log.warning("upload.left", reason=str(trouble))
+
+    def _content(self, event: ContentReceived) -> Answer:
+        transaction = self._transaction
+        if transaction is None:
+            return replies.RETURN_PATH_FIRST
+        if event.last and not transaction.head:
+            return self._finish(transaction, Content(event.data))
+        if not transaction.head:
+            transaction.head = event.data
+            return None
+        return self._store(transaction, event)
+
+    async def _store(self, transaction: _Transaction, event: ContentReceived) -> Reply | None:
+        """A further block of long content rests in the database at once, not in memory."""
+        desk = self._desk
+        try:
+            if transaction.upload is None:
+                transaction.upload = desk.queue.next_message_id(desk.clock.now_ms())
+            if event.data:
+                transaction.blocks += 1
+                transaction.bytes += len(event.data)
+                await desk.queue.store_block(transaction.upload, transaction.blocks, event.data)
+        except PillarboxError as error:
+            return self._refused(error)
+        if not event.last:
+            return None
+        content = Content(
+            transaction.head, transaction.upload, transaction.blocks, transaction.bytes
+        )
+        return await self._finish(transaction, content)
+
+    async def _finish(self, transaction: _Transaction, content: Content) -> Reply:
+        desk = self._desk
+        submitter = self._submitter
+        mail = transaction.mail
+        self._transaction = None
+        if submitter is None:
+            return replies.LOGIN_FIRST
+        envelope = Envelope(
+            mail.return_path, tuple(transaction.recipients), mail.smtputf8, mail.body
+        )
+        peer = self._peer
+        origin = Origin("smtp", peer.address, peer.port, self._hello, self._protocol, peer.tls)
+        try:
+            receipt = await desk.door.accept(envelope, content, submitter, origin)
+        except PillarboxError as error:
+            if transaction.upload is not None:
+                await self._forget(transaction.upload)
+            return self._refused(error)
+        return replies.accepted_message(receipt.id_text)
+
+    @property
+    def _protocol(self) -> str:
+        """The keyword of the Received field (RFC 3848)."""
+        if not self._extended:
+            return "SMTP"
+        return "ESMTP" + ("S" if self._peer.tls else "") + ("A" if self._logged_in else "")
+
+    # --- refusals -----------------------------------------------------------------------------
+
+    def _refused(self, error: PillarboxError) -> Reply:
+        desk = self._desk
+        reply = _reply_to(error)
+        name = self._submitter.name if self._submitter is not None else ""
+        desk.metrics.messages_rejected["smtp", error.error_code] += 1
+        _log.warning(
+            "submission.refused", submitter=name, peer=self._peer.address, reply=str(reply),
+            detail=error.detail or "",
+        )  # fmt: skip
+        desk.news.tell(desk.clock.now_ms(), "refused", name, error.sentence)
+        return reply
+
+    def _misbehaved(self, event: Misbehaved) -> None:
+        _log.info(
+            "session.misbehaved", peer=self._peer.address, what=event.what, reply=str(event.reply)
+        )
+
+
+def _reply_to(error: PillarboxError) -> Reply:
+    """An error carries its own answer; what is only trouble asks the client to come back."""
+    match error:
+        case Refusal():
+            return error.reply
+        case StorageFull():
+            return replies.STORAGE_FULL
+        case Trouble():
+            return replies.TRY_LATER
+        case _:
+            return Refusal(error.sentence, code=error.error_code, fix=error.fix).reply

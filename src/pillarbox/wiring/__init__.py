@@ -1,0 +1,10 @@
+"""the only module that knows everyone"""
+
+from __future__ import annotations
+
+from pillarbox.observe.news import EventLine
+from pillarbox.wiring.offline import open_offline
+from pillarbox.wiring.run import serve
+from pillarbox.wiring.started import Started
+
+__all__ = ["EventLine", "Started", "open_offline", "serve"]

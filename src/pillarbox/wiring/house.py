@@ -1,0 +1,229 @@
+"""builds every room and joins them: the only place where concrete things are chosen"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from pillarbox import __version__
+from pillarbox.api.app import build_app
+from pillarbox.api.rooms import ListenerFact, Rooms, SmtpFacts
+from pillarbox.handover.accept import Door
+from pillarbox.handover.gate import Gate
+from pillarbox.handover.mirror import Mirror
+from pillarbox.handover.settle import Settler
+from pillarbox.net.listener import Listener, PortKind
+from pillarbox.net.pool import Pool
+from pillarbox.net.smtp_client import Connection
+from pillarbox.net.tls import ensure_local_ca, server_context
+from pillarbox.observe.metrics import Metrics
+from pillarbox.observe.news import News
+from pillarbox.policy.directory import Server
+from pillarbox.policy.retry import RetryPolicy
+from pillarbox.services.delivery.attempt import Attempts
+from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.lane import LaneTools
+from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.notices import Notices
+from pillarbox.services.delivery.sessions import Sessions
+from pillarbox.services.delivery.transaction import Transactions
+from pillarbox.services.delivery.worker import Worker
+from pillarbox.services.submission.authenticate import Authenticator
+from pillarbox.services.submission.session import Desk, SubmissionSession
+from pillarbox.services.upkeep.rounds import Rounds
+from pillarbox.settings import Settings
+from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.interface.store import Storage
+from pillarbox.storage.open import open_storage
+from pillarbox.terms.clock import Clock, SystemClock
+
+MEGABYTE: Final = 1024 * 1024
+_MARKED: Final = 64
+"""Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
+
+_NO_LIMIT: Final = 1 << 62
+
+_SECURITY: Final = {PortKind.STARTTLS: "STARTTLS", PortKind.TLS: "TLS", PortKind.LOCAL: "plain"}
+
+
+@dataclass(slots=True)
+class House:
+    """All rooms, built and joined, nothing running yet."""
+
+    settings: Settings
+    clock: Clock
+    storage: Storage
+    metrics: Metrics
+    news: News
+    mirror: Mirror
+    gate: Gate
+    door: Door
+    authenticator: Authenticator
+    listener: Listener
+    pool: Pool[Server, Connection]
+    worker: Worker
+    notices: Notices
+    rounds: Rounds
+    ca_path: Path | None
+    started_at: int
+
+    def app(self, *, owner: bool) -> ASGIApp:
+        """The REST face; `owner` only for the socket in the data directory."""
+        return build_app(
+            Rooms(
+                storage=self.storage,
+                door=self.door,
+                authenticator=self.authenticator,
+                clock=self.clock,
+                hostname=self.settings.hostname,
+                version=__version__,
+                started_at=self.started_at,
+                metrics_text=self.metrics.render,
+                smtp_facts=self.smtp_facts,
+                config=self.settings.api,
+            ),
+            owner=owner,
+        )
+
+    def smtp_facts(self) -> SmtpFacts:
+        """The ports as they were opened, for whoever must configure a program."""
+        return SmtpFacts(
+            tuple(
+                ListenerFact(port.host, port.port, _SECURITY[port.kind], port.note)
+                for port in self.listener.open_ports
+            ),
+            str(self.ca_path or ""),
+        )
+
+
+async def build(
+    settings: Settings, *, on_broken: Callable[[StorageBroken], None], news: News
+) -> House:
+    """Open storage and build all rooms over it. Raises what opening storage raises."""
+    clock = SystemClock()
+    storage = await open_storage(
+        settings.data_dir, now_ms=clock.now_ms(), on_broken=on_broken
+    )
+    try:
+        return _build_over(storage, settings, clock, news)
+    except BaseException:
+        await storage.close()
+        raise
+
+
+def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) -> House:
+    metrics = Metrics(version=__version__)
+    accept, delivery = settings.accept, settings.delivery
+    mirror = Mirror(
+        most_messages=accept.mirror_messages,
+        most_bytes=accept.mirror_mb * MEGABYTE,
+        most_marked=_MARKED,
+    )
+    gate = Gate(
+        settings.smtp.max_message_mb * MEGABYTE, settings.retention.disk_floor_mb * MEGABYTE
+    )
+    door = Door(
+        storage.queue, mirror, clock, settings.hostname, accept, metrics=metrics, news=news
+    )
+    authenticator = Authenticator(storage.directory, clock)
+    settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
+    pool = _pool(settings, clock)
+    circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
+    transactions = Transactions(
+        pool,
+        Sessions(storage.events, clock),
+        storage.messages,
+        Marks(storage.queue, mirror),
+        most_per_connection=delivery.transactions_per_connection,
+    )
+    attempts = Attempts(
+        storage.directory,
+        circuits,
+        transactions,
+        settler,
+        clock,
+        recipients_per_transaction=delivery.recipients_per_transaction,
+    )
+    tools = LaneTools(
+        storage.queue, storage.messages, mirror, attempts, clock, delivery.window
+    )
+    listener, ca_path = _listener(storage, settings, clock, door, gate, authenticator, metrics, news)
+    return House(
+        settings=settings,
+        clock=clock,
+        storage=storage,
+        metrics=metrics,
+        news=news,
+        mirror=mirror,
+        gate=gate,
+        door=door,
+        authenticator=authenticator,
+        listener=listener,
+        pool=pool,
+        worker=Worker(tools, poll_seconds=delivery.poll_seconds),
+        notices=Notices(
+            storage, door, clock, metrics,
+            hostname=settings.hostname, poll_seconds=delivery.poll_seconds,
+        ),
+        rounds=Rounds(storage, gate, settler, clock, metrics, settings.retention),
+        ca_path=ca_path,
+        started_at=clock.now_ms(),
+    )  # fmt: skip
+
+
+def _pool(settings: Settings, clock: Clock) -> Pool[Server, Connection]:
+    async def open_connection(server: Server) -> Connection:
+        return await Connection.open(
+            server.host,
+            server.port,
+            encryption=server.encryption.value,
+            verify=server.verify,
+            ca_file=server.ca_file,
+            hello_name=settings.hostname,
+            username=server.username,
+            password=server.password,
+            timeouts=settings.timeouts,
+        )
+
+    # Transactions are counted by the delivery service, which must not say goodbye before the last
+    # one is recorded.
+    return Pool(
+        open_connection,
+        clock,
+        idle_seconds=settings.delivery.idle_seconds,
+        max_transactions=_NO_LIMIT,
+    )
+
+
+def _listener(
+    storage: Storage,
+    settings: Settings,
+    clock: Clock,
+    door: Door,
+    gate: Gate,
+    authenticator: Authenticator,
+    metrics: Metrics,
+    news: News,
+) -> tuple[Listener, Path | None]:
+    desk = Desk(
+        door, gate, storage.queue, authenticator, clock, metrics, news, settings.hostname,
+        settings.smtp.local_credential,
+    )  # fmt: skip
+    ca_path: Path | None = None
+    cert_file, key_file = settings.tls.cert_file, settings.tls.key_file
+    if not cert_file:
+        local = ensure_local_ca(settings.data_dir, [settings.hostname])
+        ca_path, cert_file, key_file = local.ca_path, str(local.cert_path), str(local.key_path)
+    listener = Listener(
+        settings.smtp,
+        lambda: SubmissionSession(desk),
+        hostname=settings.hostname,
+        tls=server_context(cert_file, key_file),
+        mail_parameters=frozenset({"AUTH"}),
+    )
+    return listener, ca_path

@@ -1,0 +1,32 @@
+"""the REST face without a running server: for a command that gets the owner's lock"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp
+
+from pillarbox.observe.news import News
+from pillarbox.settings import Settings
+from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.wiring.first_run import begin
+from pillarbox.wiring.house import build
+
+
+@asynccontextmanager
+async def open_offline(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """The owner's variant of the API over the data directory, nothing else running.
+
+    Mail accepted through it waits for the next start. Raises `DataDirLocked` where somebody runs.
+    """
+    house = await build(settings, on_broken=_told_by_the_caller, news=News())
+    try:
+        await begin(house.storage.directory, house.clock.now_ms())
+        yield house.app(owner=True)
+    finally:
+        await house.storage.close()
+
+
+def _told_by_the_caller(broken: StorageBroken) -> None:
+    """Every call raises it as well, and a command ends with its first error."""

@@ -1,0 +1,140 @@
+"""starts the rooms in floor order, keeps them running, ends them in reverse"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from pillarbox import __version__
+from pillarbox.net.http_server import HttpServer
+from pillarbox.observe.log import logger
+from pillarbox.observe.news import EventLine, News
+from pillarbox.policy.directory import Mode
+from pillarbox.settings import Settings
+from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.interface.messages import MessageFilter
+from pillarbox.terms.ids import format_message_id
+from pillarbox.wiring.first_run import FirstSecrets, begin
+from pillarbox.wiring.house import House, build
+from pillarbox.wiring.started import Started
+
+_log = logger("wiring")
+
+SOCKET_NAME: Final = "pillarbox.sock"
+_DRAIN_SECONDS: Final = 20.0
+_BROKEN_EXIT: Final = 7
+_LOOSEST: Final = (Mode.LIVE, Mode.HOLD, Mode.SANDBOX, Mode.OFF)
+
+
+async def serve(
+    settings: Settings,
+    *,
+    started: Callable[[Started], None],
+    line: Callable[[EventLine], None] | None = None,
+    take_next_port: bool = False,
+) -> int:
+    """Run until SIGTERM or SIGINT, or until the disk fails; gives the exit code.
+
+    `started` is called once, when everything is ready; `line` hears of what happens. Raises what
+    opening storage and ports raises.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def end(code: int) -> None:
+        if not ended.done():
+            ended.set_result(code)
+
+    def broken(trouble: StorageBroken) -> None:
+        _log.error("storage.broken", reason=str(trouble))
+        end(_BROKEN_EXIT)
+
+    news = News()
+    news.listen(line)
+    async with AsyncExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end, 0)
+            stack.callback(loop.remove_signal_handler, number)
+        created = not (settings.data_dir / "pillarbox.db").exists()
+        house = await build(settings, on_broken=broken, news=news)
+        stack.push_async_callback(house.storage.close)
+        first = await begin(house.storage.directory, house.clock.now_ms())
+        recovered = await house.storage.queue.recover(house.clock.now_ms())
+        if recovered.released or recovered.uncertain:
+            _log.warning(
+                "recovered", released=recovered.released, uncertain=recovered.uncertain,
+                held=recovered.held,
+            )  # fmt: skip
+        house.gate.look(await house.storage.health())
+        house.listener.bind(take_next_port=take_next_port)
+        http = await _enter(stack, house, take_next_port=take_next_port)
+        started(await _started(house, http, first, created=created, seconds=loop.time() - began))
+        return await ended
+
+
+async def _enter(stack: AsyncExitStack, house: House, *, take_next_port: bool) -> HttpServer:
+    """Start what waits; leaving the stack stops accepting first and closes connections last."""
+    stack.push_async_callback(house.pool.close)
+    tasks = [
+        asyncio.create_task(room.run(), name=name)
+        for name, room in (
+            ("delivery", house.worker), ("notices", house.notices), ("upkeep", house.rounds),
+        )
+    ]  # fmt: skip
+    for task in tasks:
+        task.add_done_callback(_ended_early)
+    house.worker.start_mirroring()
+
+    async def stop_working() -> None:
+        house.notices.stop()
+        house.rounds.stop()
+        await house.worker.stop(_DRAIN_SECONDS)
+        await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
+
+    stack.push_async_callback(stop_working)
+    http = HttpServer(
+        house.app(owner=False),
+        host=house.settings.http.listen,
+        port=house.settings.http.port,
+        take_next_port=take_next_port,
+    )
+    owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
+    for server in (http, owner):
+        await server.start()
+        stack.push_async_callback(server.stop)
+    await house.listener.start()
+    stack.push_async_callback(house.listener.drain, _DRAIN_SECONDS)
+    return http
+
+
+def _ended_early(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("room.broke", room=task.get_name(), reason=repr(error), exc_info=error)
+
+
+async def _started(
+    house: House, http: HttpServer, first: FirstSecrets | None, *, created: bool, seconds: float
+) -> Started:
+    storage = house.storage
+    newest = await storage.messages.newest(MessageFilter(), 1)
+    modes = {app.mode for app in await storage.directory.apps()}
+    return Started(
+        version=__version__,
+        data_dir=str(house.settings.data_dir),
+        created=created or first is not None,
+        http_url=f"http://{house.settings.http.listen}:{http.port}",
+        smtp=[(f.host, f.port, f.security, f.note) for f in house.smtp_facts().listeners],
+        ca_path=str(house.ca_path or ""),
+        first_username=first.username if first else None,
+        first_password=first.password if first else None,
+        first_key=first.key if first else None,
+        mode=next((mode for mode in _LOOSEST if mode in modes), Mode.SANDBOX).value,
+        waiting=sum(depth.waiting for depth in await storage.queue.depths()),
+        seconds=seconds,
+        last_message=format_message_id(newest[0].id) if newest else None,
+    )

@@ -1,0 +1,30 @@
+"""what there is to say once everything is ready"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pillarbox.terms.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Where to connect, what is shown once, what waits."""
+
+    version: str
+    data_dir: str
+    created: bool
+    """This is the first start: the secrets below are given now and never again."""
+    http_url: str
+    smtp: list[tuple[str, int, str, str]]
+    """Host, port, ``STARTTLS``, ``TLS`` or ``plain``, and why it is not the port asked for."""
+    ca_path: str
+    first_username: str | None
+    first_password: Secret | None
+    first_key: Secret | None
+    mode: str
+    """The loosest mode any app has."""
+    waiting: int
+    seconds: float
+    """From the call to being ready."""
+    last_message: str | None
