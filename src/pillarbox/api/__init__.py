@@ -1,0 +1,1 @@
+"""the REST face, for programs"""

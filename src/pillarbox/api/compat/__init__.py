@@ -1,0 +1,1 @@
+"""other systems' APIs, answered as their clients expect"""

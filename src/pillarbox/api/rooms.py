@@ -1,0 +1,53 @@
+"""what the REST face is built from"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pillarbox.api.config import ApiConfig
+from pillarbox.handover.accept import Door
+from pillarbox.handover.gate import Gate
+from pillarbox.services.submission.authenticate import Authenticator
+from pillarbox.storage.interface.store import Storage
+from pillarbox.terms.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerFact:
+    """A port mail can be handed to, as people configure it elsewhere."""
+
+    host: str
+    port: int
+    security: str
+    """``STARTTLS``, ``TLS`` or ``plain``."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpFacts:
+    """What a program needs to know to submit over SMTP."""
+
+    listeners: tuple[ListenerFact, ...] = ()
+    ca_path: str = ""
+    """The certificate of the local authority, empty where none is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """All that lies below and that requests reach; made once, by wiring."""
+
+    storage: Storage
+    door: Door
+    authenticator: Authenticator
+    clock: Clock
+    hostname: str
+    version: str
+    started_at: int
+    """When this process began to serve, in milliseconds since the Unix epoch."""
+    metrics_text: Callable[[], bytes]
+    """The metrics in Prometheus' text format."""
+    smtp_facts: Callable[[], SmtpFacts]
+    config: ApiConfig = field(default_factory=ApiConfig)
+    gate: Gate | None = None
+    """Whether mail can be taken charge of just now; without one, always."""

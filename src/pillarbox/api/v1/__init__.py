@@ -1,0 +1,1 @@
+"""our own API: apps, servers, credentials, keys, messages, queue, events, status"""

@@ -1,0 +1,140 @@
+"""events: what happened, in the order in which it was committed"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from pillarbox.api.auth import Verb
+from pillarbox.api.calls import Call, Entry, answer
+from pillarbox.api.finding import visible_apps
+from pillarbox.api.paging import limit_of, number_of, page, read_query
+from pillarbox.policy.directory import App, Server
+from pillarbox.policy.events import EVENT_KINDS, AttemptFacts
+from pillarbox.policy.meaning import Category
+from pillarbox.storage.interface.events import StoredEvent
+from pillarbox.terms.clock import format_instant
+from pillarbox.terms.ids import (
+    MessageId,
+    ObjectId,
+    format_delivery_id,
+    format_message_id,
+    format_object_id,
+    message_of,
+    ordinal_of,
+)
+
+_PAGES: Final = 20
+"""How many pages one call looks through for the events of the apps a caller sees."""
+
+
+class ServerNames:
+    """The names behind the ids of servers, looked up once a request."""
+
+    def __init__(self, servers: Mapping[ObjectId, Server]) -> None:
+        self._servers = servers
+
+    @classmethod
+    async def of_apps(cls, call: Call, apps: Mapping[ObjectId, App]) -> ServerNames:
+        """All servers of some apps."""
+        directory = call.rooms.storage.directory
+        return cls({each.id: each for app in apps for each in await directory.servers(app)})
+
+    def name_of(self, server: bytes) -> str:
+        """Empty where it is not known any more."""
+        found = self._servers.get(ObjectId(server))
+        return found.name if found else ""
+
+    def subject_of(self, facts: AttemptFacts) -> str:
+        """Who the words of an attempt speak of: they are the end of a sentence."""
+        if facts.category == Category.NO_ROUTE:
+            return "The app"
+        return self.name_of(facts.server) or "The server"
+
+    def words_of(self, event: StoredEvent) -> str:
+        """An event as a sentence for a person."""
+        facts = event.data
+        kind = EVENT_KINDS.get(event.kind)
+        about = kind.about if kind else ""
+        if isinstance(facts, AttemptFacts) and facts.words:
+            return f"{self.subject_of(facts)} {facts.words}."
+        return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)
+
+
+def event_view(event: StoredEvent, app: str, servers: ServerNames) -> dict[str, Any]:
+    """An event as programs see it."""
+    of_message = event.delivery != 0
+    of_delivery = of_message and ordinal_of(event.delivery) != 0
+    return {
+        "seq": event.seq,
+        "at": format_instant(event.at),
+        "kind": event.kind,
+        "app": app,
+        "message": format_message_id(message_of(event.delivery)) if of_message else None,
+        "delivery": format_delivery_id(event.delivery) if of_delivery else None,
+        "words": servers.words_of(event),
+        "facts": {} if event.data is None else _facts_view(event.data, servers),
+    }
+
+
+def _facts_view(facts: Struct, servers: ServerNames) -> dict[str, Any]:
+    view: dict[str, Any] = {}
+    for name in facts.__struct_fields__:
+        value = getattr(facts, name)
+        if name == "server":
+            view["server"] = format_object_id("srv", ObjectId(value)) if value else None
+            view["server_name"] = servers.name_of(value)
+        elif name.endswith("_at"):
+            view[name] = format_instant(value) if value else None
+        elif name == "dialogue":
+            view[name] = [{"ms": ms, "line": line} for ms, line in value]
+        elif name == "message":
+            view[name] = format_message_id(MessageId(value)) if value else None
+        elif isinstance(value, bytes):
+            view[name] = value.hex()
+        else:
+            view[name] = value
+    return view
+
+
+async def list_events(call: Call) -> Response:
+    """Behind a cursor, oldest first; without one the newest, newest first.
+
+    The cursor also moves over events of apps that the caller does not see.
+    """
+    query = read_query(call.request, "after", "limit")
+    limit = limit_of(query)
+    apps = {app.id: app for app in await visible_apps(call)}
+    servers = await ServerNames.of_apps(call, apps)
+    if "after" in query:
+        cursor, found = await _behind(call, number_of(query, "after", 0), limit, apps)
+    else:
+        found = await call.rooms.storage.events.recent(limit, app=call.caller.app)
+        cursor = found[0].seq if found else 0
+    items = [
+        event_view(event, apps[event.app].name, servers) for event in found if event.app in apps
+    ]
+    return answer(page(items, cursor))
+
+
+async def _behind(
+    call: Call, cursor: int, limit: int, apps: Mapping[ObjectId, App]
+) -> tuple[int, list[StoredEvent]]:
+    found: list[StoredEvent] = []
+    for _ in range(_PAGES):
+        events = await call.rooms.storage.events.read(cursor, limit)
+        for event in events:
+            cursor = event.seq
+            if event.app in apps:
+                found.append(event)
+                if len(found) == limit:
+                    return cursor, found
+        if len(events) < limit:
+            break
+    return cursor, found
+
+
+ENTRIES: Final = (Entry("GET", "/events", Verb.READ, list_events),)

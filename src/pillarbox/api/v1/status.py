@@ -1,0 +1,85 @@
+"""the status: what runs here, and whether mail flows"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from pillarbox.api.auth import Verb
+from pillarbox.api.calls import Call, Entry, answer
+from pillarbox.api.finding import visible_apps
+from pillarbox.api.paging import read_query
+from pillarbox.api.v1.queue import totals_of
+from pillarbox.message.words import decode_words
+from pillarbox.policy.directory import App
+from pillarbox.policy.explain import explain_route
+from pillarbox.policy.routing import active_servers
+from pillarbox.storage.interface.messages import MessageFilter
+from pillarbox.terms.clock import format_instant
+from pillarbox.terms.ids import format_message_id, message_time_ms
+
+
+async def show_status(call: Call) -> Response:
+    """Version, ports, apps with their modes, queue, last message, storage."""
+    read_query(call.request)
+    rooms = call.rooms
+    apps = await visible_apps(call)
+    seen = {app.id for app in apps}
+    facts = rooms.smtp_facts()
+    health = await rooms.storage.health()
+    depths = [depth for depth in await rooms.storage.queue.depths() if depth.name.app in seen]
+    return answer(
+        {
+            "version": rooms.version,
+            "hostname": rooms.hostname,
+            "started_at": format_instant(rooms.started_at),
+            "uptime_seconds": max(0, (call.now_ms - rooms.started_at) // 1000),
+            "listeners": [
+                {
+                    "host": each.host,
+                    "port": each.port,
+                    "security": each.security,
+                    "note": each.note,
+                }
+                for each in facts.listeners
+            ],
+            "ca_path": facts.ca_path,
+            "apps": [await _app_line(call, app) for app in apps],
+            "queue": totals_of(depths),
+            "last_message": await _last_message(call),
+            "storage": {
+                "writable": health.writable,
+                "engine": health.engine,
+                "schema": health.schema,
+                "free_bytes": health.free_bytes,
+                "trouble": health.trouble,
+            },
+        }
+    )
+
+
+async def _app_line(call: Call, app: App) -> dict[str, Any]:
+    servers = await call.rooms.storage.directory.servers(app.id)
+    return {
+        "name": app.name,
+        "active": app.active,
+        "mode": app.mode,
+        "servers": len(servers),
+        "servers_enabled": len(active_servers(servers)),
+        "route": explain_route(servers, app.strategy),
+    }
+
+
+async def _last_message(call: Call) -> dict[str, Any] | None:
+    wanted = MessageFilter(app=call.caller.app)
+    for message in await call.rooms.storage.messages.newest(wanted, 1):
+        return {
+            "id": format_message_id(message.id),
+            "at": format_instant(message_time_ms(message.id)),
+            "subject": decode_words(message.subject.encode("utf-8", "replace")),
+        }
+    return None
+
+
+ENTRIES: Final = (Entry("GET", "/status", Verb.READ, show_status),)

@@ -1,0 +1,1 @@
+"""the terminal face: pillarbox <noun> <verb>"""

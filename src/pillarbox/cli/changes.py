@@ -1,0 +1,127 @@
+"""what an add or set verb was told: fields named, lists that grow and shrink, options that come and go"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from pillarbox.cli.errors import WrongUsage
+from pillarbox.cli.group import Option
+from pillarbox.cli.output import clean
+
+_SENDERS: Final = "Who may be the author"
+
+MODES: Final = click.Choice(["off", "sandbox", "hold", "live"])
+UNCERTAIN: Final = click.Choice(["retry", "hold"])
+
+
+def named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what was said; what was left out stays as it is."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def sender_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that change a list of allowed senders."""
+    for option in reversed(
+        (
+            click.option(
+                "--allow-from",
+                cls=Option,
+                section=_SENDERS,
+                metavar="PATTERN",
+                multiple=True,
+                help="Allow an author: a@example.com, *@example.com or *.example.com. Repeatable.",
+            ),
+            click.option(
+                "--disallow-from",
+                cls=Option,
+                section=_SENDERS,
+                metavar="PATTERN",
+                multiple=True,
+                help="Take a pattern out of the list again. Repeatable.",
+            ),
+            click.option(
+                "--allow-any",
+                cls=Option,
+                section=_SENDERS,
+                is_flag=True,
+                help="Empty the list, so that any author is allowed.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def option_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that sets mail options."""
+    return click.option(
+        "--option",
+        "assignments",
+        cls=Option,
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="A mail option, as in trackopens=true; NAME= takes it away. Repeatable.",
+    )(function)
+
+
+def take_senders(values: dict[str, Any], current: Sequence[str] = ()) -> dict[str, Any]:
+    """Turn the sender options among `values` into the list that follows from `current`."""
+    added, removed = values.pop("allow_from"), values.pop("disallow_from")
+    emptied = values.pop("allow_any")
+    kept = [] if emptied else [each for each in current if each not in removed]
+    missing = [each for each in removed if each not in current]
+    if missing:
+        there = ", ".join(current) or "empty"
+        raise WrongUsage(f"{clean(missing[0])} is not in the list: {clean(there)}")
+    following = list(dict.fromkeys([*kept, *added]))
+    if added or removed or emptied:
+        values["allowed_senders"] = following
+    return values
+
+
+def take_options(
+    values: dict[str, Any], current: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Turn the option assignments among `values` into the table that follows from `current`."""
+    assignments = values.pop("assignments")
+    if not assignments:
+        return values
+    following = dict(current or {})
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise WrongUsage(f"--option {clean(assignment)} has no value", fix="write NAME=VALUE")
+        if value:
+            following[name] = value
+        else:
+            following.pop(name, None)
+    values["options"] = following
+    return values
+
+
+def describe(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What differs, in words: ``mode sandbox -> live, label "Shop"``."""
+    differing = [name for name in after if name in before and before[name] != after[name]]
+    told = [
+        f"{name.replace('_', ' ')} {_shown(before[name])} -> {_shown(after[name])}"
+        for name in differing
+        if name not in ("modified_at", "used_at")
+    ]
+    return clean(", ".join(told))
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None | "" | [] | {}:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value))
+        case dict():
+            return ", ".join(f"{name}={each}" for name, each in value.items())
+        case _:
+            return str(value)

@@ -1,0 +1,201 @@
+"""starting a Pillarbox in this process, and telling the terminal what happens in it"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from pillarbox import __version__
+from pillarbox.cli.call import Call
+from pillarbox.cli.errors import WrongUsage
+from pillarbox.cli.group import Option
+from pillarbox.cli.output import clean
+from pillarbox.cli.started import block, event_line, header, near, write_first_run
+from pillarbox.terms.clock import format_instant
+
+if TYPE_CHECKING:
+    from pillarbox.observe.news import EventLine
+    from pillarbox.wiring import Started
+
+_PORTS: Final = "Ports"
+_EVERYWHERE: Final = ("0.0.0.0", "::")
+
+
+def starting_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of whatever starts a Pillarbox."""
+    for option in reversed(
+        (
+            click.option(
+                "--data-dir",
+                cls=Option,
+                metavar="DIR",
+                help="Where everything is kept. Default: ./pillarbox-data, or what settings say.",
+            ),
+            click.option(
+                "--config",
+                "config_file",
+                cls=Option,
+                metavar="FILE",
+                envvar="PILLARBOX_CONFIG",
+                help="A file of settings, stronger than ./pillarbox.toml.",
+            ),
+            click.option(
+                "--set",
+                "assignments",
+                cls=Option,
+                metavar="KEY=VALUE",
+                multiple=True,
+                help="Any setting, as in --set smtp.max_message_mb=50. May be repeated.",
+            ),
+            click.option(
+                "--listen",
+                cls=Option,
+                section=_PORTS,
+                metavar="ADDRESS",
+                help="Address for SMTP and HTTP. Default: 127.0.0.1, this machine only.",
+            ),
+            click.option(
+                "--smtp-port",
+                cls=Option,
+                section=_PORTS,
+                metavar="PORT",
+                multiple=True,
+                help="SMTP with STARTTLS. May be repeated. Default: 2525.",
+            ),
+            click.option(
+                "--smtps-port",
+                cls=Option,
+                section=_PORTS,
+                metavar="PORT",
+                multiple=True,
+                help="SMTP with TLS from the first byte. May be repeated. Default: 2465.",
+            ),
+            click.option(
+                "--http-port",
+                cls=Option,
+                section=_PORTS,
+                metavar="PORT",
+                help="The HTTP API. Default: 8480.",
+            ),
+            click.option(
+                "--json", "as_json", cls=Option, is_flag=True, help="One JSON object per line."
+            ),
+            click.option("--no-color", cls=Option, is_flag=True, help="No colours."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def flags_of(
+    *,
+    assignments: tuple[str, ...] = (),
+    listen: str | None = None,
+    smtp_port: tuple[str, ...] = (),
+    smtps_port: tuple[str, ...] = (),
+    http_port: str | None = None,
+) -> dict[str, str]:
+    """The settings that a command line has set. Raises `WrongUsage` for a --set without a value."""
+    said: dict[str, str] = {}
+    if listen is not None:
+        said |= {"smtp.listen": listen, "http.listen": listen}
+    if smtp_port:
+        said["smtp.starttls_ports"] = ",".join(smtp_port)
+    if smtps_port:
+        said["smtp.tls_ports"] = ",".join(smtps_port)
+    if http_port is not None:
+        said["http.port"] = http_port
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise WrongUsage(f"--set {clean(assignment)} has no value", fix="write --set KEY=VALUE")
+        said[key.strip()] = value
+    return said
+
+
+def start(call: Call, flags: dict[str, str], *, take_next_port: bool, show_events: bool) -> int:
+    """Run until stopped; the exit code. Raises `InvalidSettings` and whatever a start may raise."""
+    sources = call.where.sources(flags)
+    directory = sources.data_dir()
+    created = not directory.is_dir() or not any(directory.iterdir())
+    if not call.as_json:
+        # Said before anything heavy is loaded: people should see at once that it begins.
+        call.screen.say(header(__version__, directory, created=created))
+    from pillarbox.settings import load
+
+    settings = load(sources)
+    for address in {settings.smtp.listen, settings.http.listen} & set(_EVERYWHERE):
+        call.screen.note(
+            f"note: {address} means that every network reaches these ports, and HTTP is not "
+            "encrypted; put a proxy with TLS before it"
+        )
+    from pillarbox import wiring
+    from pillarbox.observe.log import configure
+
+    # What happens has its own lines on the terminal; there the log adds only what is amiss.
+    quieter = show_events and settings.log.level == "info"
+    log = dataclasses.replace(settings.log, level="warning") if quieter else settings.log
+    configure(sys.stderr, log, colour=call.screen.wants_colour(sys.stderr))
+    told = _Terminal(call, show_events=show_events)
+    return asyncio.run(
+        wiring.serve(settings, started=told.started, line=told.line, take_next_port=take_next_port)
+    )
+
+
+class _Terminal:
+    """What a running Pillarbox says to whoever watches it."""
+
+    def __init__(self, call: Call, *, show_events: bool) -> None:
+        self._call = call
+        self._screen = call.screen
+        self._show_events = show_events
+
+    def started(self, started: Started) -> None:
+        """Everything is ready."""
+        watched = self._screen.is_terminal and not self._call.as_json
+        secret_file = write_first_run(started) if started.created and not watched else None
+        if self._call.as_json:
+            self._print_object(
+                word="started",
+                version=started.version,
+                data_dir=str(started.data_dir),
+                created=started.created,
+                http_url=started.http_url,
+                smtp=[
+                    {"host": host, "port": port, "security": security}
+                    for host, port, security, _ in started.smtp
+                ],
+                mode=started.mode,
+                secrets_file=str(secret_file) if secret_file else None,
+            )
+            return
+        place = f"--data-dir {self._call.where.data_dir}" if self._call.where.data_dir else ""
+        for text in block(started, secrets=watched, place=place):
+            self._screen.say(text)
+        if secret_file:
+            self._screen.say(
+                f"Key and password are in {near(secret_file)} (only you can read it); "
+                "remove it when you have them."
+            )
+        self._screen.say()
+
+    def line(self, line: EventLine) -> None:
+        """Something happened."""
+        if not self._show_events:
+            return
+        if self._call.as_json:
+            at = format_instant(line.at_ms)
+            self._print_object(word=line.word, at=at, subject=line.subject, text=line.text)
+            return
+        at, word, rest, colour = event_line(line)
+        painted = self._screen.paint(word, colour) if colour else word
+        self._screen.say(f"{at}  {painted}  {rest}".rstrip())
+
+    def _print_object(self, **members: Any) -> None:
+        self._screen.say(json.dumps(members))

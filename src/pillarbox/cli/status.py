@@ -1,0 +1,71 @@
+"""status: is it running, what waits, what goes wrong"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from pillarbox.cli.app import MODE_COLOURS
+from pillarbox.cli.call import Call
+from pillarbox.cli.errors import Exit
+from pillarbox.cli.group import Verb
+from pillarbox.cli.moments import ago
+from pillarbox.cli.options import talks
+from pillarbox.cli.output import Column, clean, format_bytes, run_as
+from pillarbox.terms.clock import format_duration
+
+
+@click.command(
+    cls=Verb,
+    examples=[("status", "what a person wants to know first"), ("status --json", "for monitoring")],
+)
+@talks
+def status(call: Call) -> int:
+    """Is it running, what waits, what goes wrong. Exit code 6 where it takes no mail."""
+    with call.client() as client:
+        found = client.get("/status")
+        running = not client.offline
+    found["running"] = running
+    call.result(found, "version", lambda: _print(call, found, running=running))
+    return Exit.DONE if found["storage"]["writable"] else Exit.FOUND_PROBLEMS
+
+
+def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
+    screen = call.screen
+    if running:
+        uptime = format_duration(found["uptime_seconds"]) if found["uptime_seconds"] else "0s"
+        screen.say(f"pillarbox {clean(found['version'])} runs since {uptime}.")
+    else:
+        screen.say(f"Not running. This is what lies on disk; {run_as()} up starts it.")
+    queue, storage, last = found["queue"], found["storage"], found["last_message"]
+    free = storage["free_bytes"]
+    screen.fields(
+        [
+            ("SMTP", ", ".join(_ports(found)) if running else ""),
+            ("Waiting", f"{queue['waiting']}{_details(queue)}"),
+            ("Last mail", f'{ago(last["at"])} ago, "{last["subject"]}"' if last else "none yet"),
+            ("Storage", "takes mail" if storage["writable"] else f"NO MAIL: {storage['trouble']}"),
+            ("Free space", format_bytes(free) if free is not None else ""),
+        ]
+    )
+    screen.say()
+    rows = [
+        [each["name"], each["mode"] if each["active"] else "inactive", each["route"]]
+        for each in found["apps"]
+    ]
+    screen.table([Column("app"), Column("mode", fixed=True), Column("way out")], rows, MODE_COLOURS)
+
+
+def _ports(found: dict[str, Any]) -> Iterator[str]:
+    for each in found["listeners"]:
+        yield f"{each['host']}:{each['port']} ({each['security']})"
+
+
+def _details(queue: dict[str, Any]) -> str:
+    parts = [f"{queue[name]} {word}" for name, word in (("held", "held"), ("active", "sending"))
+             if queue[name]]  # fmt: skip
+    if queue["oldest_at"]:
+        parts.append(f"the oldest {ago(queue['oldest_at'])}")
+    return f" ({', '.join(parts)})" if parts else ""

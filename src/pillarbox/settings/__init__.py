@@ -1,0 +1,41 @@
+"""what may be changed without code"""
+
+from __future__ import annotations
+
+from pillarbox.settings.gather import (
+    Entry,
+    Process,
+    Settings,
+    all_rooms,
+    check,
+    known,
+    load,
+    suggest,
+)
+from pillarbox.settings.sources import (
+    ENV_PREFIX,
+    Given,
+    InvalidSettings,
+    Mistake,
+    Sources,
+    machine_name,
+    read_sources,
+)
+
+__all__ = [
+    "ENV_PREFIX",
+    "Entry",
+    "Given",
+    "InvalidSettings",
+    "Mistake",
+    "Process",
+    "Settings",
+    "Sources",
+    "all_rooms",
+    "check",
+    "known",
+    "load",
+    "machine_name",
+    "read_sources",
+    "suggest",
+]
