@@ -1,0 +1,558 @@
+"""a scriptable misbehaving SMTP server that records every byte
+
+Usage, in a test's own event loop::
+
+    script = Script().on(Stage.DOT, drop(), times=1)
+    async with BadServer(script) as server:
+        ...                                   # deliver to 127.0.0.1, server.port
+        await server.until(lambda: len(server.messages) == 2)
+    assert server.messages[0].code == 0       # no reply was written
+    assert server.messages[0].content == server.messages[1].content
+
+Without a script it is a well-behaved server. What a stage does is told in `script`. With `tls` it
+offers STARTTLS, or speaks TLS from the first byte with `implicit_tls`; with `credentials` it offers
+AUTH PLAIN and LOGIN (under TLS, or everywhere with `auth_in_clear`). A reply of 421 does not close
+by itself: add `drop()`.
+
+An error in the double itself is raised when the server is left; it never looks like the product's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from tests.doubles.channel import Channel, Gone, unstuff
+from tests.doubles.journal import wall_ms
+from tests.doubles.script import (
+    Drop,
+    Moment,
+    Script,
+    Stage,
+    Stall,
+    Trickle,
+    Usual,
+    Write,
+    format_reply,
+)
+
+DEFAULT_EXTENSIONS = (
+    "PIPELINING",
+    "SIZE 52428800",
+    "8BITMIME",
+    "ENHANCEDSTATUSCODES",
+    "DSN",
+    "SMTPUTF8",
+)
+
+_STAGES = {
+    "EHLO": Stage.EHLO,
+    "HELO": Stage.HELO,
+    "STARTTLS": Stage.STARTTLS,
+    "AUTH": Stage.AUTH,
+    "MAIL": Stage.MAIL,
+    "RCPT": Stage.RCPT,
+    "DATA": Stage.DATA,
+    "RSET": Stage.RSET,
+    "NOOP": Stage.NOOP,
+    "QUIT": Stage.QUIT,
+}
+
+
+@dataclass(slots=True)
+class CommandRecord:
+    """One command line as it came."""
+
+    line: bytes
+    """Raw, with its line end."""
+    stage: Stage
+    tls: bool
+    at: int
+    """Milliseconds since the Unix epoch when the line was read."""
+    code: int = 0
+    """What was answered (to AUTH: last); 0: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientRecord:
+    """One RCPT of a transaction."""
+
+    address: str
+    parameters: tuple[str, ...]
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRecord:
+    """One completed AUTH exchange."""
+
+    mechanism: str
+    username: str
+    password: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """One message that arrived up to its final dot, whatever was then answered."""
+
+    session: int
+    transaction: int
+    return_path: str
+    parameters: tuple[str, ...]
+    recipients: tuple[RecipientRecord, ...]
+    content: bytes
+    """Unstuffed, without the terminator; otherwise exactly as received."""
+    raw: bytes
+    """As it was on the line, with the terminator."""
+    code: int
+    """What was answered to the final dot; 0: nothing."""
+    tls: bool
+    username: str | None
+    received_at: int
+    answered_at: int
+    """Milliseconds since the Unix epoch; 0 without an answer."""
+
+    @property
+    def accepted_recipients(self) -> tuple[str, ...]:
+        """The addresses that were answered 2xx."""
+        return tuple(r.address for r in self.recipients if 200 <= r.code < 300)
+
+    @property
+    def body(self) -> bytes:
+        """What follows the blank line."""
+        return self.content.partition(b"\r\n\r\n")[2]
+
+    def header(self, name: str) -> list[bytes]:
+        """The values of all fields of this name, as they are (folding included)."""
+        values: list[bytes] = []
+        found = False
+        for line in self.content.partition(b"\r\n\r\n")[0].split(b"\r\n"):
+            if line[:1] in (b" ", b"\t"):
+                if found:
+                    values[-1] += b"\r\n" + line
+                continue
+            key, _, value = line.partition(b":")
+            found = key.strip().lower() == name.lower().encode()
+            if found:
+                values.append(value.strip())
+        return values
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """One connection."""
+
+    number: int
+    channel: Channel
+    opened_at: int
+    commands: list[CommandRecord] = field(default_factory=list)
+    logins: list[LoginRecord] = field(default_factory=list)
+    transactions: int = 0
+    injected: bytes = b""
+    """What the client sent behind STARTTLS before the handshake."""
+    ended: str = ""
+    """"quit", "dropped" (by the script), "gone" (by the client, or time over); empty: still on."""
+    reason: str = ""
+
+    @property
+    def verbs(self) -> list[str]:
+        """The commands' first words, in order."""
+        lines = (record.line.split(None, 1) for record in self.commands)
+        return [words[0].decode("latin-1").upper() for words in lines if words]
+
+    @property
+    def received(self) -> bytes:
+        """Every byte received, TLS taken off."""
+        return bytes(self.channel.received)
+
+    @property
+    def received_clear(self) -> bytes:
+        """Every byte received before TLS, or all where there was none."""
+        received = self.received
+        return received[: self.channel.received_clear] if self.channel.tls else received
+
+
+class _Dropped(Exception):
+    pass
+
+
+class BadServer:
+    """A server on a loopback port chosen by the system; several may run at once."""
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        extensions: Sequence[str] = DEFAULT_EXTENSIONS,
+        tls: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+        credentials: Mapping[str, str] | None = None,
+        auth_in_clear: bool = False,
+        require_auth: bool = False,
+        naive: bool = False,
+        hostname: str = "mx.example.test",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        max_session_seconds: float = 120.0,
+    ) -> None:
+        """`naive`: a lone dot ends content whatever the line ends are (what smuggling needs)."""
+        if implicit_tls and tls is None:
+            raise ValueError("implicit TLS needs a certificate")
+        self.script = script or Script()
+        self.extensions = tuple(extensions)
+        self.tls = tls
+        self.implicit_tls = implicit_tls
+        self.credentials = credentials
+        self.auth_in_clear = auth_in_clear
+        self.require_auth = require_auth
+        self.naive = naive
+        self.hostname = hostname
+        self.host = host
+        self.port = port
+        self.max_session_seconds = max_session_seconds
+        self.sessions: list[SessionRecord] = []
+        self.messages: list[MessageRecord] = []
+        self._news = asyncio.Condition()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._errors: list[Exception] = []
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Channel(self._opened), self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop_listening()
+        for session in self.sessions:
+            session.channel.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._errors:
+            raise ExceptionGroup("errors of the double itself", self._errors)
+
+    async def stop_listening(self) -> None:
+        """Refuse new connections from now on; those that exist go on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+        """Wait until `condition()` holds; looked at after each record. Raises TimeoutError."""
+        async with self._news:
+            await asyncio.wait_for(self._news.wait_for(condition), seconds)
+
+    @property
+    def delivered(self) -> list[MessageRecord]:
+        """The messages that were answered 2xx."""
+        return [message for message in self.messages if 200 <= message.code < 300]
+
+    async def tell(self) -> None:
+        """Something was recorded: called by the conversations."""
+        async with self._news:
+            self._news.notify_all()
+
+    def _opened(self, channel: Channel) -> None:
+        session = SessionRecord(len(self.sessions) + 1, channel, wall_ms())
+        self.sessions.append(session)
+        task = asyncio.get_running_loop().create_task(self._serve(session))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, session: SessionRecord) -> None:
+        try:
+            async with asyncio.timeout(self.max_session_seconds):
+                await _Conversation(self, session).run()
+            session.ended = "quit"
+            session.channel.close()
+        except _Dropped:
+            session.ended = "dropped"
+        except (Gone, TimeoutError) as error:
+            session.ended, session.reason = "gone", str(error)
+            session.channel.transport.abort()
+        except Exception as error:
+            session.ended, session.reason = "gone", repr(error)
+            self._errors.append(error)
+            session.channel.transport.abort()
+        await self.tell()
+
+
+class _Conversation:
+    """One session's dialogue."""
+
+    def __init__(self, server: BadServer, session: SessionRecord) -> None:
+        self.server = server
+        self.session = session
+        self.channel = session.channel
+        self.username: str | None = None
+        self._said = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.return_path: str | None = None
+        self.parameters: tuple[str, ...] = ()
+        self.recipients: list[RecipientRecord] = []
+
+    async def run(self) -> None:
+        server, channel = self.server, self.channel
+        await self._act(Stage.CONNECT, b"")
+        if server.implicit_tls:
+            await self._handshake()
+        channel.listen()
+        await self._act(Stage.BANNER, format_reply(220, f"{server.hostname} ESMTP"))
+        while True:
+            line = await channel.line()
+            verb, _, rest = line.decode("utf-8", "surrogateescape").strip().partition(" ")
+            stage = _STAGES.get(verb.upper(), Stage.OTHER)
+            record = CommandRecord(line, stage, channel.tls, wall_ms())
+            self.session.commands.append(record)
+            try:
+                record.code = await self._obey(stage, rest.strip(), line)
+            finally:
+                record.code = record.code or self._said
+                await self.server.tell()
+            if stage is Stage.QUIT:
+                return
+            if stage is Stage.STARTTLS and record.code == 220:
+                await self._start_tls()
+            elif stage is Stage.DATA and record.code == 354:
+                await self._content()
+
+    async def _obey(self, stage: Stage, rest: str, line: bytes) -> int:
+        match stage:
+            case Stage.AUTH:
+                return await self._login(rest, line)
+            case Stage.MAIL:
+                return await self._mail(rest, line)
+            case Stage.RCPT:
+                return await self._rcpt(rest, line)
+            case Stage.STARTTLS:
+                return await self._go_ahead(line)
+        code = await self._act(stage, self._usual(stage), line)
+        if stage is Stage.RSET or (stage in (Stage.EHLO, Stage.HELO) and code // 100 == 2):
+            self._reset()
+        return code
+
+    def _usual(self, stage: Stage) -> bytes:
+        """The reply of a well-behaved server to a command that needs no more thought."""
+        match stage:
+            case Stage.EHLO:
+                return format_reply(250, *self._offers())
+            case Stage.HELO:
+                return format_reply(250, self.server.hostname)
+            case Stage.STARTTLS if self.server.tls is None or self.channel.tls:
+                return format_reply(503, "5.5.1 no TLS now")
+            case Stage.STARTTLS:
+                return format_reply(220, "2.0.0 go ahead")
+            case Stage.DATA if any(200 <= r.code < 300 for r in self.recipients):
+                return format_reply(354, "go on")
+            case Stage.DATA:
+                return format_reply(554, "5.5.1 no valid recipients")
+            case Stage.RSET:
+                return format_reply(250, "2.0.0 reset")
+            case Stage.NOOP:
+                return format_reply(250, "2.0.0 here")
+            case Stage.QUIT:
+                return format_reply(221, "2.0.0 bye")
+        return format_reply(500, "5.5.1 what?")
+
+    def _offers(self) -> tuple[str, ...]:
+        server = self.server
+        offers = [server.hostname, *server.extensions]
+        if server.tls is not None and not self.channel.tls:
+            offers.append("STARTTLS")
+        if server.credentials is not None and (self.channel.tls or server.auth_in_clear):
+            offers.append("AUTH PLAIN LOGIN")
+        return tuple(offers)
+
+    async def _mail(self, rest: str, line: bytes) -> int:
+        if self.return_path is not None:
+            usual = format_reply(503, "5.5.1 one at a time")
+        elif self.server.require_auth and self.username is None:
+            usual = format_reply(530, "5.7.0 authentication required")
+        else:
+            usual = format_reply(250, "2.1.0 ok")
+        code = await self._act(Stage.MAIL, usual, line)
+        if code // 100 == 2:
+            self._reset()
+            self.return_path, self.parameters = _path(rest)
+            self.session.transactions += 1
+        return code
+
+    async def _rcpt(self, rest: str, line: bytes) -> int:
+        address, parameters = _path(rest)
+        opened = self.return_path is not None
+        usual = format_reply(250, "2.1.5 ok") if opened else format_reply(503, "5.5.1 MAIL first")
+        code = await self._act(Stage.RCPT, usual, line, len(self.recipients) + 1, address)
+        if opened:
+            self.recipients.append(RecipientRecord(address, parameters, code))
+        return code
+
+    async def _login(self, rest: str, line: bytes) -> int:
+        mechanism, _, initial = rest.partition(" ")
+        mechanism = mechanism.upper()
+        if self.server.credentials is None or mechanism not in ("PLAIN", "LOGIN"):
+            return await self._act(Stage.AUTH, format_reply(504, "5.5.4 not offered"), line)
+        try:
+            if mechanism == "PLAIN":
+                answer = _decode(initial) if initial else await self._ask("")
+                _, username, password = answer.split("\0")
+            else:
+                username = _decode(initial) if initial else await self._ask("Username:")
+                password = await self._ask("Password:")
+        except (ValueError, binascii.Error):
+            return await self._act(Stage.AUTH, format_reply(501, "5.5.2 cannot read that"), line)
+        right = self.server.credentials.get(username) == password
+        usual = format_reply(235, "2.7.0 in") if right else format_reply(535, "5.7.8 no")
+        try:
+            code = await self._act(Stage.AUTH, usual, line)
+        finally:
+            self.session.logins.append(LoginRecord(mechanism, username, password, self._said))
+        if code == 235:
+            self.username = username
+        return code
+
+    async def _ask(self, prompt: str) -> str:
+        challenge = base64.b64encode(prompt.encode()).decode()
+        if await self._act(Stage.PROMPT, format_reply(334, challenge)) != 334:
+            raise ValueError("the script did not ask")
+        return _decode((await self.channel.line()).strip().decode("ascii", "replace"))
+
+    async def _go_ahead(self, line: bytes) -> int:
+        # Deaf while answering: a quick client's first TLS bytes belong to the handshake.
+        self.channel.stop_listening()
+        code = await self._act(Stage.STARTTLS, self._usual(Stage.STARTTLS), line)
+        if code != 220:
+            self.channel.listen()
+        return code
+
+    async def _start_tls(self) -> None:
+        self.session.injected = self.channel.take_buffered()
+        await self._handshake()
+        self.username = None
+        self._reset()
+
+    async def _handshake(self) -> None:
+        assert self.server.tls is not None
+        rule = self.server.script.choose(Moment(Stage.HANDSHAKE, self.session.number))
+        if rule is None:
+            await self.channel.secure(self.server.tls)
+            return
+        self.channel.listen()
+        for step in rule.steps:
+            if isinstance(step, Usual):
+                await self.channel.secure(self.server.tls)
+            else:
+                await self._do(step, b"", bytearray())
+
+    async def _content(self) -> None:
+        naive = self.server.naive
+        rule = self.server.script.choose(self._moment(Stage.CONTENT))
+        if rule is not None:
+            await self.channel.content(naive=naive, at_bytes=rule.at_bytes)
+            for step in rule.steps:
+                await self._do(step, b"", bytearray())
+        raw, _ = await self.channel.content(naive=naive)
+        received_at = wall_ms()
+        try:
+            await self._act(Stage.DOT, format_reply(250, "2.0.0 taken"))
+        finally:
+            self.server.messages.append(
+                MessageRecord(
+                    session=self.session.number,
+                    transaction=self.session.transactions,
+                    return_path=self.return_path or "",
+                    parameters=self.parameters,
+                    recipients=tuple(self.recipients),
+                    content=unstuff(raw),
+                    raw=raw,
+                    code=self._said,
+                    tls=self.channel.tls,
+                    username=self.username,
+                    received_at=received_at,
+                    answered_at=wall_ms() if self._said else 0,
+                )
+            )
+        self._reset()
+        await self.server.tell()
+
+    def _moment(self, stage: Stage, line: bytes = b"", nth: int = 0, recipient: str = "") -> Moment:
+        text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+        session = self.session
+        return Moment(stage, session.number, session.transactions, nth, text, recipient)
+
+    async def _act(
+        self, stage: Stage, usual: bytes, line: bytes = b"", nth: int = 0, recipient: str = ""
+    ) -> int:
+        """Do what the script says, or the usual; the code that was written, 0 for none."""
+        rule = self.server.script.choose(self._moment(stage, line, nth, recipient))
+        said = bytearray()
+        self._said = 0
+        for step in rule.steps if rule is not None else (Usual(),):
+            await self._do(step, usual, said)
+            self._said = _code(said)
+        return self._said
+
+    async def _do(
+        self, step: Write | Trickle | Stall | Drop | Usual, usual: bytes, said: bytearray
+    ) -> None:
+        channel = self.channel
+        match step:
+            case Usual() if usual:
+                said += usual
+                await channel.write(usual)
+            case Write(data):
+                said += data
+                await channel.write(data)
+            case Trickle(data, pause_seconds):
+                for byte in data:
+                    said.append(byte)
+                    await channel.write(bytes((byte,)))
+                    await asyncio.sleep(pause_seconds)
+            case Stall(gate, deaf):
+                if deaf:
+                    channel.stop_listening()
+                passing = asyncio.ensure_future(gate.pass_through())
+                leaving = asyncio.ensure_future(channel.gone.wait())
+                try:
+                    await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    passing.cancel()
+                    leaving.cancel()
+                if channel.gone.is_set():
+                    raise Gone("the peer left while stalled")
+                if gate.timed_out:
+                    raise Gone("nobody released the gate")
+                if deaf:
+                    channel.listen()
+            case Drop(reset):
+                channel.drop(reset=reset)
+                raise _Dropped
+
+
+def _code(said: bytes | bytearray) -> int:
+    return int(said[:3]) if said[:3].isdigit() and len(said) >= 3 else 0
+
+
+def _path(rest: str) -> tuple[str, tuple[str, ...]]:
+    """Address and parameters of what follows MAIL or RCPT; forgiving."""
+    start, end = rest.find("<"), rest.rfind(">")
+    if 0 <= start < end:
+        return rest[start + 1 : end], tuple(rest[end + 1 :].split())
+    return rest.partition(":")[2].strip(), ()
+
+
+def _decode(text: str) -> str:
+    if text == "*":
+        raise ValueError("cancelled")
+    if text == "=":
+        return ""
+    return base64.b64decode(text, validate=True).decode("utf-8")

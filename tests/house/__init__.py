@@ -1,0 +1,1 @@
+"""tests about the house itself"""

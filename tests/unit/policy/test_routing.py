@@ -1,0 +1,93 @@
+"""servers come in the order their priority, weight and the app's strategy ask for"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pillarbox.policy.directory import Server, Strategy
+from pillarbox.policy.routing import Route, active_servers, servers_in_order
+from pillarbox.terms.ids import ObjectId
+
+
+def server(
+    name: str, priority: int = 10, weight: int = 1, status: str = "A", created_at: int = 0
+) -> Server:
+    return Server(
+        ObjectId(name.encode()),
+        ObjectId(b"app"),
+        name,
+        "h",
+        priority=priority,
+        weight=weight,
+        status=status,
+        created_at=created_at,
+    )
+
+
+def names(servers: list[Server]) -> list[str]:
+    return [each.name for each in servers]
+
+
+def test_the_lowest_priority_number_comes_first() -> None:
+    servers = [server("c", 20), server("a", 0), server("b", 10)]
+    for draw in range(20):
+        assert names(servers_in_order(servers, Strategy.PRIORITY, draw)) == ["a", "b", "c"]
+
+
+def test_a_disabled_server_is_never_used() -> None:
+    servers = [server("a", status="D"), server("b"), server("c", status="D")]
+    for strategy in Strategy:
+        assert names(servers_in_order(servers, strategy, 1)) == ["b"]
+    assert active_servers([server("a", status="D")]) == []
+    assert servers_in_order([], Strategy.PRIORITY, 0) == []
+
+
+def test_equal_priorities_share_the_first_place_by_weight() -> None:
+    servers = [server("a", 0, 3), server("b", 0, 1), server("z", 5)]
+    first = Counter(servers_in_order(servers, Strategy.PRIORITY, n)[0].name for n in range(4000))
+    assert 2850 < first["a"] < 3150
+    assert first["a"] + first["b"] == 4000
+    assert servers_in_order(servers, Strategy.PRIORITY, 1)[2].name == "z"
+
+
+def test_random_ignores_priority_and_gives_every_order() -> None:
+    servers = [server("a", 0), server("b", 10), server("c", 20)]
+    orders = Counter(
+        tuple(names(servers_in_order(servers, Strategy.RANDOM, n))) for n in range(6000)
+    )
+    assert len(orders) == 6
+    assert min(orders.values()) > 850
+
+
+def test_a_weight_of_nothing_comes_last_among_its_equals_the_older_first() -> None:
+    servers = [server("young", 0, 0, created_at=2), server("old", 0, 0, created_at=1)]
+    servers += [server("used", 0, 5), server("next", 1)]
+    for draw in range(20):
+        order = names(servers_in_order(servers, Strategy.PRIORITY, draw))
+        assert order == ["used", "old", "young", "next"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 4)), max_size=8),
+    st.sampled_from(Strategy),
+    st.integers(),
+)
+def test_every_active_server_comes_once_and_the_same_draw_gives_the_same_order(
+    shapes: list[tuple[int, int]], strategy: Strategy, draw: int
+) -> None:
+    servers = [server(str(n), *shape) for n, shape in enumerate(shapes)]
+    before = list(servers)
+    order = servers_in_order(servers, strategy, draw)
+    assert sorted(names(order)) == sorted(names(servers))
+    assert order == servers_in_order(servers, strategy, draw)
+    assert servers == before
+    if strategy is Strategy.PRIORITY:
+        priorities = [each.priority for each in order]
+        assert priorities == sorted(priorities)
+
+
+def test_routes_have_the_names_that_lanes_are_stored_under() -> None:
+    assert [route.value for route in Route] == ["servers", "direct"]
