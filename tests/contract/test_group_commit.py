@@ -13,7 +13,7 @@ from pillarbox.storage.interface.queue import Acceptance, RecordCall
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import delivery_id
-from tests.contract.post import NOW, Post
+from tests.contract.post import Post
 
 
 def _too_large(acceptance: Acceptance) -> Acceptance:
@@ -64,9 +64,7 @@ async def test_a_duplicate_key_is_refused_alone(storage: Storage, post: Post) ->
     assert len(await storage.queue.waiting()) == 7
 
 
-async def test_nul_and_every_other_byte_from_outside_are_kept(
-    storage: Storage, post: Post
-) -> None:
+async def test_nul_and_every_other_byte_from_outside_are_kept(storage: Storage, post: Post) -> None:
     odd = bytes(range(256))
     acceptance = post.acceptance(body=odd, return_path=b"a\x00b@example.com")
     acceptance.message.subject = odd

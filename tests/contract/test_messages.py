@@ -14,10 +14,11 @@ from tests.contract.post import HOUR, NOW, Post
 
 async def test_messages_are_listed_newest_first_and_paged(storage: Storage, post: Post) -> None:
     sent = [await post.accept(at=NOW + n) for n in range(5)]
-    listed = await storage.messages.newest(MessageFilter(), 3)
-    assert [message.id for message in listed] == sent[:1:-1]
-    rest = await storage.messages.newest(MessageFilter(before=listed[-1].id), 10)
-    assert [message.id for message in rest] == sent[1::-1]
+    first = await storage.messages.newest(MessageFilter(), 3)
+    assert [message.id for message in first.messages] == sent[:1:-1]
+    rest = await storage.messages.newest(MessageFilter(before=first.before), 10)
+    assert [message.id for message in rest.messages] == sent[1::-1]
+    assert rest.before is None
 
 
 async def test_a_list_is_narrowed_by_app_state_recipient_and_time(
@@ -29,7 +30,7 @@ async def test_a_list_is_narrowed_by_app_state_recipient_and_time(
 
     async def ids(**wanted: object) -> list[MessageId]:
         found = await storage.messages.newest(MessageFilter(**wanted), 10)  # type: ignore[arg-type]
-        return [message.id for message in found]
+        return [message.id for message in found.messages]
 
     assert await ids(state="handed_over") == [second]
     assert await ids(recipient="cy@EXAMPLE.net") == [second]

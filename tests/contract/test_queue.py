@@ -137,9 +137,7 @@ async def test_a_mark_says_what_must_not_leave_any_more(storage: Storage, post: 
     assert await storage.queue.mark_started(ids, verify=True) == {ids[0], ids[1]}
 
 
-async def test_an_operator_retries_holds_releases_and_cancels(
-    storage: Storage, post: Post
-) -> None:
+async def test_an_operator_retries_holds_releases_and_cancels(storage: Storage, post: Post) -> None:
     delivery = delivery_id(await post.accept(due_at=NOW + HOUR), 1)
     assert (await storage.queue.retry([delivery], NOW, "ann")).changed == (delivery,)
     assert len(await storage.queue.claim(post.lane, (0, 0), NOW, 10)) == 1

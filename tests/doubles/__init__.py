@@ -12,7 +12,8 @@
 | `trace`        | an observer of system calls: was it on disk before it was acknowledged       |
 
 Beside them `journal` (the line format they share), `letters` (mail made from a seed),
-`certificates` (an authority for the run) and `usage` (CPU and memory of a process tree).
+`certificates` (an authority for the run), `ports` (where nobody answers) and `usage` (CPU and
+memory of a process tree).
 
 Nothing here imports the product: a mistake made twice would cancel out. Everything is bounded in
 count and time, and nothing leaves the loopback interface.

@@ -22,16 +22,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from tests.doubles.channel import Channel, Gone, unstuff
+from tests.doubles.channel import Channel, Gone, set_reset, unstuff
 from tests.doubles.journal import wall_ms
 from tests.doubles.script import (
     Drop,
     Moment,
+    Rule,
     Script,
     Stage,
     Stall,
@@ -219,20 +221,22 @@ class BadServer:
         self.sessions: list[SessionRecord] = []
         self.messages: list[MessageRecord] = []
         self._news = asyncio.Condition()
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[Exception] = []
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Channel(self._opened), self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening = socket.create_server((self.host, self.port), backlog=128)
+        self._listening.setblocking(False)
+        self.port = self._listening.getsockname()[1]
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(self._listening))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop_listening()
         for session in self.sessions:
-            session.channel.transport.abort()
+            session.channel.abort()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -241,9 +245,11 @@ class BadServer:
 
     async def stop_listening(self) -> None:
         """Refuse new connections from now on; those that exist go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._accepting is not None and self._listening is not None:
+            self._accepting.cancel()
+            await asyncio.gather(self._accepting, return_exceptions=True)
+            self._listening.close()
+            self._accepting = self._listening = None
 
     async def until(self, condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
         """Wait until `condition()` holds; looked at after each record. Raises TimeoutError."""
@@ -260,28 +266,36 @@ class BadServer:
         async with self._news:
             self._news.notify_all()
 
-    def _opened(self, channel: Channel) -> None:
-        session = SessionRecord(len(self.sessions) + 1, channel, wall_ms())
-        self.sessions.append(session)
-        task = asyncio.get_running_loop().create_task(self._serve(session))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _accept(self, listening: socket.socket) -> None:
+        # By hand: what happens before a handshake must not be left to a loop that reads at once.
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(listening)
+            session = SessionRecord(len(self.sessions) + 1, Channel(), wall_ms())
+            self.sessions.append(session)
+            task = loop.create_task(self._serve(session, connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, session: SessionRecord) -> None:
+    async def _serve(self, session: SessionRecord, connection: socket.socket) -> None:
+        channel = session.channel
         try:
             async with asyncio.timeout(self.max_session_seconds):
-                await _Conversation(self, session).run()
+                await _Conversation(self, session).run(connection)
             session.ended = "quit"
-            session.channel.close()
+            channel.close()
         except _Dropped:
             session.ended = "dropped"
         except (Gone, TimeoutError) as error:
             session.ended, session.reason = "gone", str(error)
-            session.channel.transport.abort()
+            channel.abort()
         except Exception as error:
             session.ended, session.reason = "gone", repr(error)
             self._errors.append(error)
-            session.channel.transport.abort()
+            channel.abort()
+        finally:
+            if not channel.connected:
+                connection.close()
         await self.tell()
 
 
@@ -301,12 +315,16 @@ class _Conversation:
         self.parameters: tuple[str, ...] = ()
         self.recipients: list[RecipientRecord] = []
 
-    async def run(self) -> None:
+    async def run(self, connection: socket.socket) -> None:
         server, channel = self.server, self.channel
-        await self._act(Stage.CONNECT, b"")
-        if server.implicit_tls:
-            await self._handshake()
-        channel.listen()
+        await self._before_anything(connection)
+        if not server.implicit_tls:
+            await channel.connect(connection)
+        elif (rule := server.script.choose(self._moment(Stage.HANDSHAKE))) is None:
+            await channel.connect(connection, server.tls)
+        else:
+            await channel.connect(connection)
+            await self._handshake_as_told(rule)
         await self._act(Stage.BANNER, format_reply(220, f"{server.hostname} ESMTP"))
         while True:
             line = await channel.line()
@@ -325,6 +343,23 @@ class _Conversation:
                 await self._start_tls()
             elif stage is Stage.DATA and record.code == 354:
                 await self._content()
+
+    async def _before_anything(self, connection: socket.socket) -> None:
+        """Stage CONNECT, on the bare socket: nothing is read."""
+        rule = self.server.script.choose(self._moment(Stage.CONNECT))
+        for step in () if rule is None else rule.steps:
+            match step:
+                case Write(data) | Trickle(data):
+                    await asyncio.get_running_loop().sock_sendall(connection, data)
+                case Stall(gate):
+                    await gate.pass_through()
+                    if gate.timed_out:
+                        raise Gone("nobody released the gate")
+                case Drop(reset):
+                    if reset:
+                        set_reset(connection)
+                    connection.close()
+                    raise _Dropped
 
     async def _obey(self, stage: Stage, rest: str, line: bytes) -> int:
         match stage:
@@ -442,11 +477,15 @@ class _Conversation:
 
     async def _handshake(self) -> None:
         assert self.server.tls is not None
-        rule = self.server.script.choose(Moment(Stage.HANDSHAKE, self.session.number))
+        rule = self.server.script.choose(self._moment(Stage.HANDSHAKE))
         if rule is None:
             await self.channel.secure(self.server.tls)
-            return
-        self.channel.listen()
+        else:
+            self.channel.listen()
+            await self._handshake_as_told(rule)
+
+    async def _handshake_as_told(self, rule: Rule) -> None:
+        assert self.server.tls is not None
         for step in rule.steps:
             if isinstance(step, Usual):
                 await self.channel.secure(self.server.tls)

@@ -10,7 +10,6 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Callable
 from typing import cast
 
 MAX_KEPT_BYTES = 128 * 1024 * 1024
@@ -22,10 +21,9 @@ class Gone(Exception):
 
 
 class Channel(asyncio.Protocol):
-    """The server's end of a connection. Nothing is read before `listen` or `secure`."""
+    """The server's end of a connection; useless before it is connected."""
 
-    def __init__(self, opened: Callable[[Channel], None]) -> None:
-        self._opened = opened
+    def __init__(self) -> None:
         self._buffer = bytearray()
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
@@ -45,8 +43,9 @@ class Channel(asyncio.Protocol):
 
     @property
     def transport(self) -> asyncio.Transport:
-        """The transport of the moment: the TLS one after `secure`."""
-        assert self._transport is not None
+        """The transport of the moment: the TLS one after `secure`. Raises Gone before any."""
+        if self._transport is None:
+            raise Gone("never connected")
         return self._transport
 
     @property
@@ -59,8 +58,11 @@ class Channel(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         # Not high=0: both loops' TLS transports would then pause and never resume.
         self._transport.set_write_buffer_limits(high=1, low=0)
-        self._transport.pause_reading()
-        self._opened(self)
+        self._note_tls()
+
+    def _note_tls(self) -> None:
+        ssl_object = self.transport.get_extra_info("ssl_object")
+        self.tls_version = str(ssl_object.version()) if ssl_object is not None else ""
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -91,6 +93,30 @@ class Channel(asyncio.Protocol):
         """Called by the loop."""
         self._writable.set()
 
+    @property
+    def connected(self) -> bool:
+        """Whether it ever was."""
+        return self._transport is not None
+
+    async def connect(
+        self, connection: socket.socket, context: ssl.SSLContext | None = None
+    ) -> None:
+        """Take over an accepted socket, shaking hands first where there is a context.
+
+        Raises Gone when the peer does not.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(
+                lambda: self,
+                connection,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else 10.0,
+            )
+        except (OSError, ssl.SSLError) as error:
+            self.gone.set()
+            raise Gone(str(error)) from error
+
     def listen(self) -> None:
         """Read from now on."""
         self._deaf = False
@@ -117,7 +143,7 @@ class Channel(asyncio.Protocol):
         self._transport = transport
         self._deaf = False
         transport.set_write_buffer_limits(high=1, low=0)
-        self.tls_version = str(transport.get_extra_info("ssl_object").version())
+        self._note_tls()
 
     def take_buffered(self) -> bytes:
         """What was read and not yet asked for; the buffer is empty afterwards."""
@@ -172,12 +198,17 @@ class Channel(asyncio.Protocol):
         if reset:
             sock = transport.get_extra_info("socket")
             if sock is not None and not self.gone.is_set():
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                set_reset(sock)
             transport.abort()
         elif self.tls:
             transport.abort()
         else:
             transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once, if there is one."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def close(self) -> None:
         """End the connection in good order."""
@@ -197,6 +228,11 @@ class Channel(asyncio.Protocol):
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
         return data
+
+
+def set_reset(connection: socket.socket) -> None:
+    """Closing this socket will send RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def content_end(data: bytearray, start: int, *, naive: bool) -> int:

@@ -166,8 +166,8 @@ class Letters:
         return body.data[:20_000].decode("ascii").replace("\r\n", "\n")
 
     def _make_body(self, dice: random.Random, size: int, attachment_share: float) -> _Body:
-        # Header and mark take some 400 bytes of what the message is to have.
-        wanted = max(60, size - 400)
+        # Header and mark take some 350 bytes of what the message is to have.
+        wanted = max(60, size - 350)
         attached = dice.random() < attachment_share
         if size > 32 * 1024 or (size >= 4096 and attached):
             header, data = self._with_attachment(dice, wanted)
@@ -198,8 +198,7 @@ class Letters:
             if dice.random() < 0.02:
                 lines.append(dice.choice(_HARMLESS_DOTS))
                 length += len(lines[-1])
-        data = b"".join(lines)[:size]
-        return data[: data.rfind(b"\r\n") + 2] if b"\r\n" in data else data + b"\r\n"
+        return b"".join(lines)[: size - 2].rstrip(b"\r\n") + b"\r\n"
 
     def _sentence(self, dice: random.Random) -> str:
         words = dice.choices(VOCABULARY, cum_weights=self._cumulated, k=dice.randint(5, 22))

@@ -78,7 +78,6 @@ class HttpWorker:
             if answered:
                 away_since = time.monotonic()
                 continue
-            outbox.report.reconnections += 1
             if time.monotonic() - away_since > outbox.settings.away_seconds:
                 return
             await asyncio.sleep(_TRY_AGAIN_SECONDS)
@@ -95,6 +94,7 @@ class HttpWorker:
                     server_hostname=settings.server_name if self.context else None,
                 )
         except (OSError, ssl.SSLError, TimeoutError):
+            self.outbox.report.reconnections += 1
             return 0
         self.outbox.report.connections += 1
         answered = 0
@@ -133,6 +133,7 @@ class HttpWorker:
                 begun = time.monotonic()
                 status, answer = await _read_answer(connection, reader)
         except (OSError, ssl.SSLError, TimeoutError, h11.ProtocolError, EOFError):
+            outbox.report.reconnections += 1
             if written:
                 outbox.unanswered(errand, errand.recipients, None)
             else:

@@ -54,13 +54,12 @@ class SmtpWorker:
             if await self._one_connection():
                 away_since = time.monotonic()
                 continue
-            outbox.report.reconnections += 1
             if time.monotonic() - away_since > settings.away_seconds:
                 return
             await asyncio.sleep(_TRY_AGAIN_SECONDS)
 
     async def _one_connection(self) -> bool:
-        """Whether at least one message got an answer, or the connection ended in good order."""
+        """Whether it was of use: a message got an answer, or it ended by QUIT."""
         outbox, settings = self.outbox, self.outbox.settings
         loop = asyncio.get_running_loop()
         implicit = settings.tls == "implicit"
@@ -74,6 +73,7 @@ class SmtpWorker:
                     server_hostname=settings.server_name if implicit else None,
                 )
         except (OSError, ssl.SSLError, TimeoutError):
+            outbox.report.reconnections += 1
             return False
         outbox.report.connections += 1
         try:
@@ -81,6 +81,7 @@ class SmtpWorker:
         finally:
             client.abort()
         self.locked_out = client.locked_out
+        outbox.report.reconnections += not client.in_good_order
         return client.answers > 0 or client.in_good_order
 
 

@@ -35,11 +35,13 @@ from pathlib import Path
 from typing import Self
 
 from tests.doubles.certificates import CertificateFiles
-from tests.doubles.process import LOOK_EVERY_SECONDS, ProgramError, free_port, smtp_ready
+from tests.doubles.ports import free_port
+from tests.doubles.process import LOOK_EVERY_SECONDS, ProgramError, smtp_ready
 from tests.doubles.usage import ProcessFacts, cpu_seconds, family_of, memory_bytes, read_process
 
 _ADMIN_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _LOG_TAIL_CHARACTERS = 4000
+_END_SECONDS = 10.0
 
 _MAIN = """\
 compatibility_level = 3.6
@@ -283,35 +285,44 @@ class Postfix:
 
     def stop(self) -> None:
         """Stop it; its queue stays for another `start`."""
-        master = self._master
-        if master is None:
+        if self._master is None:
             return
-        family = family_of(master.pid) if self._lives(master) else []
+        family = self._family()
         with contextlib.suppress(ProgramError):
             self._command("postfix", "stop")
-        deadline = time.monotonic() + 5.0
-        while any(map(self._lives, family)) and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_SECONDS)
-        for facts in family:
-            if self._lives(facts):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(facts.pid, signal.SIGKILL)
-        self._master = None
+        self._end(family)
 
     def kill(self) -> None:
         """SIGKILL to the master and all it started: a crash."""
+        family = self._family()
+        for facts in family[:1]:
+            # The master first, so that it starts nobody in place of those who die.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(facts.pid, signal.SIGKILL)
+        self._end(family)
+
+    def _family(self) -> list[ProcessFacts]:
+        """The master and what it has running, the master first; empty where it does not run."""
         master = self._master
-        if master is not None and self._lives(master):
-            for facts in family_of(master.pid):
+        return family_of(master.pid) if master is not None and _lives(master) else []
+
+    def _end(self, family: list[ProcessFacts]) -> None:
+        """Kill whoever of them still lives, and wait until all are gone."""
+        deadline = time.monotonic() + _END_SECONDS
+        while living := [facts for facts in family if _lives(facts)]:
+            for facts in living:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(facts.pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise ProgramError(f"Postfix processes {living} do not die")
+            time.sleep(LOOK_EVERY_SECONDS)
         self._master = None
 
     # --- looking at it -------------------------------------------------------------------------
 
     def pids(self) -> list[int]:
         """The master and everything it has running."""
-        return [] if self._master is None else [f.pid for f in family_of(self._master.pid)]
+        return [facts.pid for facts in self._family()]
 
     def cpu_seconds(self) -> float:
         """CPU of all its processes so far, those that ended included."""
@@ -422,10 +433,10 @@ class Postfix:
     def _master_pid(self) -> int:
         return int((self.home / "queue/pid/master.pid").read_text())
 
-    @staticmethod
-    def _lives(facts: ProcessFacts) -> bool:
-        now = read_process(facts.pid)
-        return now is not None and now.started_ticks == facts.started_ticks
+
+def _lives(facts: ProcessFacts) -> bool:
+    now = read_process(facts.pid)
+    return now is not None and now.started_ticks == facts.started_ticks
 
 
 def _daemon_directory() -> str:

@@ -43,9 +43,14 @@ from typing import Any, Self
 from tests.doubles.usage import members_of_session
 
 LOOK_EVERY_SECONDS = 0.01
+_SWEEP_SECONDS = 5.0
 _OUTPUT_TAIL_CHARACTERS = 4000
 
 Ready = Callable[[], bool]
+
+
+class ProgramError(AssertionError):
+    """A program did not do what the test needs of it; the end of its output is in the message."""
 
 
 _LIVING: set[int] = set()
@@ -53,10 +58,15 @@ _LIVING: set[int] = set()
 
 
 def _sweep(session: int) -> None:
-    """Kill what is left of a session that we made."""
-    for pid in members_of_session(session):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    """Kill what is left of a session that we made, and wait until it is gone."""
+    deadline = time.monotonic() + _SWEEP_SECONDS
+    while members := members_of_session(session):
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise ProgramError(f"processes {members} of session {session} do not die")
+        time.sleep(LOOK_EVERY_SECONDS)
     _LIVING.discard(session)
 
 
@@ -64,10 +74,6 @@ def _sweep(session: int) -> None:
 def _sweep_all() -> None:
     for session in list(_LIVING):
         _sweep(session)
-
-
-class ProgramError(AssertionError):
-    """A program did not do what the test needs of it; the end of its output is in the message."""
 
 
 class Program:
@@ -275,14 +281,6 @@ def smtp_ready(port: int, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None
             return False
 
     return look
-
-
-def free_port() -> int:
-    """A loopback port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def read_json(

@@ -13,7 +13,7 @@ covered when an fsync, fdatasync, syncfs or msync both began after the dot was r
 before the write of the reply began: a sync already under way when the dot came does not count.
 Under TLS nothing can be seen; use a listener without.
 
-The program stays the direct child of its starter (strace -DD traces from outside), so killing,
+The program stays the direct child of its starter (strace -DDD traces from outside), so killing,
 signalling and waiting work as without. strace slows a program some tenfold: small counts.
 
 `faulted` runs a program with a fault injected into its n-th call instead.
@@ -70,17 +70,18 @@ def _strace(trace: Path) -> list[str]:
     strace = shutil.which("strace")
     if strace is None:
         raise FileNotFoundError("strace is not installed")
-    return [strace, "-DD", "-f", "-q", "-o", str(trace)]
+    # -DDD: a session of its own, so that whoever kills the program's lets strace finish its file.
+    return [strace, "-DDD", "-f", "-q", "-o", str(trace)]
 
 
 def trace_is_complete(trace: Path, pid: int) -> bool:
     """Whether strace has seen the end of the process and written it down."""
     if not trace.exists():
         return False
-    ends = (f"{pid} +++ exited".encode(), f"{pid} +++ killed".encode())
     with trace.open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - 4096))
-        return any(re.search(rb"(?m)^" + re.escape(end), b"\n" + file.read()) for end in ends)
+        end = file.read()
+    return re.search(rb"(?m)^%d +\+\+\+ (exited|killed) " % pid, end) is not None
 
 
 def wait_for_trace(trace: Path, pid: int, *, seconds: float = 10.0) -> None:
@@ -165,11 +166,19 @@ def read_calls(trace: Path) -> Iterator[Call]:
             if name in _READS or name in _WRITES:
                 data = b"".join(_unhex(found) for found in _STRING.findall(arguments))
                 data = data[: max(value, 0)]
-            yield Call(name, began, number, descriptor.group(1), data, value)
+            yield Call(name, began, number, _readable(descriptor.group(1)), data, value)
 
 
 def _unhex(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", ""))
+
+
+def _readable(descriptor: str) -> str:
+    """With -xx even paths are written in hexadecimal."""
+    number, opened, path = descriptor.partition("<")
+    if not path.startswith("\\x"):
+        return descriptor
+    return f"{number}{opened}{_unhex(path.removesuffix('>')).decode(errors='replace')}>"
 
 
 def read_acceptances(

@@ -145,6 +145,8 @@ class Running:
         finally:
             self.process.kill()
             self.reader.join()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pytest
 
 from tests.house.tree import ROOT
 
+pytestmark = pytest.mark.slow
+
 TESTS = """
 import os
 import pytest
@@ -68,7 +70,6 @@ def test_in_ci_a_missing_component_is_a_failure(tmp_path: Path) -> None:
     assert "a missing component is a failure" in done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", ["importorskip('no_such_module')", "skip('no', allow_module_level=True)"]
 )

@@ -21,22 +21,23 @@ from pillarbox.api.health import HealthRoutes
 from pillarbox.api.problems import RequestError, answer_to
 from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import apps, credentials, events, keys, messages, queue, servers, status
-from pillarbox.terms.ids import format_object_id, new_object_id
+from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
 PREFIX: Final = "/pillarbox/v1"
 ENTRIES: Final[tuple[Entry, ...]] = (
+    *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
     *credentials.ENTRIES,
     *keys.ENTRIES,
-    *messages.ENTRIES,
     *queue.ENTRIES,
     *events.ENTRIES,
 )
 """Our own API, as data."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_IDS: Final = 1 << 96
 _IN_SCOPE: Final = "pillarbox.request_id"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -145,12 +146,13 @@ class _Face:
     def __init__(self, app: ASGIApp, bodies: BodyRoom) -> None:
         self._app = app
         self._bodies = bodies
+        self._number = int.from_bytes(new_object_id(), "big")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given_id(scope) or format_object_id("req", new_object_id())
+        request_id = _given_id(scope) or self._next_id()
         scope[_IN_SCOPE] = request_id
         always = [
             (b"request-id", request_id.encode("ascii")),
@@ -167,6 +169,11 @@ class _Face:
             await self._app(scope, receive, sending)
         finally:
             lease.give_back()
+
+    def _next_id(self) -> str:
+        """Counted on from a random start: asking for randomness each time would be slower."""
+        self._number += 1
+        return format_object_id("req", ObjectId((self._number % _IDS).to_bytes(12, "big")))
 
 
 def _given_id(scope: Scope) -> str | None:

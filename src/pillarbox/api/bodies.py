@@ -163,7 +163,7 @@ def fill(given: Mapping[str, msgspec.Raw], shape: type[S]) -> S:
     A shape's ``CHECKS`` name functions for what no type can say; one gives back the value to be
     used, or raises a `PillarboxError`. The items of a list are checked one by one.
     """
-    fields = {each.encode_name: each for each in msgspec.structs.fields(shape)}
+    fields = _fields_of(shape)
     checks: Mapping[str, Check] = getattr(shape, "CHECKS", {})
     mistakes = [
         Mistake(f"/{escape(name)}", unknown("field", name, fields))
@@ -173,11 +173,8 @@ def fill(given: Mapping[str, msgspec.Raw], shape: type[S]) -> S:
     values: dict[str, Any] = {}
     for name, each in fields.items():
         if name in given:
-            before = len(mistakes)
-            value = _value(given[name], each.type, f"/{name}", mistakes)
-            if len(mistakes) == before and each.name in checks:
-                value = _checked(value, checks[each.name], f"/{name}", mistakes)
-            values[each.name] = value
+            check = checks.get(each.name)
+            values[each.name] = _value(given[name], each.type, f"/{name}", mistakes, check)
         elif each.required:
             mistakes.append(Mistake(f"/{name}", "is missing"))
     if mistakes:
@@ -185,13 +182,9 @@ def fill(given: Mapping[str, msgspec.Raw], shape: type[S]) -> S:
     return shape(**values)
 
 
-def decode_value(raw: msgspec.Raw | bytes, kind: Any, pointer: str = "") -> Any:
-    """One value of a type. Raises `InvalidRequest`."""
-    mistakes: list[Mistake] = []
-    value = _value(raw, kind, pointer, mistakes)
-    if mistakes:
-        raise InvalidRequest(mistakes)
-    return value
+@lru_cache(maxsize=256)
+def _fields_of(shape: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {each.encode_name: each for each in msgspec.structs.fields(shape)}
 
 
 def unknown(noun: str, name: str, known: Iterable[str]) -> str:
@@ -206,49 +199,53 @@ def escape(name: str) -> str:
     return name[:_NAME_CHARACTERS].replace("~", "~0").replace("/", "~1")
 
 
-def _value(raw: msgspec.Raw | bytes, kind: Any, pointer: str, mistakes: list[Mistake]) -> Any:
+def _value(
+    raw: msgspec.Raw | bytes,
+    kind: Any,
+    pointer: str,
+    mistakes: list[Mistake],
+    check: Check | None = None,
+) -> Any:
     listed = _list_of(kind)
     if listed is not None and bytes(memoryview(raw)[:1]) == b"[":
-        items, most = listed
-        try:
-            members = _array.decode(raw)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            mistakes.append(Mistake(pointer, _malformed(error)))
-            return None
-        if len(members) > most:
-            mistakes.append(Mistake(pointer, f"has {len(members)} items; {most} are possible"))
-            return None
-        values = []
-        for number, member in enumerate(members):
-            if len(mistakes) >= _MISTAKES:
-                break
-            values.append(_value(member, items, f"{pointer}/{number}", mistakes))
-        return tuple(values)
+        return _items(raw, *listed, pointer, mistakes, check)
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
-        return decoder.decode(raw)
+        value = decoder.decode(raw)
+        return value if check is None or value is None else check(value)
     except msgspec.ValidationError as error:
         mistakes.append(_mistake(pointer, str(error)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         mistakes.append(Mistake(pointer, _malformed(error)))
+    except PillarboxError as error:
+        mistakes.append(Mistake(pointer, error.sentence, error.error_code))
     return None
 
 
-def _checked(value: Any, check: Check, pointer: str, mistakes: list[Mistake]) -> Any:
-    if value is None:
-        return None
-    if isinstance(value, tuple):
-        return tuple(
-            _checked(item, check, f"{pointer}/{number}", mistakes)
-            for number, item in enumerate(value)
-        )
+def _items(
+    raw: msgspec.Raw | bytes,
+    kind: Any,
+    most: int,
+    pointer: str,
+    mistakes: list[Mistake],
+    check: Check | None,
+) -> tuple[Any, ...] | None:
     try:
-        return check(value)
-    except PillarboxError as error:
-        mistakes.append(Mistake(pointer, error.sentence, error.error_code))
+        members = _array.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        mistakes.append(Mistake(pointer, _malformed(error)))
         return None
+    if len(members) > most:
+        mistakes.append(Mistake(pointer, f"has {len(members)} items; {most} are possible"))
+        return None
+    values = []
+    for number, member in enumerate(members):
+        if len(mistakes) >= _MISTAKES:
+            break
+        values.append(_value(member, kind, f"{pointer}/{number}", mistakes, check))
+    return tuple(values)
 
 
 @lru_cache(maxsize=256)

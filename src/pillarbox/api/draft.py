@@ -1,26 +1,19 @@
-"""a message as a request describes it, on its way to the door"""
+"""a message as a request describes it, not composed yet"""
 
 from __future__ import annotations
 
 import asyncio
 import binascii
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from starlette.requests import Request
-
-from pillarbox.api.problems import RequestError
+from pillarbox.api.parcel import Parcel, check_size, make_envelope
 from pillarbox.api.rooms import Rooms
-from pillarbox.handover.accept import Content, Receipt
+from pillarbox.handover.accept import Content
 from pillarbox.message.compose import Attachment, Composition, Mailbox, compose
-from pillarbox.message.facts import Origin
-from pillarbox.policy.directory import Submitter
-from pillarbox.policy.envelope import Envelope, Recipient
-from pillarbox.storage.interface.queue import Companion
 from pillarbox.terms.errors import PillarboxError
-from pillarbox.terms.ids import MAX_RECIPIENTS, MessageId, format_message_id
+from pillarbox.terms.ids import format_message_id
 
 IN_A_THREAD_BYTES: Final = 128 * 1024
 """What is larger is decoded and composed beside the loop, which others are waiting for."""
@@ -29,8 +22,8 @@ MOST_ATTACHMENTS: Final = 100
 _BLANKS: Final = re.compile(r"\s+")
 
 
-class InvalidAttachment(PillarboxError):
-    """The attachment cannot be read."""
+class InvalidBase64(PillarboxError):
+    """This is no base64."""
 
     code: ClassVar[str] = "invalid_value"
 
@@ -56,58 +49,18 @@ class Draft:
         return tuple(dict.fromkeys(mailbox.address for mailbox in everybody))
 
 
-async def hand_over(
-    rooms: Rooms,
-    request: Request,
-    submitter: Submitter,
-    draft: Draft,
-    *,
-    answer_by: int | None = None,
-    companions: Sequence[Companion] = (),
-) -> Receipt:
-    """One message to all recipients, through the door. Raises what the door raises, and
-    `RequestError`; `Trouble` while nothing can be taken charge of.
-    """
-    trouble = rooms.gate.trouble if rooms.gate else None
-    if trouble is not None:
-        raise trouble.with_traceback(None)
-    recipients = draft.recipients
-    if len(recipients) > MAX_RECIPIENTS:
-        raise RequestError(
-            f"The message has {len(recipients)} recipients; {MAX_RECIPIENTS} are possible.",
-            code="too_many_recipients",
-        )
-    now_ms = rooms.clock.now_ms()
-    message = rooms.storage.queue.next_message_id(now_ms)
-    content = await _composed(rooms, draft, message, now_ms)
-    envelope = Envelope(
-        return_path=draft.author.address,
-        recipients=tuple(Recipient(address) for address in recipients),
-        smtputf8=not all(map(str.isascii, _addresses(draft))),
-    )
-    client = request.client
-    origin = Origin(
-        porch="http",
-        address=client.host if client else "",
-        port=client.port if client else 0,
-        protocol="HTTP",
-    )
-    return await rooms.door.accept(
-        envelope,
-        Content(content, message),
-        submitter,
-        origin,
-        answer_by=answer_by,
-        companions=companions,
-    )
-
-
-async def _composed(rooms: Rooms, draft: Draft, message: MessageId, now_ms: int) -> bytes:
-    limit = rooms.config.max_message_mb * 1024 * 1024
+async def pack(rooms: Rooms, draft: Draft) -> Parcel:
+    """The message composed, with its envelope. Raises `RequestError`, `InvalidHeaderValue`."""
     size = len(draft.text or "") + len(draft.html or "")
     size += sum(len(each.data) for each in draft.attachments)
-    if size > limit:
-        raise _too_large(rooms)
+    check_size(rooms, size)
+    envelope = make_envelope(
+        draft.author.address,
+        draft.recipients,
+        smtputf8=draft.reply_to is not None and not draft.reply_to.address.isascii(),
+    )
+    now_ms = rooms.clock.now_ms()
+    message = rooms.storage.queue.next_message_id(now_ms)
     composition = Composition(
         message_id=f"{format_message_id(message)}@{rooms.hostname}",
         at=now_ms,
@@ -124,27 +77,12 @@ async def _composed(rooms: Rooms, draft: Draft, message: MessageId, now_ms: int)
         content = await asyncio.to_thread(compose, composition)
     else:
         content = compose(composition)
-    if len(content) > limit:
-        raise _too_large(rooms)
-    return content
+    return Parcel(envelope, Content(content, message))
 
 
-def read_attachment(name: str, content: str, content_type: str) -> Attachment:
-    """An attachment as JSON carries it: base64, also in lines. Raises `InvalidAttachment`."""
+def read_base64(text: str) -> bytes:
+    """What base64 holds, also where it comes in lines. Raises `InvalidBase64`."""
     try:
-        data = binascii.a2b_base64(_BLANKS.sub("", content).encode("ascii"), strict_mode=True)
+        return binascii.a2b_base64(_BLANKS.sub("", text).encode("ascii"), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise InvalidAttachment("the content is no base64") from None
-    return Attachment(name, data, content_type)
-
-
-def _addresses(draft: Draft) -> Iterable[str]:
-    answers = (draft.reply_to,) if draft.reply_to else ()
-    everybody = (draft.author, *draft.to, *draft.cc, *draft.bcc, *answers)
-    return (mailbox.address for mailbox in everybody)
-
-
-def _too_large(rooms: Rooms) -> RequestError:
-    return RequestError(
-        f"The message is larger than {rooms.config.max_message_mb} MB.", code="message_too_large"
-    )
+        raise InvalidBase64("the content is no base64") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from typing import Any, ClassVar, Final
 import msgspec
 from starlette.responses import Response
 
+from pillarbox.observe.log import logger
 from pillarbox.terms.catalogue import CATALOGUE, Problem
 from pillarbox.terms.errors import PillarboxError, Trouble
 
-_log = logging.getLogger(__name__)
+_log = logger("api")
 
 MEDIA_TYPE: Final = "application/problem+json"
 SHOWN_MISTAKES: Final = 50
@@ -146,9 +146,9 @@ def known(error: Exception) -> PillarboxError:
 def note(error: Exception, request_id: str) -> None:
     """What the public sentence leaves out goes to the log, under the number the caller got."""
     if not isinstance(error, PillarboxError):
-        _log.error("request %s failed", request_id, exc_info=error)
+        _log.error("request.broke", request=request_id, exc_info=error)
     elif status_of(error) >= _SERVER_FAULT:
-        _log.warning("request %s: %s", request_id, error)
+        _log.warning("request.failed", request=request_id, reason=str(error))
 
 
 def answer_to(error: Exception, request_id: str) -> Response:

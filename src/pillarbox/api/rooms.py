@@ -51,3 +51,5 @@ class Rooms:
     config: ApiConfig = field(default_factory=ApiConfig)
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
+    note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
+    """Hears of every message that was refused: error code, whose it was, the sentence."""

@@ -31,7 +31,13 @@ _ABOUT_MODE = {
 }
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    examples=[
+        ("app list", "with their modes"),
+        ("app set first-app --mode live", "send real mail; asks once"),
+    ],
+)
 def app() -> None:
     """Sending contexts: each has its mode, its servers, its logins and its sender defaults."""
 
@@ -40,8 +46,8 @@ def app_options(function: Any) -> Any:
     """What can be said about an app."""
     for option in reversed(
         (
-            click.option("--label", help="What people call it."),
-            click.option("--description", help="What it is for."),
+            click.option("--label", metavar="TEXT", help="What people call it."),
+            click.option("--description", metavar="TEXT", help="What it is for."),
             click.option("--from-address", metavar="ADDRESS", help="Author where none is given."),
             click.option("--from-name", metavar="NAME", help="The author's name."),
             click.option("--reply-to-address", metavar="ADDRESS", help="Where answers go."),
@@ -50,7 +56,8 @@ def app_options(function: Any) -> Any:
             click.option(
                 "--strategy",
                 type=click.Choice(["priority", "random"]),
-                help="In which order its servers are tried.",
+                metavar="ORDER",
+                help="In which order its servers are tried: priority (default) or random.",
             ),
         )
     ):
@@ -153,7 +160,12 @@ def add(call: Call, name: str, **values: Any) -> None:
 )
 @app.command("set")
 @click.argument("name")
-@click.option("--mode", type=MODES, help="What becomes of its mail.")
+@click.option(
+    "--mode",
+    type=MODES,
+    metavar="MODE",
+    help="sandbox keeps its mail here, hold makes it wait, live sends it, off takes none.",
+)
 @click.option("--active/--inactive", default=None, help="Whether it takes mail at all.")
 @click.option("--rename", metavar="NAME", help="Give it another name.")
 @app_options

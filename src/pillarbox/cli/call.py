@@ -60,7 +60,9 @@ class Call:
         if answered:
             return
         if not self.screen.may_ask:
-            raise WrongUsage(f"{sentence}, and nobody is here to ask", fix=f"add {flag}")
+            raise WrongUsage(
+                "this asks first, and nobody is here to answer", detail=sentence, fix=f"add {flag}"
+            )
         typed = click.prompt(
             f"{clean(sentence)}. Type {word} to confirm", default="", show_default=False, err=True
         )
@@ -72,7 +74,9 @@ class Call:
         if answered:
             return
         if not self.screen.may_ask:
-            raise WrongUsage(f"{question} Nobody is here to ask", fix="add --yes")
+            raise WrongUsage(
+                "this asks first, and nobody is here to answer", detail=question, fix="add --yes"
+            )
         if not click.confirm(clean(question), default=False, err=True):
             raise NotConfirmed()
 

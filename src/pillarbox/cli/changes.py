@@ -10,11 +10,17 @@ import click
 from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.group import Option
 from pillarbox.cli.output import clean
+from pillarbox.policy.authority import parse_pattern
 
 _SENDERS: Final = "Who may be the author"
 
 MODES: Final = click.Choice(["off", "sandbox", "hold", "live"])
 UNCERTAIN: Final = click.Choice(["retry", "hold"])
+KINDS: Final = click.Choice(["program", "relay"])
+ABOUT_UNCERTAIN: Final = (
+    "After a line lost behind the final dot: retry (default, may deliver twice) or hold."
+)
+ABOUT_KIND: Final = "program (default), or relay: an MTA that passes on other people's mail."
 
 
 def named(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,8 +74,14 @@ def option_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def take_senders(values: dict[str, Any], current: Sequence[str] = ()) -> dict[str, Any]:
-    """Turn the sender options among `values` into the list that follows from `current`."""
-    added, removed = values.pop("allow_from"), values.pop("disallow_from")
+    """Turn the sender options among `values` into the list that follows from `current`.
+
+    Raises `InvalidPattern`, and `WrongUsage` for one to be taken out that is not there.
+    """
+    added, removed = (
+        [parse_pattern(each) for each in values.pop(name)]
+        for name in ("allow_from", "disallow_from")
+    )
     emptied = values.pop("allow_any")
     kept = [] if emptied else [each for each in current if each not in removed]
     missing = [each for each in removed if each not in current]
@@ -115,10 +127,10 @@ def describe(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 def _shown(value: object) -> str:
     match value:
-        case None | "" | [] | {}:
-            return "none"
         case bool():
             return "yes" if value else "no"
+        case None | str() | list() | dict() if not value:
+            return "none"
         case list():
             return ", ".join(map(str, value))
         case dict():

@@ -26,7 +26,13 @@ class UnknownSetting(PillarboxError):
     code = "not_found"
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    examples=[
+        ("config show --origin", "what was changed, and by whom"),
+        ("config explain smtp.max_message_mb", "what a setting means"),
+    ],
+)
 def config() -> None:
     """What is set, where, and what it means. Nothing is changed by these.
 
@@ -100,8 +106,10 @@ def explain(call: Call, key: str) -> None:
     found = by_key.get(key)
     if found is None:
         several = [each for each in by_key if each.startswith(f"{key.rstrip('.')}.")]
-        fix = "it is a section with: " + ", ".join(several) if several else None
-        raise UnknownSetting(f"there is no setting {key}{suggest(key, by_key)}", fix=fix)
+        guess = f"; it is a section with {', '.join(several)}" if several else suggest(key, by_key)
+        raise UnknownSetting(
+            f"there is no setting {key}{guess}", fix="pillarbox config reference   lists them all"
+        )
     variable = variable_of(found)
     document = {
         "key": found.key,

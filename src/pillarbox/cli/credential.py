@@ -9,6 +9,9 @@ import click
 from pillarbox.cli.app import MODE_COLOURS
 from pillarbox.cli.call import Call
 from pillarbox.cli.changes import (
+    ABOUT_KIND,
+    ABOUT_UNCERTAIN,
+    KINDS,
     MODES,
     UNCERTAIN,
     describe,
@@ -24,7 +27,13 @@ from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    examples=[
+        ("credential add shop-web", "a new login for the only app there is"),
+        ("credential rotate shop-web", "a new password"),
+    ],
+)
 def credential() -> None:
     """The SMTP logins of an app. A password is shown once; only its hash is kept."""
 
@@ -33,17 +42,14 @@ def credential_options(function: Any) -> Any:
     """What can be said about a credential."""
     for option in reversed(
         (
-            click.option("--mode", type=MODES, help="Stricter than its app's, never looser."),
             click.option(
-                "--kind",
-                type=click.Choice(["program", "relay"]),
-                help="relay: an MTA that passes on other people's mail.",
+                "--mode",
+                type=MODES,
+                metavar="MODE",
+                help="off, sandbox or hold: stricter than its app's, never looser.",
             ),
-            click.option(
-                "--uncertain",
-                type=UNCERTAIN,
-                help="What follows a connection lost behind the final dot.",
-            ),
+            click.option("--kind", type=KINDS, metavar="KIND", help=ABOUT_KIND),
+            click.option("--uncertain", type=UNCERTAIN, metavar="WHAT", help=ABOUT_UNCERTAIN),
         )
     ):
         function = option(function)
@@ -122,7 +128,9 @@ def show(call: Call, name: str) -> None:
 @credential.command("add")
 @click.argument("name")
 @click.option("--app", metavar="NAME", help="Its app; not needed where there is only one.")
-@click.option("--username", help="The name to log in with. Default: the credential's.")
+@click.option(
+    "--username", metavar="NAME", help="The name to log in with. Default: the credential's."
+)
 @credential_options
 @talks
 def add(call: Call, name: str, **values: Any) -> None:
@@ -147,14 +155,15 @@ def add(call: Call, name: str, **values: Any) -> None:
 @credential.command("set")
 @click.argument("name")
 @click.option("--rename", metavar="NAME", help="Give it another name; the user name stays.")
-@click.option("--username", help="Another name to log in with.")
+@click.option("--username", metavar="NAME", help="Another name to log in with.")
 @click.option(
     "--mode",
     type=click.Choice(["off", "sandbox", "hold", "live", "as-app"]),
-    help="Stricter than its app's, never looser.",
+    metavar="MODE",
+    help="off, sandbox or hold: stricter than its app's; as-app leaves it to the app.",
 )
-@click.option("--kind", type=click.Choice(["program", "relay"]), help="Whose mail it passes on.")
-@click.option("--uncertain", type=UNCERTAIN, help="After a line lost behind the final dot.")
+@click.option("--kind", type=KINDS, metavar="KIND", help=ABOUT_KIND)
+@click.option("--uncertain", type=UNCERTAIN, metavar="WHAT", help=ABOUT_UNCERTAIN)
 @option_option
 @sender_options
 @talks

@@ -27,6 +27,29 @@ class Option(click.Option):
         self.section = section
 
 
+class WholeNumber(click.ParamType[int]):
+    """A whole number between two others; the help does not spell out the bounds."""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int = 2**53) -> None:
+        """Both bounds are allowed themselves."""
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """As click's: fails with a sentence that names the bounds."""
+        if isinstance(value, int):
+            return value
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        if not self.low <= number <= self.high:
+            bounds = f"at least {self.low}" if number < self.low else f"at most {self.high}"
+            self.fail(f"{number} is out of range, it is {bounds}", param, ctx)
+        return number
+
+
 class Verb(click.Command):
     """A command whose help begins with examples."""
 
@@ -49,7 +72,7 @@ class Verb(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 heading = getattr(parameter, "section", "Options")
                 sections.setdefault(heading, []).append(record)
         for heading, records in sections.items():

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pillarbox.cli.call import Call
-from pillarbox.cli.changes import MODES, UNCERTAIN, named
+from pillarbox.cli.changes import ABOUT_UNCERTAIN, MODES, UNCERTAIN, named
 from pillarbox.cli.client import segment
 from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.group import Noun, examples
@@ -16,7 +16,13 @@ from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    examples=[
+        ("key add shop-backend --app shop --may send", "for a program that only sends"),
+        ("key list", "which there are, and when they were last used"),
+    ],
+)
 def key() -> None:
     """What programs show to the HTTP API. A key is shown once; only its hash is kept."""
 
@@ -65,11 +71,17 @@ def list_(call: Call) -> None:
     "--may",
     "verbs",
     type=click.Choice(["send", "read", "manage"]),
+    metavar="VERB",
     multiple=True,
-    help="What it is good for. Repeatable. Default: everything.",
+    help="What it is good for: send, read, manage. Repeatable. Default: all three.",
 )
-@click.option("--mode", type=MODES, help="Stricter than the app's, never looser.")
-@click.option("--uncertain", type=UNCERTAIN, help="After a line lost behind the final dot.")
+@click.option(
+    "--mode",
+    type=MODES,
+    metavar="MODE",
+    help="off, sandbox or hold: stricter than the app's, never looser.",
+)
+@click.option("--uncertain", type=UNCERTAIN, metavar="WHAT", help=ABOUT_UNCERTAIN)
 @click.option(
     "--allow-from",
     "allowed_senders",

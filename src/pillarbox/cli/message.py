@@ -9,7 +9,7 @@ import click
 
 from pillarbox.cli.call import Call
 from pillarbox.cli.client import segment
-from pillarbox.cli.group import Noun, examples
+from pillarbox.cli.group import Noun, WholeNumber, examples
 from pillarbox.cli.moments import at
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes
@@ -19,7 +19,13 @@ from pillarbox.policy.delivery import State
 _STATES: Final = click.Choice([state.value for state in State])
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    examples=[
+        ("message list --state failed", "what was refused"),
+        ("message show msg_0A1B2C3D4E5F", "why"),
+    ],
+)
 def message() -> None:
     """What was handed over, and what became of every recipient."""
 
@@ -31,10 +37,17 @@ def message() -> None:
 )
 @message.command("list")
 @click.option("--app", metavar="NAME", help="Of this app only.")
-@click.option("--state", type=_STATES, help="With a recipient in this state.")
+@click.option(
+    "--state",
+    type=_STATES,
+    metavar="STATE",
+    help=f"With a recipient in this state: {', '.join(_STATES.choices)}.",
+)
 @click.option("--recipient", metavar="ADDRESS", help="To this address.")
 @click.option("--since", metavar="WHEN", help="Not older than 24h, 7d or 2026-11-05T10:00:00Z.")
-@click.option("--limit", type=click.IntRange(1), default=25, show_default=True, help="At most.")
+@click.option(
+    "--limit", type=WholeNumber(1), metavar="N", default=25, help="At most so many. Default: 25."
+)
 @talks
 def list_(call: Call, *, limit: int, **wanted: str | None) -> None:
     """Messages, newest first."""
@@ -77,7 +90,7 @@ def list_(call: Call, *, limit: int, **wanted: str | None) -> None:
 @click.option("--dialogue", is_flag=True, help="Also the conversation of every attempt.")
 @talks
 def show(call: Call, id_: str, *, dialogue: bool) -> None:
-    """One message: where each recipient stands, why, and what comes next."""
+    """One message: how each recipient stands, why, what comes next."""
     with call.client() as client:
         found = client.get(f"/messages/{segment(id_)}")
     call.result(found, "id", lambda: _print_message(call, found, dialogue=dialogue))
@@ -91,7 +104,10 @@ def show(call: Call, id_: str, *, dialogue: bool) -> None:
 @click.argument("id_", metavar="ID")
 @talks
 def raw(call: Call, id_: str) -> None:
-    """The content as it is stored; on a terminal without its control characters."""
+    """The content as it is stored.
+
+    A terminal gets it without its control characters, a file or pipe byte for byte.
+    """
     with call.client() as client:
         content = client.raw(f"/messages/{segment(id_)}/raw")
     if call.screen.is_terminal:

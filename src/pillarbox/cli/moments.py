@@ -26,6 +26,12 @@ def ago(instant: str | None, *, now_ms: int | None = None) -> str:
     return format_duration(seconds) if seconds >= 1 else "now"
 
 
+def since(instant: str | None, *, now_ms: int | None = None) -> str:
+    """An age in a sentence: ``2h 5m ago``, or ``just now``."""
+    age = ago(instant, now_ms=now_ms)
+    return "just now" if age == "now" else f"{age} ago"
+
+
 def clean_or_empty(instant: str | None) -> str:
     """What is shown of something that is no instant."""
     from pillarbox.cli.output import clean

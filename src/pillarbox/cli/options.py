@@ -12,8 +12,8 @@ from pillarbox.cli.group import Option
 
 Function = Callable[..., Any]
 
-_WHICH: Final = "Which Pillarbox"
-_HOW: Final = "Output"
+WHICH: Final = "Which Pillarbox"
+HOW: Final = "Output"
 _PLACES: Final = ("server", "key_file", "data_dir", "config_file")
 
 
@@ -23,28 +23,28 @@ def place_options(function: Function) -> Function:
         function,
         _option(
             "--data-dir",
-            section=_WHICH,
+            section=WHICH,
             metavar="DIR",
             help="Its data directory. Default: ./pillarbox-data, or what the settings say.",
         ),
         _option(
             "--config",
             "config_file",
-            section=_WHICH,
+            section=WHICH,
             metavar="FILE",
             envvar="PILLARBOX_CONFIG",
             help="A file of settings, stronger than ./pillarbox.toml.",
         ),
         _option(
             "--server",
-            section=_WHICH,
+            section=WHICH,
             metavar="URL",
             envvar="PILLARBOX_SERVER",
             help="One elsewhere, as in https://mail.example.com; needs a key.",
         ),
         _option(
             "--key-file",
-            section=_WHICH,
+            section=WHICH,
             metavar="FILE",
             envvar="PILLARBOX_KEY_FILE",
             help="The file with the key for --server; - reads it from standard input.",
@@ -59,14 +59,14 @@ def output_options(function: Function) -> Function:
         _option(
             "--json",
             "as_json",
-            section=_HOW,
+            section=HOW,
             is_flag=True,
             help="One JSON document, with the field names of the HTTP API.",
         ),
-        _option("--quiet", "-q", section=_HOW, is_flag=True, help="Names or ids, nothing else."),
-        _option("--wide", section=_HOW, is_flag=True, help="Never cut a table to fit."),
+        _option("--quiet", "-q", section=HOW, is_flag=True, help="Names or ids, nothing else."),
+        _option("--wide", section=HOW, is_flag=True, help="Never cut a table to fit."),
         _option(
-            "--no-color", section=_HOW, is_flag=True, help="No colours; NO_COLOR=1 says the same."
+            "--no-color", section=HOW, is_flag=True, help="No colours; NO_COLOR=1 says the same."
         ),
     )
 

@@ -10,7 +10,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 _COLOURS: Final = {
     "red": "\x1b[31m",
@@ -221,8 +221,3 @@ def _write(stream: TextIO, text: str) -> None:
 
 def _speaks_unicode(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "") == "utf8"
-
-
-def as_rows(items: Iterable[Mapping[str, Any]], *names: str) -> list[list[Any]]:
-    """The named values of each item, in order; a missing one is empty."""
-    return [[item.get(name, "") for name in names] for item in items]

@@ -9,13 +9,14 @@ import click
 from pillarbox.cli.call import Call
 from pillarbox.cli.client import Client
 from pillarbox.cli.errors import Exit, WrongUsage
-from pillarbox.cli.group import Noun, examples
+from pillarbox.cli.group import Noun, WholeNumber, examples
 from pillarbox.cli.moments import ago, at
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean
-from pillarbox.policy.delivery import STATE_WORDS, WAITING
+from pillarbox.policy.delivery import STATE_WORDS, WAITING, State
 
-WAITING_STATES: Final = click.Choice(sorted(state.value for state in WAITING))
+WAITING_STATES: Final = click.Choice([state.value for state in State if state in WAITING])
+_IN_STATE: Final = f"in this state: {', '.join(WAITING_STATES.choices)}."
 STATE_COLOURS: Final = {
     "Sending": "blue",
     "Retrying": "amber",
@@ -31,7 +32,14 @@ STATE_COLOURS: Final = {
 _SHOWN_REFUSALS: Final = 10
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    examples=[
+        ("queue list", "what waits, and when it is tried next"),
+        ("queue retry --app shop", "now instead of later"),
+        ("queue release --app shop", "let go what is held"),
+    ],
+)
 def queue() -> None:
     """What waits, by lane: an app's mail that takes the same way."""
 
@@ -44,9 +52,11 @@ def queue() -> None:
 @queue.command("list")
 @click.option("--deliveries", is_flag=True, help="Every recipient instead of the lanes.")
 @click.option("--app", metavar="NAME", help="Deliveries of this app.")
-@click.option("--state", type=WAITING_STATES, help="Deliveries in this state.")
-@click.option("--lane", type=int, metavar="N", help="Deliveries of this lane.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most.")
+@click.option("--state", type=WAITING_STATES, metavar="STATE", help=f"Deliveries {_IN_STATE}")
+@click.option("--lane", type=WholeNumber(1), metavar="N", help="Deliveries of this lane.")
+@click.option(
+    "--limit", type=WholeNumber(1), metavar="N", default=100, help="At most so many. Default: 100."
+)
 @talks
 def list_(
     call: Call,
@@ -135,8 +145,10 @@ def selecting_options(function: Any) -> Any:
         (
             click.argument("ids", nargs=-1, metavar="[ID]..."),
             click.option("--app", metavar="NAME", help="All of this app."),
-            click.option("--state", type=WAITING_STATES, help="All in this state."),
-            click.option("--lane", type=int, metavar="N", help="All of this lane; see queue list."),
+            click.option("--state", type=WAITING_STATES, metavar="STATE", help=f"All {_IN_STATE}"),
+            click.option(
+                "--lane", type=WholeNumber(1), metavar="N", help="All of this lane; see queue list."
+            ),
             click.option("--dry-run", is_flag=True, help="Only count what it would change."),
         )
     ):

@@ -29,6 +29,8 @@ _SAID: Final = {
     "suppressed": "Taken, but not tried: the address is suppressed.",
 }
 
+_WAITS: Final = "Taken; it waits on disk."
+
 
 @click.command(
     cls=Verb,
@@ -130,17 +132,19 @@ def _print(
     waits: bool,
 ) -> None:
     status = answer["status"]
-    call.screen.say(_SAID.get(status, f"{word_of(status)}."))
+    idle = waits and status == "queued"
+    call.screen.say(_WAITS if idle else _SAID.get(status, f"{word_of(status)}."))
     quoted = f'   "{clean(subject)}"' if subject else ""
     for delivery in answer["deliveries"]:
         state = delivery["state"]
         mark = f"   {word_of(state).lower()}" if state != status else ""
         call.screen.say(f"  {clean(answer['id'])}   {clean(delivery['recipient'])}{quoted}{mark}")
-    if waits and status == "queued":
-        call.screen.say(f"No Pillarbox runs here; it waits on disk until {run_as()} up.")
-    ways = [f"{run_as()} message show {clean(answer['id'])}"]
+    if idle:
+        call.screen.say(f"No Pillarbox runs here; {run_as()} up starts one.")
+    next_steps = [f"{run_as()} message show {clean(answer['id'])}"]
     if status == "sandboxed" and facts:
-        ways.append(f"{run_as()} app set {facts['name']} --mode live   (to send for real)")
+        next_steps.append(f"{run_as()} app set {facts['name']} --mode live   (to send for real)")
     if status == "held":
-        ways.append(f"{run_as()} queue release {clean(answer['id'])}")
-    call.screen.say(f"Next: {'   |   '.join(ways)}")
+        next_steps.append(f"{run_as()} queue release {clean(answer['id'])}")
+    for number, step in enumerate(next_steps):
+        call.screen.say(f"{'      ' if number else 'Next: '}{step}")

@@ -10,14 +10,21 @@ from pillarbox.cli.app import the_app
 from pillarbox.cli.call import Call
 from pillarbox.cli.changes import describe, named
 from pillarbox.cli.client import Client, segment
-from pillarbox.cli.group import Noun, Option, examples
+from pillarbox.cli.group import Noun, Option, WholeNumber, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
 
 _LOGIN = "Login at the server"
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    examples=[
+        ("server add mycompany --host smtp.example.com --username me", "asks for the password"),
+        ("server list", "in the order in which they are tried"),
+        ("server disable mycompany", "the others take over"),
+    ],
+)
 def server() -> None:
     """The SMTP servers an app sends through: the lowest priority first, the others after it."""
 
@@ -26,12 +33,18 @@ def server_options(function: Any) -> Any:
     """What can be said about a server."""
     for option in reversed(
         (
-            click.option("--host", help="Its name or address."),
-            click.option("--port", type=click.IntRange(1, 65535), help="Default: 587, TLS 465."),
+            click.option("--host", metavar="HOST", help="Its name or address."),
+            click.option(
+                "--port",
+                type=WholeNumber(1, 65535),
+                metavar="PORT",
+                help="Default: 587; with tls 465, with none 25.",
+            ),
             click.option(
                 "--encryption",
                 type=click.Choice(["starttls", "tls", "none"]),
-                help="How the connection is protected. Default: starttls.",
+                metavar="HOW",
+                help="Protection of the connection: starttls (default), tls or none.",
             ),
             click.option(
                 "--verify/--no-verify",
@@ -40,13 +53,22 @@ def server_options(function: Any) -> Any:
             ),
             click.option("--ca-file", metavar="FILE", help="Authority its certificate is from."),
             click.option(
-                "--priority", type=click.IntRange(0), help="0 is tried first. Default: 10."
+                "--priority",
+                type=WholeNumber(0, 1_000_000),
+                metavar="N",
+                help="0 is tried first. Default: 10.",
             ),
             click.option(
-                "--weight", type=click.IntRange(0), help="Share among those of equal priority."
+                "--weight",
+                type=WholeNumber(0, 1_000_000),
+                metavar="N",
+                help="Share among those of equal priority. Default: 1.",
             ),
             click.option(
-                "--max-connections", type=click.IntRange(1, 1000), help="At once. Default: 20."
+                "--max-connections",
+                type=WholeNumber(1, 1000),
+                metavar="N",
+                help="At once. Default: 20.",
             ),
             click.option(
                 "--from-address",
@@ -54,7 +76,9 @@ def server_options(function: Any) -> Any:
                 help="Author where this server does not take the message's own.",
             ),
             click.option("--from-name", metavar="NAME", help="The name beside it."),
-            click.option("--username", cls=Option, section=_LOGIN, help="User name there."),
+            click.option(
+                "--username", cls=Option, section=_LOGIN, metavar="NAME", help="User name there."
+            ),
             click.option(
                 "--password-file",
                 cls=Option,

@@ -26,7 +26,8 @@ _COLOURS: Final = {
     "kept": "blue",
     "handed over": "green",
     "delivered": "green",
-    "deferred": "amber",
+    "retrying": "amber",
+    "failing": "amber",
     "held": "violet",
     "uncertain": "amber",
     "refused": "red",
@@ -35,7 +36,7 @@ _COLOURS: Final = {
     "paused": "amber",
     "recovered": "green",
 }
-_WORD_WIDTH: Final = 9
+_WORD_WIDTH: Final = 11
 _SUBJECT_WIDTH: Final = 20
 
 
@@ -44,13 +45,19 @@ def header(version: str, directory: Path, *, created: bool) -> str:
     return f"pillarbox {version}   data: {near(directory)}{' (created)' if created else ''}"
 
 
-def block(started: Started, *, secrets: bool, place: str = "") -> Iterator[str]:
+def block(
+    started: Started, *, secrets: bool, place: str = "", http_port: int | None = None
+) -> Iterator[str]:
     """What follows the header when everything is ready.
 
     `secrets`: a person reads this, and what is shown once is shown now. `place` is what another
-    command must be told to find this Pillarbox, such as ``--data-dir X``.
+    command must be told to find this Pillarbox, such as ``--data-dir X``. `http_port` is the one
+    that was asked for.
     """
     yield from (f"  {clean(note)}" for *_, note in started.smtp if note)
+    found = started.http_url.rpartition(":")[2]
+    if http_port and found != str(http_port):
+        yield f"  port {http_port} for HTTP is used by another program; using {found}"
     yield ""
     first = started.created
     called = f"{run_as()}{' ' + place if place else ''}"

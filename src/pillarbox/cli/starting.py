@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -135,31 +135,39 @@ def start(call: Call, flags: dict[str, str], *, take_next_port: bool, show_event
             f"note: {address} means that every network reaches these ports, and HTTP is not "
             "encrypted; put a proxy with TLS before it"
         )
-    from pillarbox import wiring
     from pillarbox.observe.log import configure
+    from pillarbox.wiring import run, serve
 
-    # What happens has its own lines on the terminal; there the log adds only what is amiss.
+    # What happens has its own lines on the terminal; there the log adds only what is broken.
     quieter = show_events and settings.log.level == "info"
-    log = dataclasses.replace(settings.log, level="warning") if quieter else settings.log
+    log = dataclasses.replace(settings.log, level="error") if quieter else settings.log
     configure(sys.stderr, log, colour=call.screen.wants_colour(sys.stderr))
-    told = _Terminal(call, show_events=show_events)
-    return asyncio.run(
-        wiring.serve(settings, started=told.started, line=told.line, take_next_port=take_next_port)
+    told = _Terminal(call, http_port=settings.http.port)
+    code = run(
+        serve(
+            settings,
+            started=told.started,
+            line=told.line if show_events else None,
+            take_next_port=take_next_port,
+        )
     )
+    call.talk("Stopped.")
+    return code
 
 
 class _Terminal:
     """What a running Pillarbox says to whoever watches it."""
 
-    def __init__(self, call: Call, *, show_events: bool) -> None:
+    def __init__(self, call: Call, *, http_port: int) -> None:
         self._call = call
         self._screen = call.screen
-        self._show_events = show_events
+        self._http_port = http_port
 
     def started(self, started: Started) -> None:
         """Everything is ready."""
         watched = self._screen.is_terminal and not self._call.as_json
-        secret_file = write_first_run(started) if started.created and not watched else None
+        hidden = started.first_password is not None and not watched
+        secret_file = write_first_run(started) if hidden else None
         if self._call.as_json:
             self._print_object(
                 word="started",
@@ -175,8 +183,10 @@ class _Terminal:
                 secrets_file=str(secret_file) if secret_file else None,
             )
             return
-        place = f"--data-dir {self._call.where.data_dir}" if self._call.where.data_dir else ""
-        for text in block(started, secrets=watched, place=place):
+        directory = self._call.where.data_dir
+        place = f"--data-dir {shlex.quote(directory)}" if directory else ""
+        lines = block(started, secrets=watched, place=place, http_port=self._http_port)
+        for text in lines:
             self._screen.say(text)
         if secret_file:
             self._screen.say(
@@ -187,8 +197,6 @@ class _Terminal:
 
     def line(self, line: EventLine) -> None:
         """Something happened."""
-        if not self._show_events:
-            return
         if self._call.as_json:
             at = format_instant(line.at_ms)
             self._print_object(word=line.word, at=at, subject=line.subject, text=line.text)

@@ -11,7 +11,7 @@ from pillarbox.cli.app import MODE_COLOURS
 from pillarbox.cli.call import Call
 from pillarbox.cli.errors import Exit
 from pillarbox.cli.group import Verb
-from pillarbox.cli.moments import ago
+from pillarbox.cli.moments import ago, since
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes, run_as
 from pillarbox.terms.clock import format_duration
@@ -23,12 +23,17 @@ from pillarbox.terms.clock import format_duration
 )
 @talks
 def status(call: Call) -> int:
-    """Is it running, what waits, what goes wrong. Exit code 6 where it takes no mail."""
+    """Is it running, what waits, what goes wrong.
+
+    The exit code is 0 where it runs and takes mail, 6 where it takes none, 7 where none runs.
+    """
     with call.client() as client:
         found = client.get("/status")
         running = not client.offline
     found["running"] = running
     call.result(found, "version", lambda: _print(call, found, running=running))
+    if not running:
+        return Exit.UNREACHABLE
     return Exit.DONE if found["storage"]["writable"] else Exit.FOUND_PROBLEMS
 
 
@@ -36,7 +41,7 @@ def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
     screen = call.screen
     if running:
         uptime = format_duration(found["uptime_seconds"]) if found["uptime_seconds"] else "0s"
-        screen.say(f"pillarbox {clean(found['version'])} runs since {uptime}.")
+        screen.say(f"pillarbox {clean(found['version'])} has been running for {uptime}.")
     else:
         screen.say(f"Not running. This is what lies on disk; {run_as()} up starts it.")
     queue, storage, last = found["queue"], found["storage"], found["last_message"]
@@ -45,7 +50,7 @@ def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
         [
             ("SMTP", ", ".join(_ports(found)) if running else ""),
             ("Waiting", f"{queue['waiting']}{_details(queue)}"),
-            ("Last mail", f'{ago(last["at"])} ago, "{last["subject"]}"' if last else "none yet"),
+            ("Last mail", f'{since(last["at"])}, "{last["subject"]}"' if last else "none yet"),
             ("Storage", "takes mail" if storage["writable"] else f"NO MAIL: {storage['trouble']}"),
             ("Free space", format_bytes(free) if free is not None else ""),
         ]

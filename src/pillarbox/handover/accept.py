@@ -77,13 +77,10 @@ class _Arrival:
     submitter: Submitter
     origin: Origin
     message: MessageId
+    id_text: str
     now_ms: int
     answer_by: int | None
     companions: Sequence[Companion]
-
-    @property
-    def id_text(self) -> str:
-        return format_message_id(self.message)
 
 
 class Door:
@@ -127,18 +124,23 @@ class Door:
         now_ms = self._clock.now_ms()
         message = content.message or self._queue.next_message_id(now_ms)
         arrival = _Arrival(
-            envelope, content, submitter, origin, message, now_ms, answer_by, companions
-        )
+            envelope, content, submitter, origin, message, format_message_id(message), now_ms,
+            answer_by, companions,
+        )  # fmt: skip
         tidied = self._tidy_headers(arrival)
         _check_authority(submitter, tidied, envelope.return_path)
         facts = _facts(arrival, tidied, _resolve_options(submitter, tidied, options))
         deliveries, marked = await self._choose_lanes(arrival, len(tidied.head))
         await self._store(arrival, tidied, facts, deliveries, marked=marked)
         self._tell(arrival, tidied, deliveries)
-        return Receipt(message, arrival.id_text, tuple(
-            (delivery.id, recipient.address, delivery.state)
-            for delivery, recipient in zip(deliveries, envelope.recipients, strict=True)
-        ))
+        return Receipt(
+            message,
+            arrival.id_text,
+            tuple(
+                (delivery.id, recipient.address, delivery.state)
+                for delivery, recipient in zip(deliveries, envelope.recipients, strict=True)
+            ),
+        )
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -169,10 +171,9 @@ class Door:
             lane = await self._queue.lane(LaneName(app.id, *lane_for(app, Route.SERVERS, domain)))
         if state is State.QUEUED and not arrival.content.stored_blocks:
             mirrored = self._mirror.reserve(head_bytes)
-            # A submitter who wants doubt held gets a mark of its own when the message leaves: one
-            # that covers waiting mail too would hold it for nothing.
-            alone = arrival.submitter.uncertain is Uncertain.HOLD
-            marked = mirrored and not alone and self._mirror.may_mark()
+            # See `Outgoing.exact`: these are marked when their own content goes out.
+            exact = arrival.answer_by is not None or arrival.submitter.uncertain is Uncertain.HOLD
+            marked = mirrored and not exact and self._mirror.may_mark()
         return [
             NewDelivery(
                 delivery_id(arrival.message, ordinal), recipient.address.encode(), state, lane,
@@ -244,7 +245,6 @@ class Door:
                 )
             )
 
-
     def _tell(self, arrival: _Arrival, tidied: Tidied, deliveries: list[NewDelivery]) -> None:
         metrics, porch = self._metrics, arrival.origin.porch
         state = deliveries[0].state
@@ -283,9 +283,7 @@ def _resolve_options(
     )
 
 
-def _facts(
-    arrival: _Arrival, tidied: Tidied, options: dict[str, OptionValue]
-) -> MessageFacts:
+def _facts(arrival: _Arrival, tidied: Tidied, options: dict[str, OptionValue]) -> MessageFacts:
     envelope, content, submitter = arrival.envelope, arrival.content, arrival.submitter
     return MessageFacts(
         return_path=envelope.return_path,

@@ -82,7 +82,7 @@ class Mirror:
         for outgoing in self._lanes.get(lane, ()):
             if len(found) >= most:
                 break
-            if not outgoing.marked and outgoing.mark is None and outgoing.facts.uncertain != "hold":
+            if not (outgoing.marked or outgoing.exact) and outgoing.mark is None:
                 found.append(outgoing)
         return found
 

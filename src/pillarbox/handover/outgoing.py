@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from pillarbox.message.facts import MessageFacts
+from pillarbox.policy.directory import Uncertain
 from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
 
 
@@ -40,3 +41,12 @@ class Outgoing:
     """A start mark covers it, so it may leave at once."""
     mark: Awaitable[frozenset[DeliveryId]] | None = None
     """A start mark for it is being written; gives what must not leave after all."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether its start mark must mean that its own content is about to go out.
+
+        Somebody who wants doubt held, or who waits for an answer, must not be told of a doubt that
+        a mark shared with waiting neighbours would make.
+        """
+        return self.answer_by is not None or self.facts.uncertain == Uncertain.HOLD

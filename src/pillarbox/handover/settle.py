@@ -64,9 +64,7 @@ class Settled:
 class Settler:
     """Turns outcomes into what storage writes, and sees it written."""
 
-    def __init__(
-        self, queue: QueueStore, retry: RetryPolicy, metrics: Metrics, news: News
-    ) -> None:
+    def __init__(self, queue: QueueStore, retry: RetryPolicy, metrics: Metrics, news: News) -> None:
         self._queue = queue
         self._retry = retry
         self._metrics = metrics
@@ -96,9 +94,7 @@ class Settler:
             owed = _owed(outgoing, verdict)
             if owed is not None:
                 obligations.append(NewObligation(owed, outgoing.app, verdict.delivery, now_ms))
-        settlement = Settlement(
-            now_ms, outgoing.app, verdicts, obligations, server, server_errors
-        )
+        settlement = Settlement(now_ms, outgoing.app, verdicts, obligations, server, server_errors)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         written = asyncio.ensure_future(self._queue.settle(settlement))
         written.add_done_callback(partial(self._written, settlement, recorded))
@@ -122,9 +118,7 @@ class Settler:
             self._again.add(task)
             task.add_done_callback(self._again.discard)
 
-    async def _offer_again(
-        self, settlement: Settlement, recorded: asyncio.Future[None]
-    ) -> None:
+    async def _offer_again(self, settlement: Settlement, recorded: asyncio.Future[None]) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             await asyncio.sleep(pause)
@@ -170,7 +164,6 @@ class Settler:
             due_at=due_at,
             uncertain=outcome.maybe_delivered,
         )
-
 
     def _tell(self, verdict: Verdict, one: Attempted, now_ms: int) -> None:
         metrics, state = self._metrics, verdict.state

@@ -50,7 +50,7 @@ def field_line(name: str | bytes, value: bytes) -> bytes:
         raise InvalidHeaderValue(
             repr(spelled[:40].decode("latin-1")), "is not the name of a header field"
         )
-    if _BREAKS_OUT.search(value) or value.endswith(b"\n"):
+    if _BREAKS_OUT.search(value):
         raise InvalidHeaderValue(spelled.decode("ascii"), "contains a line break or NUL")
     return spelled + b": " + value + b"\r\n"
 

@@ -87,7 +87,7 @@ def tidy(
         elif name == b"date":
             dated = True
         else:
-            if not name.endswith(b"bcc"):
+            if name not in (b"bcc", b"resent-bcc"):
                 options.append((name.decode("ascii"), value.decode("utf-8", "replace")))
             pieces.append(head[at : start + match.start()])
             at = stop

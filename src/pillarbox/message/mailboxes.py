@@ -29,10 +29,10 @@ _USUAL: Final = re.compile(
 )
 _RUN: Final = re.compile(r'[^"(<>,;:\[]+')
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_LITERAL: Final = re.compile(r"\[[^\]\[<>,]*\]?")
+_LITERAL: Final = re.compile(r"\[[^\]\[<>,\s]*\]?")
 _COMMENT_EDGE: Final = re.compile(r"[()\\]")
 _BLANKS: Final = re.compile(r"\s+")
-_WORD_IN_PHRASE: Final = re.compile(r"=\?[A-Za-z0-9-]{1,40}\?[bBqQ]\?[A-Za-z0-9!*+/=_-]{1,75}\?=")
+_WORD_IN_PHRASE: Final = re.compile(r"=\?[A-Za-z0-9-]{1,40}\?[bBqQ]\?[A-Za-z0-9!*+/=_-]+\?=")
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 
 

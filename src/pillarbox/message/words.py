@@ -28,11 +28,11 @@ _Q_OCTETS: Final = [
 _NAMED_CHARSETS: Final = """
     utf-8 utf8 utf-16 utf-16le utf-16be utf-7 us-ascii ascii latin1 latin-1 macintosh mac-roman
     koi8-r koi8-u gb2312 gbk gb18030 big5 big5-hkscs shift_jis sjis shift-jis euc-jp iso-2022-jp
-    euc-kr ks_c_5601-1987 iso-2022-kr tis-620 viscii cp437 cp850 cp852 cp866 cp932 cp936 cp949 cp950
+    euc-kr ks_c_5601-1987 iso-2022-kr tis-620 cp437 cp850 cp852 cp866 cp932 cp936 cp949 cp950
 """
 _CHARSETS: Final = frozenset(
     _NAMED_CHARSETS.split()
-    + [f"iso-8859-{part}" for part in range(1, 17)]
+    + [f"iso-8859-{part}" for part in range(1, 17) if part != 12]  # the twelfth was never written
     + [f"{family}{page}" for family in ("windows-", "cp") for page in (874, *range(1250, 1259))]
 )
 
@@ -182,7 +182,7 @@ def _raw(encoding: str, payload: str) -> bytes | None:
 def _in_charset(data: bytes, charset: str) -> str:
     if charset in _CHARSETS:
         try:
-            return data.decode(charset, "replace")
-        except UnicodeError:
+            return data.decode(charset.replace("windows-", "cp"), "replace")
+        except LookupError:  # some builds of Python leave the Asian ones out
             return _plain_text(data)
     return _plain_text(data)

@@ -36,7 +36,6 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_HEADERS: Final = 100
 _KEEP_ALIVE_SECONDS: Final = 75
 _DATE_SECONDS: Final = 1.0
-_POLL_SECONDS: Final = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +104,7 @@ class HttpServer:
         self._state = ServerState()
         self._patience = patience or Patience()
         self._servers: list[asyncio.AbstractServer] = []
+        self._gone = asyncio.Event()
         self._dates: asyncio.Task[None] | None = None
         self._unix_path = unix_path
         self._bound = None
@@ -150,8 +150,11 @@ class HttpServer:
             cast(_Connection, connection).shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._state.connections or self._state.tasks:
-                    await asyncio.sleep(_POLL_SECONDS)
+                while self._state.connections:
+                    self._gone.clear()
+                    await self._gone.wait()
+                if self._state.tasks:
+                    await asyncio.wait(set(self._state.tasks))
         await self._cut_off()
         if self._dates is not None:
             self._dates.cancel()
@@ -167,10 +170,10 @@ class HttpServer:
             cast(_Connection, connection).transport.abort()
 
     def _guarded(self) -> _Connection:
-        return _Connection(self._config, self._state, self._patience, capped=True)
+        return _Connection(self._config, self._state, self._patience, self._gone, capped=True)
 
     def _trusted(self) -> _Connection:
-        return _Connection(self._config, self._state, self._patience, capped=False)
+        return _Connection(self._config, self._state, self._patience, self._gone, capped=False)
 
     def _set_date(self) -> None:
         self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
@@ -185,9 +188,16 @@ class _Connection(HttpToolsProtocol):
     """uvicorn's protocol under bounds of size, time and rate."""
 
     def __init__(
-        self, config: Config, state: ServerState, patience: Patience, *, capped: bool
+        self,
+        config: Config,
+        state: ServerState,
+        patience: Patience,
+        gone: asyncio.Event,
+        *,
+        capped: bool,
     ) -> None:
         super().__init__(config, state, {}, asyncio.get_running_loop())
+        self._gone = gone
         self._patience = patience
         self._capped = capped
         self._in_head = True
@@ -209,6 +219,7 @@ class _Connection(HttpToolsProtocol):
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)
+        self._gone.set()
 
     def data_received(self, data: bytes) -> None:
         self._window_bytes += len(data)

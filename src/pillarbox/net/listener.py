@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final, Literal
 
 from pillarbox.net import ports
@@ -16,6 +17,7 @@ from pillarbox.net.interface import SessionHandler
 from pillarbox.net.server_wire import Patience, PortTerms
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.smtp_server import SmtpServerProtocol
+from pillarbox.net.tls_port import TlsPort
 from pillarbox.protocol.extensions import ServerLimits
 from pillarbox.terms.setting import InvalidSetting, setting
 
@@ -118,7 +120,7 @@ class Listener:
         )
         self._sessions = Sessions(config.max_sessions, config.max_sessions_per_address)
         self._bound: list[tuple[PortKind, ports.Bound]] = []
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.AbstractServer | TlsPort] = []
 
     @property
     def sessions(self) -> int:
@@ -161,14 +163,11 @@ class Listener:
             self.bind(take_next_port=take_next_port)
         loop = asyncio.get_running_loop()
         for kind, bound in self._bound:
-            terms = self._terms(kind)
-            self._servers.append(
-                await loop.create_server(
-                    lambda terms=terms: SmtpServerProtocol(terms),  # type: ignore[misc]
-                    sock=bound.sock,
-                    backlog=ports.BACKLOG,
-                )
-            )
+            make_session = partial(SmtpServerProtocol, self._terms(kind))
+            if kind is PortKind.TLS:
+                self._servers.append(TlsPort(bound.sock, make_session))
+            else:
+                self._servers.append(await loop.create_server(make_session, sock=bound.sock))
         return self.open_ports
 
     def stop_accepting(self) -> None:
@@ -204,7 +203,6 @@ class Listener:
             sessions=self._sessions,
             patience=self._patience,
             tls=self._tls,
-            implicit_tls=kind is PortKind.TLS,
         )
 
     def _limits(self, kind: PortKind) -> ServerLimits:

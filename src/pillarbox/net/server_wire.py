@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import ssl
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, cast
@@ -20,6 +22,8 @@ _LINGER_SECONDS: Final = 10.0
 """For a client to take our last words; then the connection is cut."""
 
 _SHORTEST_LOOK_SECONDS: Final = 0.02
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,6 @@ class PortTerms:
     sessions: Sessions
     patience: Patience
     tls: ssl.SSLContext | None = None
-    implicit_tls: bool = False
 
 
 class Phase(IntEnum):
@@ -89,7 +92,7 @@ class ServerWire(asyncio.Protocol):
 
     @abstractmethod
     def _open(self) -> None:
-        """The connection is ready for the banner; under TLS already, on ports that begin so."""
+        """The banner is due; under TLS already, on ports that begin so."""
 
     @abstractmethod
     def _secured(self) -> None:
@@ -120,27 +123,16 @@ class ServerWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the client in, or refuse it before any work is done."""
         self._transport = transport = cast(asyncio.Transport, transport)
-        terms = self._terms
-        name = transport.get_extra_info("peername") or ("", 0)
-        address = str(name[0]).removeprefix("::ffff:")
-        self._peer = Peer(address, int(name[1]), terms.name)
-        if terms.sessions.leaving or terms.sessions.full(address):
-            self._phase = Phase.ENDED
-            if not terms.implicit_tls:
-                leaving = terms.sessions.leaving
-                refusal = replies.SHUTTING_DOWN if leaving else replies.TOO_MANY_CONNECTIONS
-                transport.write(refusal.encode())
+        if not self._counted and not self._admitted(transport.get_extra_info("peername")):
+            leaving = self._terms.sessions.leaving
+            refusal = replies.SHUTTING_DOWN if leaving else replies.TOO_MANY_CONNECTIONS
+            transport.write(refusal.encode())
             transport.close()
+            self._phase = Phase.ENDED
             return
-        self._counted = True
-        terms.sessions.enter(self, address)
-        if terms.implicit_tls:
-            # Not by `ssl=` of the server: an address that has too many connections, or a process
-            # that has, must not do a handshake for each of them first.
-            self._start_handshake(b"")
-        else:
-            self._phase = Phase.OPEN
-            self._open()
+        self._phase = Phase.OPEN
+        self._note_tls()
+        self._open()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the socket."""
@@ -187,27 +179,49 @@ class ServerWire(asyncio.Protocol):
 
     def abort(self) -> None:
         """End it now."""
-        self._transport.abort()
         if self._handshake is not None:
             self._handshake.cancel()
+        else:
+            self._transport.abort()
 
     # --- TLS ----------------------------------------------------------------------------------
 
+    def take(self, sock: socket.socket, name: Sequence[object]) -> None:
+        """A client of a port that speaks TLS from the first byte: counted, then a handshake."""
+        if self._admitted(name):
+            self._phase = Phase.HANDSHAKE
+            self._handshake = self._loop.create_task(self._greet_in_tls(sock))
+            self._handshake.add_done_callback(lambda task: self._handshake_ended(task, sock))
+        else:
+            sock.close()
+
+    async def _greet_in_tls(self, sock: socket.socket) -> None:
+        terms = self._terms
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self,
+                sock,
+                ssl=terms.tls,
+                ssl_handshake_timeout=terms.patience.handshake_seconds,
+                ssl_shutdown_timeout=_LINGER_SECONDS,
+            )
+        except OSError as error:
+            self._reason = explain_tls_failure(error, "the client")
+
     def _start_handshake(self, ready: bytes) -> None:
-        """Say `ready` in clear, then nothing but TLS."""
+        """Say `ready`, the last words in clear; then nothing but TLS."""
         self._phase = Phase.FLUSHING
         # Before anything else, so that nothing sent in clear behind STARTTLS is read as SMTP.
         self._transport.pause_reading()
         self._disarm()
-        if ready:
-            self._transport.write(ready)
+        self._transport.write(ready)
         self._handshake = self._loop.create_task(self._shake_hands())
+        self._handshake.add_done_callback(lambda task: self._handshake_ended(task, self._transport))
 
     async def _shake_hands(self) -> None:
         terms = self._terms
         seconds = terms.patience.handshake_seconds
         assert terms.tls is not None
-        transport: asyncio.Transport | None = None
         try:
             async with asyncio.timeout(seconds):
                 await self._flushed()
@@ -222,27 +236,33 @@ class ServerWire(asyncio.Protocol):
             )
         except OSError as error:
             self._reason = explain_tls_failure(error, "the client")
-        finally:
-            # A failed handshake is not reported by `connection_lost`.
-            self._handshake = None
-            if transport is None or transport.is_closing():
-                self._transport.abort()
-                self._forget()
-        if transport is not None and self._phase is Phase.HANDSHAKE:
-            self._protected(transport)
-
-    def _protected(self, transport: asyncio.Transport) -> None:
+            return
+        if transport is None or transport.is_closing() or self._phase is not Phase.HANDSHAKE:
+            return
         self._transport = transport
         self._read_paused = False
-        self._peer = replace(self._peer, tls=describe_tls(transport.get_extra_info("ssl_object")))
         self._phase = Phase.OPEN
-        if self._terms.implicit_tls:
-            self._open()
-        else:
-            self._secured()
+        self._note_tls()
+        self._secured()
         early, self._early = self._early, b""
         if early:
             self.data_received(early)
+
+    def _handshake_ended(
+        self, task: asyncio.Task[None], channel: socket.socket | asyncio.Transport
+    ) -> None:
+        # `connection_lost` does not tell of a failed handshake, nor does a cancelled task run.
+        self._handshake = None
+        if self._phase in (Phase.FLUSHING, Phase.HANDSHAKE):
+            channel.close()
+            self._forget()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a handshake with %s failed: %r", self._peer.address, error)
+
+    def _note_tls(self) -> None:
+        tls = describe_tls(self._transport.get_extra_info("ssl_object"))
+        if tls:
+            self._peer = replace(self._peer, tls=tls)
 
     async def _flushed(self) -> None:
         # uvloop writes at the end of its round, and its start_tls must not meet unsent bytes.
@@ -279,6 +299,17 @@ class ServerWire(asyncio.Protocol):
             self._written.set_exception(ConnectionResetError())
         if self._counted:
             self._lost()
+
+    def _admitted(self, name: Sequence[object] | None) -> bool:
+        terms = self._terms
+        host, port, *_ = name or ("", 0)
+        address = str(host).removeprefix("::ffff:")
+        self._peer = Peer(address, int(str(port)), terms.name)
+        if terms.sessions.leaving or terms.sessions.full(address):
+            return False
+        self._counted = True
+        terms.sessions.enter(self, address)
+        return True
 
     def _uncount(self) -> None:
         if self._counted:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from contextlib import suppress
+from typing import Final, Protocol
+
+_ABORT_SECONDS: Final = 1.0
 
 
 class Guest(Protocol):
@@ -71,5 +74,8 @@ class Sessions:
             late = list(self._guests)
             for guest in late:
                 guest.abort()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ABORT_SECONDS):
+                    await self._empty.wait()
             return len(late)
         return 0

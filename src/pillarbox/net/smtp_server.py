@@ -50,7 +50,7 @@ class SmtpServerProtocol(ServerWire):
         self._heard_at = self._progress_at = self._started_at
         self._bytes = 0
         self._in_transaction = False
-        self._leaving = False
+        self._leaving = self._shutting = False
 
     # --- what the listener calls --------------------------------------------------------------
 
@@ -137,7 +137,9 @@ class SmtpServerProtocol(ServerWire):
                 return
             elif isinstance(event, SessionEnded):
                 self._reason = event.reason
-                self._finish(session.bytes_to_send(), at_once=event.reason == _QUIT)
+                self._finish(
+                    session.bytes_to_send(), at_once=self._shutting or event.reason == _QUIT
+                )
                 return
             else:
                 if kind is TransactionReset:
@@ -214,6 +216,8 @@ class SmtpServerProtocol(ServerWire):
 
     def _shut(self, reply: Reply, reason: str) -> None:
         self._leaving = False
+        # Nothing of the client's is on its way as a rule, so there is nothing to linger for.
+        self._shutting = True
         self._session.shut(reply)
         self._pump()
         self._reason = reason
@@ -233,6 +237,7 @@ class SmtpServerProtocol(ServerWire):
         patience = self._terms.patience
         times = (
             self._progress_at + patience.idle_seconds,
+            self._heard_at + patience.idle_seconds,
             self._started_at + patience.session_seconds,
             now + patience.slow_after_seconds,
         )
@@ -243,7 +248,7 @@ class SmtpServerProtocol(ServerWire):
             return
         now = self._loop.time()
         if self._unread_since is not None:
-            if now - self._unread_since >= self._terms.patience.idle_seconds:
+            if now >= self._unread_since + self._terms.patience.idle_seconds:
                 self._reason = "the client did not read our replies"
                 self._transport.abort()
                 return
@@ -255,19 +260,21 @@ class SmtpServerProtocol(ServerWire):
         self._plan_look(now)
 
     def _overdue(self, now: float) -> str:
+        # Compared as sums, as in `_plan_look`: differences are rounded otherwise, and a look that
+        # comes exactly on time would find nothing to do.
         patience = self._terms.patience
-        late = now - self._started_at - patience.session_seconds
-        if late >= (patience.idle_seconds if self._in_transaction else 0):
+        grace = patience.idle_seconds if self._in_transaction else 0
+        if now >= self._started_at + patience.session_seconds + grace:
             return "the session took too long"
-        elapsed = now - self._progress_at
         if self._session.state is not ServerState.CONTENT:
             # Not since the last byte: a command that trickles in must not last for ever.
-            return "idle" if elapsed >= patience.idle_seconds else ""
-        if elapsed < min(patience.slow_after_seconds, patience.idle_seconds):
-            return ""
+            return "idle" if now >= self._progress_at + patience.idle_seconds else ""
+        if now >= self._heard_at + patience.idle_seconds:
+            return "idle in content"
+        elapsed = now - self._progress_at
         slow = self._bytes < elapsed * patience.bytes_per_second
-        silent = now - self._heard_at >= patience.idle_seconds
-        return "content came too slowly" if slow or silent else ""
+        late = now >= self._progress_at + patience.slow_after_seconds
+        return "content came too slowly" if slow and late else ""
 
     # --- small things -------------------------------------------------------------------------
 

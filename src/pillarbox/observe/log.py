@@ -139,7 +139,7 @@ def json_line(_: object, __: str, event: Event) -> str:
     """One JSON object: ``at``, ``level``, ``event`` first, then the rest."""
     at = format_instant(event.pop("at_ms"))
     first = {"at": at, "level": event.pop("level"), "event": event.pop("event")}
-    return msgspec.json.encode({**first, **event}).decode()
+    return msgspec.json.encode({**first, **event, **first}).decode()
 
 
 def console_line(

@@ -46,7 +46,7 @@ CARDS: Final[dict[Category, Card]] = {
     ),
     Category.LOGIN_REFUSED: Card(
         "Server refuses our password",
-        "Enter its current user name and password, then check the server.",
+        "Enter its current user name and password; other servers are used meanwhile.",
     ),
     Category.LOGIN_REQUIRED: Card(
         "Server wants a login",
@@ -121,7 +121,8 @@ CARDS: Final[dict[Category, Card]] = {
     ),
     Category.NO_ROUTE: Card("No active server", "Add a server to the app, or enable one."),
     Category.PAUSED: Card(
-        "Server is paused after failures", "We try it again by itself; a check tries it at once."
+        "Server is paused after failures",
+        "Nothing; it is tried again by itself when the pause is over.",
     ),
     Category.OUR_TROUBLE: Card("Trouble on our side", "Look into the log; we try again."),
     Category.CALLER_TOLD: Card(

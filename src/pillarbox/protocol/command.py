@@ -42,7 +42,10 @@ WITHOUT_ARGUMENT: Final = frozenset({Verb.STARTTLS, Verb.DATA, Verb.RSET, Verb.Q
 def parse_command(line: str) -> tuple[Verb | None, str]:
     """The verb, in any case, and its arguments without spaces around; None for an unknown one."""
     word, _, argument = line.partition(" ")
-    return _VERBS.get(word) or _VERBS.get(word.upper()), argument.strip(" ")
+    verb = _VERBS.get(word)
+    if verb is None and word.isascii():  # beyond ASCII there are more letters that become an S
+        verb = _VERBS.get(word.upper())
+    return verb, argument.strip(" ")
 
 
 def format_hello(verb: Verb, name: str) -> bytes:

@@ -127,6 +127,8 @@ def _mailbox(path: str, wrong: type[InputError]) -> str:
 
 
 def _parameters(text: str, offered: Container[str]) -> dict[str, str]:
+    if not text.isascii():
+        raise BadParameter
     parameters: dict[str, str] = {}
     for word in text.split(" "):
         if not word:

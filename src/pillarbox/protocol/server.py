@@ -109,7 +109,10 @@ class ServerSession:
     # --- what the driver tells ---------------------------------------------------------------
 
     def greet(self, reply: Reply) -> None:
-        """Say the banner; a refusal (421, 554) ends the session. Called once, first."""
+        """Say the banner; a refusal (421, 554) ends the session. Called once, first.
+
+        Raises `LocalProtocolError` where a banner was said before.
+        """
         self._out.append(reply.encode())
         if reply.severity == 2:
             self._move(ServerTrigger.GREETED)
@@ -161,7 +164,10 @@ class ServerSession:
             self.reply(reply)
 
     def tls_started(self) -> None:
-        """The handshake is done: everything said before is forgotten (RFC 3207 §4.2)."""
+        """The handshake is done: everything said before is forgotten (RFC 3207 §4.2).
+
+        Raises `LocalProtocolError` where none was due.
+        """
         if self._state is not ServerState.CLOSING:
             self._move(ServerTrigger.SECURED)
             self._tls = True
@@ -400,7 +406,10 @@ class ServerSession:
     # --- consequences ------------------------------------------------------------------------
 
     def _move(self, trigger: ServerTrigger) -> None:
-        self._state = SERVER[self._state][trigger]
+        try:
+            self._state = SERVER[self._state][trigger]
+        except KeyError:
+            raise LocalProtocolError(f"the session is {self._state}; no {trigger} now") from None
 
     def _reset(self, trigger: ServerTrigger) -> None:
         if self._state is ServerState.ENVELOPE:

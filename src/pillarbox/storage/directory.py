@@ -61,7 +61,7 @@ class SqlDirectoryStore:
 
     async def app(self, app: ObjectId) -> App:
         """Raises `NotFound`."""
-        return _only(a for a in await self.apps() if a.id == app)
+        return await self._cached(("app", app), lambda: self._find_app(app))
 
     async def app_named(self, name: str) -> App:
         """Raises `NotFound`."""
@@ -213,6 +213,9 @@ class SqlDirectoryStore:
     async def _read_accounts(self) -> list[Account]:
         rows = await self._engine.read("account.all")
         return [decode(as_bytes(row[0]), Account) for row in rows]
+
+    async def _find_app(self, app: ObjectId) -> App:
+        return _only(a for a in await self.apps() if a.id == app)
 
     async def _read_apps(self) -> list[App]:
         return [decode(as_bytes(row[0]), App) for row in await self._engine.read("app.all")]

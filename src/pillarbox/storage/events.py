@@ -60,7 +60,9 @@ class SqlEventStore:
         self, at: int, app: ObjectId, kind: str, data: Struct, delivery: DeliveryId | None = None
     ) -> int:
         """Numbered in commit order."""
-        seq = await self._engine.submit(EventMember(at, app, kind, int(delivery or 0), encode(data)))
+        seq = await self._engine.submit(
+            EventMember(at, app, kind, int(delivery or 0), encode(data))
+        )
         return seq if isinstance(seq, int) else 0
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:

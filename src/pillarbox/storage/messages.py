@@ -10,7 +10,7 @@ from pillarbox.storage.codec import decode
 from pillarbox.storage.columns import as_bytes, as_instant, as_int, as_text
 from pillarbox.storage.engine import Engine, Row, Step
 from pillarbox.storage.interface.errors import NotFound
-from pillarbox.storage.interface.messages import MessageFilter, StoredMessage
+from pillarbox.storage.interface.messages import MessageFilter, MessagePage, StoredMessage
 from pillarbox.storage.interface.queue import DeliveryRow
 from pillarbox.terms.ids import (
     MAX_RECIPIENTS,
@@ -50,22 +50,24 @@ class SqlMessageStore:
                 found[message] = _message(row)
         return found
 
-    async def newest(self, wanted: MessageFilter, limit: int) -> list[StoredMessage]:
+    async def newest(self, wanted: MessageFilter, limit: int) -> MessagePage:
         """Newest first."""
         since = first_message_at(wanted.since_ms) if wanted.since_ms is not None else 0
         before = int(wanted.before) if wanted.before is not None else _HIGHEST
         found: list[StoredMessage] = []
         looked_at = 0
-        while len(found) < limit and looked_at < _LOOKED_AT:
+        while looked_at < _LOOKED_AT:
             rows = await self._engine.read("message.newest", before, since, _PAGE)
             for message in map(_message, rows):
+                before = message.id
                 if await self._fits(message, wanted):
                     found.append(message)
+                    if len(found) == limit:
+                        return MessagePage(found, message.id)
             looked_at += len(rows)
             if len(rows) < _PAGE:
-                break
-            before = as_int(rows[-1][0])
-        return found[:limit]
+                return MessagePage(found, None)
+        return MessagePage(found, MessageId(before))
 
     async def deliveries(self, message: MessageId) -> list[DeliveryRow]:
         """Waiting and final ones together."""

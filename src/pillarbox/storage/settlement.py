@@ -103,7 +103,11 @@ class SettleMember(Member):
         for verdict in settlement.verdicts:
             state, delivery = verdict.state, verdict.delivery
             event = batch.event(
-                settlement.at, app, verdict.kind, delivery, verdict.previous_event,
+                settlement.at,
+                app,
+                verdict.kind,
+                delivery,
+                verdict.previous_event,
                 encode(verdict.data),
             )
             if state in FINAL:
@@ -123,9 +127,7 @@ class SettleMember(Member):
         for mark in self._marks:
             batch.add("started.delete", (mark,))
         for owed in settlement.obligations:
-            batch.add(
-                "obligation.insert", (owed.kind, owed.app, owed.delivery, owed.due_at)
-            )
+            batch.add("obligation.insert", (owed.kind, owed.app, owed.delivery, owed.due_at))
         if settlement.server is not None and settlement.server_errors is not None:
             name = "server.error" if settlement.server_errors else "server.fine"
             batch.add(name, (settlement.server,))

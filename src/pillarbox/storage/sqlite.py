@@ -260,8 +260,10 @@ def connect(path: Path, *, reading: bool = False) -> apsw.Connection:
             f"SQLite {apsw.sqlite_lib_version()} may corrupt its write-ahead log.",
             fix="Install apsw 3.51.3 or newer; its wheels bring their own SQLite.",
         )
-    flags = apsw.SQLITE_OPEN_READONLY if reading else (
-        apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    flags = (
+        apsw.SQLITE_OPEN_READONLY
+        if reading
+        else (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     )
     try:
         connection = apsw.Connection(str(path), flags=flags)

@@ -10,7 +10,8 @@ from typing import Final, Protocol
 from pillarbox.terms.errors import PillarboxError
 
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w)")
+_NUMBER: Final = re.compile(r"\d{1,9}(?:\.\d{1,3})?", re.ASCII)
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w)", re.ASCII)
 
 
 class InvalidDuration(PillarboxError):
@@ -60,7 +61,7 @@ def parse_duration(text: str) -> float:
     """
     squeezed = text.strip().replace(" ", "").lower()
     try:
-        return float(squeezed) if squeezed and squeezed[-1].isdigit() else _sum(squeezed)
+        return float(squeezed) if _NUMBER.fullmatch(squeezed) else _sum(squeezed)
     except ValueError:
         raise InvalidDuration(f"{text[:40]!r} is not a duration; write 30s, 5m, 48h or 7d") from None
 

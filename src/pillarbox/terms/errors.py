@@ -24,7 +24,8 @@ class PillarboxError(Exception):
         `fix` says what the reader can do. Left out, the first line of the class's docstring is
         the sentence.
         """
-        self.sentence = sentence or (type(self).__doc__ or "").strip().splitlines()[0]
+        about = type(self).__doc__ or "Something went wrong."
+        self.sentence = sentence or about.strip().splitlines()[0]
         self.detail = detail
         self.fix = fix
         self.error_code = code or type(self).code

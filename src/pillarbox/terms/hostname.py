@@ -121,9 +121,9 @@ def _a_labels(text: str) -> str:
     try:
         encoded = idna.encode(text, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError):
-        raise InvalidHostname("the domain has characters that no domain name may have") from None
-    if len(encoded) > MAX_DOMAIN_OCTETS:
-        raise InvalidHostname(f"a domain name has at most {MAX_DOMAIN_OCTETS} characters")
+        raise InvalidHostname(
+            "the domain is too long or has characters that no domain name may have"
+        ) from None
     return encoded.lower()
 
 

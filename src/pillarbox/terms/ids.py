@@ -23,6 +23,7 @@ ORDINAL_BITS: Final = 10
 MAX_RECIPIENTS: Final = (1 << ORDINAL_BITS) - 1
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32
+_PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _READ_AS: Final = {c: i for i, c in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
 _CHECK_MODULUS: Final = 31
 _MESSAGE_DIGITS: Final = 11
@@ -117,12 +118,12 @@ def parse_object_id(prefix: str, text: str) -> ObjectId:
 
 
 def _digits(value: int, count: int) -> str:
-    digits = []
+    text = _ALPHABET[value % _CHECK_MODULUS]
     rest = value
-    for _ in range(count):
-        digits.append(_ALPHABET[rest & 31])
-        rest >>= 5
-    return "".join(reversed(digits)) + _ALPHABET[value % _CHECK_MODULUS]
+    for _ in range(count // 2):
+        text = _PAIRS[rest & 1023] + text
+        rest >>= 10
+    return _ALPHABET[rest] + text if count % 2 else text
 
 
 def _value(text: str, prefix: str, count: int) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -85,10 +84,17 @@ class House:
                 started_at=self.started_at,
                 metrics_text=self.metrics.render,
                 smtp_facts=self.smtp_facts,
+                gate=self.gate,
+                note_refusal=self.note_refusal,
                 config=self.settings.api,
             ),
             owner=owner,
         )
+
+    def note_refusal(self, code: str, name: str, sentence: str) -> None:
+        """A submission over HTTP was refused."""
+        self.metrics.messages_rejected["http", code] += 1
+        self.news.tell(self.clock.now_ms(), "refused", name, sentence)
 
     def smtp_facts(self) -> SmtpFacts:
         """The ports as they were opened, for whoever must configure a program."""
@@ -106,9 +112,7 @@ async def build(
 ) -> House:
     """Open storage and build all rooms over it. Raises what opening storage raises."""
     clock = SystemClock()
-    storage = await open_storage(
-        settings.data_dir, now_ms=clock.now_ms(), on_broken=on_broken
-    )
+    storage = await open_storage(settings.data_dir, now_ms=clock.now_ms(), on_broken=on_broken)
     try:
         return _build_over(storage, settings, clock, news)
     except BaseException:
@@ -127,9 +131,7 @@ def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) 
     gate = Gate(
         settings.smtp.max_message_mb * MEGABYTE, settings.retention.disk_floor_mb * MEGABYTE
     )
-    door = Door(
-        storage.queue, mirror, clock, settings.hostname, accept, metrics=metrics, news=news
-    )
+    door = Door(storage.queue, mirror, clock, settings.hostname, accept, metrics=metrics, news=news)
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
     pool = _pool(settings, clock)
@@ -139,6 +141,7 @@ def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) 
         Sessions(storage.events, clock),
         storage.messages,
         Marks(storage.queue, mirror),
+        clock,
         most_per_connection=delivery.transactions_per_connection,
     )
     attempts = Attempts(
@@ -149,10 +152,10 @@ def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) 
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
-    tools = LaneTools(
-        storage.queue, storage.messages, mirror, attempts, clock, delivery.window
+    tools = LaneTools(storage.queue, storage.messages, mirror, attempts, clock, delivery.window)
+    listener, ca_path = _listener(
+        storage, settings, clock, door, gate, authenticator, metrics, news
     )
-    listener, ca_path = _listener(storage, settings, clock, door, gate, authenticator, metrics, news)
     return House(
         settings=settings,
         clock=clock,

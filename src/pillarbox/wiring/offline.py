@@ -10,19 +10,27 @@ from starlette.types import ASGIApp
 from pillarbox.observe.news import News
 from pillarbox.settings import Settings
 from pillarbox.storage.interface.errors import StorageBroken
-from pillarbox.wiring.first_run import begin
+from pillarbox.terms.errors import PillarboxError
 from pillarbox.wiring.house import build
+
+
+class NeverStarted(PillarboxError):
+    """This data directory has never been started."""
+
+    code = "server_not_running"
 
 
 @asynccontextmanager
 async def open_offline(settings: Settings) -> AsyncIterator[ASGIApp]:
     """The owner's variant of the API over the data directory, nothing else running.
 
-    Mail accepted through it waits for the next start. Raises `DataDirLocked` where somebody runs.
+    Mail accepted through it waits for the next start. Raises `DataDirLocked` where somebody runs,
+    `NeverStarted` where there is nothing to open: a first start shows secrets, so it must be seen.
     """
     house = await build(settings, on_broken=_told_by_the_caller, news=News())
     try:
-        await begin(house.storage.directory, house.clock.now_ms())
+        if not await house.storage.directory.accounts():
+            raise NeverStarted(fix="Start it: pillarbox up")
         yield house.app(owner=True)
     finally:
         await house.storage.close()

@@ -16,6 +16,8 @@ class Started:
     created: bool
     """This is the first start: the secrets below are given now and never again."""
     http_url: str
+    http_note: str
+    """Why it is not the port asked for; empty where it is."""
     smtp: list[tuple[str, int, str, str]]
     """Host, port, ``STARTTLS``, ``TLS`` or ``plain``, and why it is not the port asked for."""
     ca_path: str

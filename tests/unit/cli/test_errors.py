@@ -55,9 +55,7 @@ def test_commands_in_advice_are_written_as_they_are_typed_here(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PILLARBOX_RUN_AS", "./do")
-    assert "./do app add shop" in printed(
-        PillarboxError("x", fix="pillarbox app add shop"), capsys
-    )
+    assert "./do app add shop" in printed(PillarboxError("x", fix="pillarbox app add shop"), capsys)
 
 
 def test_every_mistake_in_the_settings_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:

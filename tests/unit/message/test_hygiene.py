@@ -57,7 +57,9 @@ LINES = st.lists(st.tuples(NAMES, VALUES, st.booleans()), max_size=8).map(
         for name, value, more in rows
     ).encode("latin-1")
 )
-BODY = st.text("ab.\r\n :", max_size=40).map(lambda text: text.replace("\r", "").replace("\n", "\r\n").encode())
+BODY = st.text("ab.\r\n :", max_size=40).map(
+    lambda text: text.replace("\r", "").replace("\n", "\r\n").encode()
+)
 
 
 @given(LINES, BODY)
@@ -114,7 +116,7 @@ def test_names_that_only_resemble_stay():
 def test_option_headers_leave_known_or_not_and_are_handed_on():
     head = (
         b"X-SMTPeter-TrackClicks: true\r\nx-pillarbox-tags: a,\r\n b\r\nX-SMTPETER-Unknown:\r\n"
-        b"X-Pillarbox-Tags : c\r\nx-smtpeter-: \xc3\xa9\r\n"
+        b"X-Pillarbox-Tags : c\r\nx-smtpeter-: \xc3\xa9\r\nX-Pillarbox-Bcc: d\r\n"
     )
     result = tidied(head + WHOLE)
     assert result.head == TRACE + WHOLE
@@ -124,6 +126,7 @@ def test_option_headers_leave_known_or_not_and_are_handed_on():
         ("x-smtpeter-unknown", ""),
         ("x-pillarbox-tags", "c"),
         ("x-smtpeter-", "é"),
+        ("x-pillarbox-bcc", "d"),
     ]
 
 
@@ -160,7 +163,11 @@ def test_date_and_message_id_are_added_below_the_trace():
 
 def test_only_what_is_missing_is_added():
     assert fields(tidied(b"Date: x\r\n\r\n").head) == [b"Received", b"Message-ID", b"Date"]
-    assert fields(tidied(b"message-id: <a@b>\r\n\r\n").head) == [b"Received", b"Date", b"message-id"]
+    assert fields(tidied(b"message-id: <a@b>\r\n\r\n").head) == [
+        b"Received",
+        b"Date",
+        b"message-id",
+    ]
 
 
 def test_what_is_relayed_is_not_completed():
@@ -189,9 +196,11 @@ def test_what_is_relayed_is_not_completed():
 def test_a_header_section_always_ends_in_a_blank_line(content: bytes, stored: bytes):
     result = tidied(content, relays=True)
     assert result.head == TRACE + stored
-    assert result.header_bytes == len(TRACE) + stored.index(b"\r\n\r\n") + 4 if (
-        not stored.startswith(b"\r\n")
-    ) else result.header_bytes == len(TRACE) + 2
+    assert (
+        result.header_bytes == len(TRACE) + stored.index(b"\r\n\r\n") + 4
+        if (not stored.startswith(b"\r\n"))
+        else result.header_bytes == len(TRACE) + 2
+    )
 
 
 def test_a_blind_copy_behind_a_line_that_is_no_field_is_body():
@@ -262,6 +271,11 @@ def test_the_number_of_hops_can_be_set():
 def test_a_header_section_beyond_the_limit_is_refused(ending: bytes):
     with pytest.raises(HeaderTooLong, match="longer than 1000 bytes"):
         tidied(b"A: " + b"x" * 998 + ending, max_header_bytes=1000)
+
+
+def test_one_byte_beyond_the_limit_is_too_much():
+    with pytest.raises(HeaderTooLong):
+        tidied(b"A: " + b"x" * 996 + b"\r\n\r\nbody", max_header_bytes=1000)
 
 
 @pytest.mark.parametrize("ending", [b"\r\n\r\nbody", b"\r\n"])

@@ -33,7 +33,8 @@ def test_without_one_single_recipient_none_is_named():
 
 
 @pytest.mark.parametrize(
-    "recipient", ['"a b"@example.com', "jörg@example.com", "a@x>\r\nBcc: v", "a" * 300 + "@x", "ann"]
+    "recipient",
+    ['"a b"@example.com', "jörg@example.com", "a@x>\r\nBcc: v", "a" * 300 + "@x", "ann"],
 )
 def test_a_recipient_that_would_need_quoting_is_left_out(recipient: str):
     assert b"for <" not in written(recipient=recipient)
@@ -54,6 +55,10 @@ def test_what_we_wrote_ourselves_comes_from_nobody():
     assert written(Origin("system")).startswith(
         b"Received: by mail.example.com id msg_0123456789AX;\r\n\tFri, "
     )
+
+
+def test_a_name_beyond_the_length_of_a_domain_is_cut():
+    assert len(written(Origin("smtp", "192.0.2.7", 1, "x" * 10_000, "ESMTP"))) < 500
 
 
 @given(st.text(max_size=400), st.text(max_size=80), st.text(max_size=80))

@@ -34,6 +34,7 @@ def test_a_text_is_read_back_to_the_byte(text: bytes):
 
 
 @given(LINES)
+@example(b"x" * 300)
 def test_quoted_printable_has_short_lines_and_only_crlf(text: bytes):
     encoded = quoted_printable(text)
     assert binascii.a2b_qp(encoded) == text

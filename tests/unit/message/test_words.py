@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import base64
 import email.header
+import hashlib
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pillarbox.message import words
 from pillarbox.message.errors import InvalidHeaderValue
 from pillarbox.message.words import (
     MAX_VALUE_CHARACTERS,
@@ -89,9 +91,28 @@ def test_no_octets_in_a_known_charset_make_reading_fail(charset: str, octets: by
     decode_words(b"=?%b?b?%b?=" % (charset.encode(), base64.b64encode(octets)))
 
 
+@pytest.mark.parametrize("charset", sorted(words._CHARSETS))
+def test_every_charset_named_is_known_and_takes_any_octets(charset: str):
+    for seed in range(50):
+        octets = hashlib.sha512(bytes((seed,))).digest() + bytes((27, seed)) * 3
+        word = b"=?%b?b?%b?=" % (charset.encode(), base64.b64encode(octets))
+        known = octets.decode(charset.replace("windows-", "cp"), "replace")
+        assert decode_words(word) == shown(known)
+
+
+def test_a_charset_this_python_lacks_is_read_as_well_as_it_can_be(monkeypatch):
+    monkeypatch.setattr(words, "_CHARSETS", frozenset({"x-lacking"}))
+    assert decode_words(b"=?x-lacking?q?=C3=A9?=") == "é"
+
+
 @pytest.mark.parametrize(
     "bait",
-    [b"=?" * 50_000, b"=?a?q?" * 20_000, b"=?utf-8?q?x?= " * 10_000, b"=?utf-8?b?" + b"A" * 100_000],
+    [
+        b"=?" * 50_000,
+        b"=?a?q?" * 20_000,
+        b"=?utf-8?q?x?= " * 10_000,
+        b"=?utf-8?b?" + b"A" * 100_000,
+    ],
 )
 def test_hostile_words_cost_little(bait: bytes, cpu_seconds):
     with cpu_seconds(1):
@@ -146,6 +167,15 @@ def test_long_text_is_folded_at_blanks():
     assert value.replace(b"\r\n", b"") == b" ".join([b"word"] * 40)
 
 
+def test_a_long_word_behind_a_long_name_keeps_within_the_line():
+    value = encode_header("x" * 950, used=90)
+    assert max(map(len, value.split(b"\r\n"))) + 90 <= 998
+
+
+def test_folding_makes_no_line_of_blanks_alone():
+    assert fold(b"   " + b"x" * 90) == b"   " + b"x" * 90
+
+
 def test_folding_keeps_every_blank():
     value = b"a" * 30 + b"    " + b"b" * 30 + b"     " + b"c" * 30
     folded = fold(value, 10)
@@ -182,7 +212,9 @@ def test_a_line_break_or_nul_is_refused_by_name(text: str):
     assert caught.value.field == "subject"
 
 
-@pytest.mark.parametrize("text", ["a\u2028Bcc: v@x", "a\x85Bcc: v@x", "a\x0bBcc", "a\x1b[2J", "a\tb"])
+@pytest.mark.parametrize(
+    "text", ["a\u2028Bcc: v@x", "a\u2029b", "a\x85Bcc: v@x", "a\x0bBcc", "a\x1b[2J", "a\tb"]
+)
 def test_other_controls_become_blanks(text: str):
     value = encode_header(text)
     assert shown(decode_words(value)) == decode_words(value)

@@ -72,7 +72,9 @@ def test_every_pair_is_either_listed_or_refused(state: State, trigger: Trigger) 
 
 
 def test_a_final_state_is_left_only_by_a_late_report() -> None:
-    moved = {(state, to) for (state, _), to in TRANSITIONS.items() if state in FINAL and to != state}
+    moved = {
+        (state, to) for (state, _), to in TRANSITIONS.items() if state in FINAL and to != state
+    }
     assert moved == {(State.HANDED_OVER, State.BOUNCED), (State.DELIVERED, State.BOUNCED)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,13 @@ def test_a_line_lost_after_the_dot_is_never_tried_on_another_server() -> None:
     for ending in walk.endings().values():
         assert ending.outcome.state is State.DEFERRED
         assert ending.outcome.maybe_delivered
+
+
+def test_a_doubt_about_delivery_stops_the_walk_whatever_else_an_outcome_says() -> None:
+    doubtful = replace(REFUSED, maybe_delivered=True)
+    assert doubtful.next_host
+    _, visited = walked([FIRST, SECOND], {"first": doubtful, "second": OK})
+    assert visited == ["first"]
 
 
 def test_a_fault_of_every_server_defers_and_names_each_of_them() -> None:

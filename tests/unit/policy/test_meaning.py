@@ -10,7 +10,7 @@ from pillarbox.policy.meaning import RULES, Category, Stage, meaning_of
 from pillarbox.protocol.reply import Reply
 
 HEARD = [
-    (Stage.RCPT, 550, "5.1.1", "The email account that you tried to reach does not exist", "no_such_recipient"),
+    (Stage.RCPT, 550, "5.1.1", "The account you tried to reach does not exist", "no_such_recipient"),
     (Stage.RCPT, 550, None, "No such user here", "no_such_recipient"),
     (Stage.RCPT, 550, "5.1.10", "RESOLVER.ADR.RecipientNotFound; Recipient not found", "no_such_recipient"),
     (Stage.VERDICT, 550, "5.5.0", "Requested action not taken: mailbox not found", "no_such_recipient"),
@@ -31,7 +31,7 @@ HEARD = [
     (Stage.VERDICT, 554, "5.4.6", "Too many hops", "mail_loop"),
     (Stage.VERDICT, 550, "5.7.1", "Message rejected as spam by content filtering", "unwanted"),
     (Stage.VERDICT, 554, "5.7.1", "Contains a link to an open relay", "unwanted"),
-    (Stage.RCPT, 550, "5.7.1", "Recipient not authorized, your IP has been found on a block list", "refuses_us"),
+    (Stage.RCPT, 550, "5.7.1", "Not authorized, your IP has been found on a block list", "refuses_us"),
     (Stage.VERDICT, 550, "5.7.26", "This mail is unauthenticated", "unauthenticated"),
     (Stage.VERDICT, 554, "5.6.3", "Conversion required but not supported", "unsuitable"),
     (Stage.DATA, 451, "4.3.5", "Server configuration problem", "busy"),

@@ -61,7 +61,7 @@ def test_an_address_is_its_local_part_and_its_folded_domain(
         ("a@xn--", "letters, digits"),
         ("a@127.0.0.1", "end in a number"),
         ("a@[127.0.0.999]", "no IP address"),
-        ("a@example.com\r\nRCPT TO:<v@example.com>", "more than one @|letters, digits"),
+        ("a@example.com\r\nRCPT TO:<v@example.com>", "control character"),
         ("a\r\n@example.com", "control character"),
         ("a\0b@example.com", "control character"),
         ("a\x1b[2J@example.com", "control character"),

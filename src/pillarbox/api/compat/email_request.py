@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from pillarbox.api.bodies import read_object
 from pillarbox.api.compat.forms import read_form
-from pillarbox.api.draft import MOST_ATTACHMENTS, Draft, read_attachment
+from pillarbox.api.draft import MOST_ATTACHMENTS, Draft, read_base64
 from pillarbox.api.problems import NothingThere, RequestError
 from pillarbox.message.compose import Attachment, Mailbox
 from pillarbox.message.placeholders import fill
@@ -197,9 +197,10 @@ def _attachments(fields: Fields) -> tuple[Attachment, ...]:
     found = []
     for number, file in enumerate(files):
         try:
-            found.append(read_attachment(file.name, file.content, file.content_type or ""))
+            data = read_base64(file.content)
         except PillarboxError as error:
             raise RequestError(f"attachments[{number}]: {error.sentence}.") from None
+        found.append(Attachment(file.name, data, file.content_type or ""))
     return tuple(found)
 
 

@@ -17,7 +17,8 @@ from pillarbox.api.auth import LONGEST_KEY, OWNER, Caller, Verb, submitter_of
 from pillarbox.api.bodies import media_type, read_body
 from pillarbox.api.compat.email_request import Fields, read_draft, read_fields
 from pillarbox.api.compat.verdict import NotTaken, count_taken
-from pillarbox.api.draft import IN_A_THREAD_BYTES, Draft, hand_over
+from pillarbox.api.draft import IN_A_THREAD_BYTES, Draft, pack
+from pillarbox.api.parcel import hand_over, noting_refusals
 from pillarbox.api.problems import (
     KeyNeeded,
     KeyRefused,
@@ -30,6 +31,7 @@ from pillarbox.api.problems import (
     status_of,
 )
 from pillarbox.api.rooms import Rooms
+from pillarbox.handover.accept import Receipt
 from pillarbox.policy.directory import App, Key, Mode
 from pillarbox.services.submission.authenticate import hash_secret
 from pillarbox.storage.interface.errors import NotFound
@@ -129,6 +131,15 @@ class EmailService:
     async def _send(
         self, request: Request, caller: Caller, app: App, fields: Fields | None, body: bytes
     ) -> Response:
+        with noting_refusals(self._rooms, caller):
+            receipt, answer_by = await self._hand_over(request, caller, app, fields, body)
+        return calls.answer({"count": await count_taken(self._rooms, app, receipt, answer_by)})
+
+    async def _hand_over(
+        self, request: Request, caller: Caller, app: App, fields: Fields | None, body: bytes
+    ) -> tuple[Receipt, int | None]:
+        """The receipt, and until when the caller waits for an outcome, if at all."""
+
         def read() -> tuple[Fields, Draft]:
             found = fields or read_fields(body, media_type(request))
             return found, read_draft(found, app, limit)
@@ -141,8 +152,8 @@ class EmailService:
         # What is kept or held may wait for days, and must not end because nobody waits for it.
         if submitter.mode is Mode.LIVE and not said.at_once:
             answer_by = rooms.clock.now_ms() + int(rooms.config.answer_seconds * 1000)
-        receipt = await hand_over(rooms, request, submitter, draft, answer_by=answer_by)
-        return calls.answer({"count": await count_taken(rooms, app, receipt, answer_by)})
+        parcel = await pack(rooms, draft)
+        return await hand_over(rooms, request, submitter, parcel, answer_by=answer_by), answer_by
 
 
 def answer_to(error: Exception, request_id: str) -> Response:

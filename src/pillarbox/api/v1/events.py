@@ -13,7 +13,7 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import limit_of, number_of, page, read_query
 from pillarbox.policy.directory import App, Server
-from pillarbox.policy.events import EVENT_KINDS, AttemptFacts
+from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, ServerFacts
 from pillarbox.policy.meaning import Category
 from pillarbox.storage.interface.events import StoredEvent
 from pillarbox.terms.clock import format_instant
@@ -61,6 +61,8 @@ class ServerNames:
         about = kind.about if kind else ""
         if isinstance(facts, AttemptFacts) and facts.words:
             return f"{self.subject_of(facts)} {facts.words}."
+        if isinstance(facts, ServerFacts) and facts.words:
+            return f"{facts.name or 'The server'} {facts.words}."
         return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)
 
 

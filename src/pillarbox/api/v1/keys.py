@@ -20,7 +20,7 @@ from pillarbox.services.submission.authenticate import hash_secret, new_key_secr
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
-_HINT_CHARACTERS: Final = 6
+_HINT_CHARACTERS: Final = 8
 
 
 class NewKey(Struct, kw_only=True):

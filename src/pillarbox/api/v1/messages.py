@@ -36,9 +36,9 @@ async def list_messages(call: Call) -> Response:
         before=message_id(query["before"]) if "before" in query else None,
     )
     messages = call.rooms.storage.messages
-    found = await messages.newest(wanted, limit + 1)
+    found = await messages.newest(wanted, limit)
     items = []
-    for message in found[:limit]:
+    for message in found.messages:
         if message.app in apps:
             rows = await messages.deliveries(message.id)
             items.append(
@@ -48,9 +48,7 @@ async def list_messages(call: Call) -> Response:
                     "recipient_count": len(rows),
                 }
             )
-    rare = wanted.state is not None or wanted.recipient is not None
-    more = len(found) > limit or (rare and len(found) > 0)
-    following = format_message_id(found[:limit][-1].id) if more else None
+    following = format_message_id(found.before) if found.before is not None else None
     return answer(page(items, following))
 
 

@@ -31,6 +31,7 @@ from pillarbox.terms.ids import (
     parse_delivery_id,
 )
 
+_LARGEST: Final = (1 << 63) - 1
 _AT_ONCE: Final = 500
 _MOST: Final = 50_000
 _SHOWN_REFUSALS: Final = 100
@@ -59,7 +60,7 @@ class Wish(Struct):
 
     deliveries: Annotated[tuple[str, ...], Meta(max_length=1000)] | UnsetType = UNSET
     message: str | UnsetType = UNSET
-    lane: int | UnsetType = UNSET
+    lane: Annotated[int, Meta(ge=0, le=_LARGEST)] | UnsetType = UNSET
     app: str | UnsetType = UNSET
     state: State | UnsetType = UNSET
     dry_run: bool = False
@@ -275,9 +276,12 @@ def _why_not(state: State, trigger: Trigger) -> str:
 
 def _parse(text: str) -> DeliveryId:
     try:
-        return parse_delivery_id(text)
+        delivery = parse_delivery_id(text)
     except InvalidId as error:
         raise NothingThere(f"There is no delivery {text[:60]!r}: {error.sentence}.") from None
+    if delivery > _LARGEST:  # more than its digits can mean
+        raise nothing_like("delivery", text)
+    return delivery
 
 
 def _accepted_at(delivery: DeliveryId) -> str:

@@ -103,8 +103,20 @@ async def delivery_view(
             "advice": explanation.advice,
             "text": explanation.text,
         },
-        "history": [event_view(event, app.name, servers) for event in history],
+        "history": [
+            event_view(event, app.name, servers)
+            | ({"words": _arrival(message)} if event.kind == "message.accepted" else {})
+            for event in history
+        ],
     }
+
+
+def _arrival(message: StoredMessage) -> str:
+    """What the event of acceptance leaves to the message's own row."""
+    facts, origin = message.facts, message.facts.origin
+    place = f", from {origin.address}" if origin.address else ""
+    way = origin.protocol or origin.porch
+    return f"Taken from {facts.submitter_name} over {way}{place}."
 
 
 def _last_attempt(history: Sequence[StoredEvent]) -> AttemptFacts | None:

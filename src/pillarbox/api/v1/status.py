@@ -73,7 +73,8 @@ async def _app_line(call: Call, app: App) -> dict[str, Any]:
 
 async def _last_message(call: Call) -> dict[str, Any] | None:
     wanted = MessageFilter(app=call.caller.app)
-    for message in await call.rooms.storage.messages.newest(wanted, 1):
+    newest = await call.rooms.storage.messages.newest(wanted, 1)
+    for message in newest.messages:
         return {
             "id": format_message_id(message.id),
             "at": format_instant(message_time_ms(message.id)),

@@ -14,19 +14,16 @@ from starlette.responses import Response
 from pillarbox.api.auth import submitter_of
 from pillarbox.api.bodies import Check, check_json_type, read_shape
 from pillarbox.api.calls import Call, answer
-from pillarbox.api.draft import (
-    IN_A_THREAD_BYTES,
-    MOST_ATTACHMENTS,
-    Draft,
-    hand_over,
-    read_attachment,
-)
+from pillarbox.api.draft import IN_A_THREAD_BYTES, MOST_ATTACHMENTS, Draft, pack, read_base64
 from pillarbox.api.fields import InvalidField
 from pillarbox.api.finding import the_app
+from pillarbox.api.parcel import Parcel, hand_over, noting_refusals, pack_whole, with_mail_line_ends
 from pillarbox.api.problems import InvalidRequest, Mistake, RequestError
 from pillarbox.api.v1.standing import status_of
 from pillarbox.message.compose import Attachment, Mailbox
 from pillarbox.message.errors import InvalidHeaderValue
+from pillarbox.message.header import HeaderBlock, split_content
+from pillarbox.message.mailboxes import addresses_in
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import App, Mode, Submitter
 from pillarbox.storage.interface.errors import Repeated
@@ -76,7 +73,7 @@ def _author(value: str | Person) -> Mailbox:
 
 
 def _attachment(value: File) -> Attachment:
-    return read_attachment(value.name, value.content, value.content_type)
+    return Attachment(value.name, read_base64(value.content), value.content_type)
 
 
 _One: TypeAlias = str | Person
@@ -84,7 +81,10 @@ _People: TypeAlias = str | Person | Annotated[tuple[_One, ...], Meta(max_length=
 
 
 class NewMessage(Struct, kw_only=True):
-    """What a message is made from. Without `author` the app's own is taken."""
+    """What a message is made from. Without `author` the app's own is taken.
+
+    With `raw_base64` it is a whole message (RFC 5322) already: the others only name the envelope.
+    """
 
     CHECKS: ClassVar[Mapping[str, Check]] = {
         "author": _author,
@@ -93,6 +93,7 @@ class NewMessage(Struct, kw_only=True):
         "bcc": _recipient,
         "reply_to": _author,
         "attachments": _attachment,
+        "raw_base64": lambda text: with_mail_line_ends(read_base64(text)),
     }
 
     author: _One | UnsetType = field(name="from", default=UNSET)
@@ -104,6 +105,7 @@ class NewMessage(Struct, kw_only=True):
     text: str | None = None
     html: str | None = None
     attachments: Annotated[tuple[File, ...], Meta(max_length=MOST_ATTACHMENTS)] = ()
+    raw_base64: str | None = None
     app: str | UnsetType = UNSET
 
 
@@ -112,23 +114,30 @@ async def add_message(call: Call) -> Response:
 
     With an ``Idempotency-Key`` the same request gives the same message, however often it is made.
     """
+    with noting_refusals(call.rooms, call.caller):
+        return await _add(call)
+
+
+async def _add(call: Call) -> Response:
     check_json_type(call.request)
     body = await call.body(message=True)
-    if len(body) > IN_A_THREAD_BYTES:
-        wanted = await asyncio.to_thread(read_shape, body, NewMessage)
-    else:
-        wanted = read_shape(body, NewMessage)
+    large = len(body) > IN_A_THREAD_BYTES
+    wanted = (
+        await asyncio.to_thread(read_shape, body, NewMessage)
+        if large
+        else read_shape(body, NewMessage)
+    )
     app = await the_app(call, None if wanted.app is UNSET else wanted.app)
-    draft = _draft(wanted, app)
     submitter = await submitter_of(call.rooms, call.caller, app)
     record = _record(call, submitter, body)
+    companions = () if record is None else (record,)
     try:
+        if wanted.raw_base64 is None:
+            parcel = await pack(call.rooms, _draft(wanted, app))
+        else:
+            parcel = _whole(wanted, app)
         receipt = await hand_over(
-            call.rooms,
-            call.request,
-            submitter,
-            draft,
-            companions=() if record is None else (record,),
+            call.rooms, call.request, submitter, parcel, companions=companions
         )
     except InvalidHeaderValue as error:
         mistake = Mistake(_pointer(error.field), error.reason, error.error_code)
@@ -139,25 +148,21 @@ async def add_message(call: Call) -> Response:
 
 
 def _draft(wanted: NewMessage, app: App) -> Draft:
-    author: object = wanted.author
-    if author is UNSET and app.from_address:
-        author = Mailbox(app.from_name, app.from_address)
-    to, cc, bcc, authors, answers = (
-        _mailboxes(each) for each in (wanted.to, wanted.cc, wanted.bcc, author, wanted.reply_to)
+    to, cc, bcc, answers = (
+        _mailboxes(each) for each in (wanted.to, wanted.cc, wanted.bcc, wanted.reply_to)
     )
     if not answers and app.reply_to_address:
         answers = (Mailbox(app.reply_to_name, app.reply_to_address),)
-    mistakes = []
-    if not authors:
+    author = _author_of(wanted, app)
+    mistakes = _nobody(wanted)
+    if author is None:
         mistakes.append(Mistake("/from", "is missing, and the app has no from_address of its own"))
-    if not (to or cc or bcc):
-        mistakes.append(Mistake("/to", "names no recipient", "recipient_invalid"))
     if wanted.text is None and wanted.html is None and not wanted.attachments:
         mistakes.append(Mistake("/text", "is missing, and so are html and attachments"))
-    if mistakes:
+    if mistakes or author is None:
         raise InvalidRequest(mistakes)
     return Draft(
-        author=authors[0],
+        author=author,
         to=to,
         cc=cc,
         bcc=bcc,
@@ -167,6 +172,45 @@ def _draft(wanted: NewMessage, app: App) -> Draft:
         html=wanted.html,
         attachments=cast("tuple[Attachment, ...]", wanted.attachments),  # since CHECKS
     )
+
+
+def _whole(wanted: NewMessage, app: App) -> Parcel:
+    """The return path, where it is not given, is the author the message itself names."""
+    data = cast(bytes, wanted.raw_base64)  # since CHECKS
+    said = (wanted.subject, wanted.text, wanted.html, wanted.reply_to, wanted.attachments)
+    mistakes = _nobody(wanted)
+    if any(said):
+        mistakes.append(Mistake("/raw_base64", "is a whole message; leave out what it says itself"))
+    named = _mailboxes(wanted.author)
+    written = addresses_in(HeaderBlock.parse(split_content(data)[0]).get("From") or b"")
+    return_path = named[0].address if named else _usable(written) or app.from_address
+    if not return_path:
+        mistakes.append(Mistake("/from", "is missing, and the message names no author"))
+    if mistakes:
+        raise InvalidRequest(mistakes)
+    everybody = (*_mailboxes(wanted.to), *_mailboxes(wanted.cc), *_mailboxes(wanted.bcc))
+    recipients = tuple(dict.fromkeys(mailbox.address for mailbox in everybody))
+    return pack_whole(return_path, recipients, data)
+
+
+def _author_of(wanted: NewMessage, app: App) -> Mailbox | None:
+    named = _mailboxes(wanted.author)
+    if named:
+        return named[0]
+    return Mailbox(app.from_name, app.from_address) if app.from_address else None
+
+
+def _usable(written: Sequence[str]) -> str:
+    try:
+        return parse_address(written[0]).text if written else ""
+    except InvalidAddress:
+        return ""
+
+
+def _nobody(wanted: NewMessage) -> list[Mistake]:
+    if wanted.to or wanted.cc or wanted.bcc:
+        return []
+    return [Mistake("/to", "names no recipient", "recipient_invalid")]
 
 
 def _mailboxes(value: object) -> tuple[Mailbox, ...]:

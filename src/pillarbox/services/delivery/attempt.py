@@ -12,7 +12,7 @@ from pillarbox.observe.log import logger
 from pillarbox.policy.directory import Server
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
-from pillarbox.policy.outcome import Outcome, from_trouble
+from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
 from pillarbox.policy.routing import servers_in_order
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.transaction import Given, Transactions
@@ -22,8 +22,6 @@ from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId
 
 _log = logger("delivery")
-
-_CALLER_TOLD = "the caller has been told that it was not sent"
 
 
 @dataclass(slots=True)
@@ -65,7 +63,7 @@ class Attempts:
         result = Result()
         now_ms = self._clock.now_ms()
         if outgoing.answer_by is not None and now_ms >= outgoing.answer_by:
-            over = [(a, from_trouble(_CALLER_TOLD)) for a in outgoing.addressees]
+            over = [(addressee, from_caller_told()) for addressee in outgoing.addressees]
             settled = self._settle(outgoing, over, Given([]), None, now_ms)
             finished(settled.recorded)
             return result
@@ -96,6 +94,8 @@ class Attempts:
         """From server to server; whoever is settled leaves `by_id`."""
         walk = await self._walk(outgoing)
         while (server := walk.next_host()) is not None:
+            if outgoing.answer_by is not None and self._clock.now_ms() >= outgoing.answer_by:
+                break
             way = self._circuits.way(server)
             if not way.breaker.may_use(self._clock.now_ms()):
                 walk.pass_by(server)
@@ -108,9 +108,7 @@ class Attempts:
             if delivery in by_id
         ]
         for server_of, endings in _by_server(left):
-            settled = self._settle(
-                outgoing, endings, Given([]), server_of, self._clock.now_ms()
-            )
+            settled = self._settle(outgoing, endings, Given([]), server_of, self._clock.now_ms())
             for addressee, _ in endings:
                 del by_id[addressee.delivery]
             finished(settled.recorded)
@@ -148,18 +146,15 @@ class Attempts:
                 errors = self._circuits.succeeded(server)
             still_open = set(walk.open)
             ended = [one for one in given.outcomes if one[0].delivery not in still_open]
-            settled = self._settle(
-                outgoing, ended, given, server, self._clock.now_ms(), errors
-            )
+            settled = self._settle(outgoing, ended, given, server, self._clock.now_ms(), errors)
             for addressee, _ in ended:
                 del by_id[addressee.delivery]
             finished(settled.recorded)
             result.next_due_at = _sooner(result.next_due_at, settled.next_due_at)
             await self._transactions.end(given, settled.recorded)
             if fault is not None and fault.closes:
-                for delivery in walk.open:
-                    if delivery in by_id:
-                        walk.record(server, fault, (delivery,))
+                asked = {addressee.delivery for addressee in some}
+                walk.record(server, fault, [d for d in walk.open if d in by_id and d not in asked])
                 return
 
     def _settle(

@@ -11,7 +11,6 @@ from typing import Final
 
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Outgoing
-from pillarbox.policy.directory import Uncertain
 from pillarbox.storage.interface.queue import QueueStore
 from pillarbox.terms.ids import DeliveryId
 
@@ -27,16 +26,21 @@ class Marks:
         self._mirror = mirror
 
     def begin(self, outgoing: Outgoing) -> None:
-        """See that a mark is on its way; the envelope may be said meanwhile."""
+        """See that a mark is on its way; the envelope may be said meanwhile.
+
+        Not for one whose mark must be exact: it is written when its content is to follow at once.
+        """
+        if not outgoing.exact:
+            self._write(outgoing)
+
+    def _write(self, outgoing: Outgoing) -> None:
         if outgoing.marked or outgoing.mark is not None:
             return
         group = [outgoing]
-        if outgoing.mirrored and outgoing.facts.uncertain != Uncertain.HOLD:
+        if outgoing.mirrored and not outgoing.exact:
             group += self._mirror.unmarked(outgoing.lane, _NEIGHBOURS)
         ids = [addressee.delivery for one in group for addressee in one.addressees]
-        mark = asyncio.ensure_future(
-            self._queue.mark_started(ids, verify=not outgoing.mirrored)
-        )
+        mark = asyncio.ensure_future(self._queue.mark_started(ids, verify=not outgoing.mirrored))
         for one in group:
             one.mark = mark
 
@@ -45,6 +49,7 @@ class Marks:
 
         Raises `StorageTrouble`: then nothing may leave.
         """
+        self._write(outgoing)
         if outgoing.marked or outgoing.mark is None:
             return _NOBODY
         try:

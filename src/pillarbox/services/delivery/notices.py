@@ -16,6 +16,7 @@ from pillarbox.policy.directory import Mode, Submitter, SubmitterKind
 from pillarbox.policy.envelope import Envelope, Notify, Recipient
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.storage.interface.errors import AlreadyPaid, NotFound, StorageTrouble
+from pillarbox.storage.interface.messages import StoredMessage
 from pillarbox.storage.interface.queue import DeliveryRow, Obligation, PayObligation
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -118,7 +119,7 @@ class Notices:
         sessions = await storage.events.sessions([attempt.session]) if attempt.session else {}
         session = sessions.get(attempt.session)
         recipient = stored.facts.recipients[ordinal_of(obligation.delivery) - 1]
-        content = await self._content(obligation)
+        content = await self._content(stored)
         now_ms = self._clock.now_ms()
         notice = Notice(
             message_id=f"<{format_delivery_id(obligation.delivery)}.{obligation.kind}@{self._hostname}>",
@@ -158,11 +159,14 @@ class Notices:
         )
         return True
 
-    async def _content(self, obligation: Obligation) -> bytes:
+    async def _content(self, stored: StoredMessage) -> bytes:
+        """The first block, which holds the header section; what is longer is not sent back."""
         try:
-            return await self._storage.messages.content(message_of(obligation.delivery))
+            async for block in self._storage.messages.blocks(stored.id):
+                return block
         except NotFound:
-            return b""
+            pass
+        return b""
 
 
 def _why(attempt: AttemptFacts, delivery: DeliveryRow) -> str:

@@ -26,6 +26,7 @@ from pillarbox.policy.meaning import Stage
 from pillarbox.policy.outcome import (
     Outcome,
     from_broken,
+    from_caller_told,
     from_recipients,
     from_reply,
     from_unsuitable,
@@ -34,6 +35,7 @@ from pillarbox.policy.outcome import (
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.sessions import Sessions
 from pillarbox.storage.interface.messages import MessageStore
+from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId
 
 _IN_MEMORY_BYTES: Final = 1024 * 1024
@@ -68,6 +70,7 @@ class Transactions:
         sessions: Sessions,
         messages: MessageStore,
         marks: Marks,
+        clock: Clock,
         *,
         most_per_connection: int,
     ) -> None:
@@ -75,10 +78,9 @@ class Transactions:
         self._sessions = sessions
         self._messages = messages
         self._marks = marks
+        self._clock = clock
         self._most = most_per_connection
-        self._unrecorded: WeakKeyDictionary[Connection, asyncio.Future[None]] = (
-            WeakKeyDictionary()
-        )
+        self._unrecorded: WeakKeyDictionary[Connection, asyncio.Future[None]] = WeakKeyDictionary()
 
     async def give(
         self, server: Server, outgoing: Outgoing, addressees: Sequence[Addressee]
@@ -128,9 +130,7 @@ class Transactions:
     ) -> Given:
         facts = outgoing.facts
         extensions = connection.session.extensions
-        hop = Hop(
-            eight_bit=extensions.has("8BITMIME"), smtputf8=extensions.has("SMTPUTF8")
-        )
+        hop = Hop(eight_bit=extensions.has("8BITMIME"), smtputf8=extensions.has("SMTPUTF8"))
         try:
             content = await self._content(outgoing, hop)
         except CannotRender as error:
@@ -173,17 +173,22 @@ class Transactions:
         content: bytes | AsyncIterator[bytes],
         accepted: list[Addressee],
     ) -> None:
-        """Content for those whose RCPT was accepted. A lost connection is an outcome for them."""
+        """Content for those whose RCPT was accepted. A lost connection is an outcome for them.
+
+        Nothing goes out for a caller who may have been told meanwhile that it failed: a transaction
+        without its final dot delivers to nobody (RFC 5321 §4.1.1.4).
+        """
         gone = await self._marks.done(outgoing)
         unrecorded = self._unrecorded.pop(connection, None)
         if unrecorded is not None and not unrecorded.done():
             await asyncio.wait([unrecorded])
-        if gone:
-            # The envelope stands already, and a transaction cannot drop one recipient; without the
-            # final dot nothing is delivered to anybody (RFC 5321 §4.1.1.4).
+        late = outgoing.answer_by is not None and self._clock.now_ms() >= outgoing.answer_by
+        if gone or late:
             given.gone = gone
             self._pool.discard(connection)
             given.connection = None
+            if late:
+                given.outcomes += [(addressee, from_caller_told()) for addressee in accepted]
             return
         if isinstance(content, bytes):
             given.digest = hashlib.sha256(content).digest()
@@ -200,9 +205,7 @@ class Transactions:
         verdict = from_reply(Stage.VERDICT, reply)
         given.outcomes += [(addressee, verdict) for addressee in accepted]
 
-    async def _content(
-        self, outgoing: Outgoing, hop: Hop
-    ) -> bytes | AsyncIterator[bytes]:
+    async def _content(self, outgoing: Outgoing, hop: Hop) -> bytes | AsyncIterator[bytes]:
         content = outgoing.content
         if content is None:
             as_it_is = hop.eight_bit or outgoing.facts.body == "7BIT"

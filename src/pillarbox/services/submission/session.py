@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from pillarbox.handover.accept import Content, Door
 from pillarbox.handover.gate import Gate
@@ -35,10 +34,7 @@ from pillarbox.terms.clock import Clock
 from pillarbox.terms.errors import PillarboxError, Trouble
 from pillarbox.terms.ids import MessageId
 
-
 _log = logger("submission")
-
-_REVOKED: Final = Reply.of(535, "5.7.8", "This login is no longer valid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +131,9 @@ class SubmissionSession:
         desk.metrics.logins["smtp", "accepted"] += 1
         self._take(submitter)
         self._logged_in = True
-        desk.news.tell(now_ms, "login", submitter.name, f"from {self._peer.address} {self._channel}")
+        desk.news.tell(
+            now_ms, "login", submitter.name, f"from {self._peer.address} {self._channel}"
+        )
         return replies.LOGIN_OK
 
     @property
@@ -159,7 +157,7 @@ class SubmissionSession:
         except Trouble:
             return replies.TRY_LATER
         if submitter is None:
-            return _REVOKED
+            return replies.LOGIN_REFUSED
         self._take(submitter)
         return self._begin(event)
 

@@ -45,6 +45,15 @@ class MessageFilter:
     before: MessageId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Some messages, and where to go on."""
+
+    messages: list[StoredMessage]
+    before: MessageId | None
+    """Ask for those before this id next; None where the end was reached."""
+
+
 class MessageStore(Protocol):
     """Reading what was accepted."""
 
@@ -56,10 +65,11 @@ class MessageStore(Protocol):
         """Those of the messages that exist."""
         ...
 
-    async def newest(self, wanted: MessageFilter, limit: int) -> list[StoredMessage]:
-        """Newest first, paged by id: give the last one's id as `before` for more.
+    async def newest(self, wanted: MessageFilter, limit: int) -> MessagePage:
+        """Newest first, paged by id.
 
-        A filter by state or recipient looks at a bounded number of messages a call.
+        A filter by state or recipient looks at a bounded number of messages a call, so a page may
+        be short, or empty, and yet not be the last.
         """
         ...
 

@@ -29,10 +29,10 @@ SELECT 1 FROM queue q JOIN lane l ON l.id = q.lane WHERE l.app = $1 LIMIT 1
 SELECT id, errors, secret, facts FROM server ORDER BY id
 
 -- name: server.save
--- Insert or replace.
+-- Insert or replace; the error count is moved by settlements alone.
 INSERT INTO server (id, app, name, errors, secret, facts) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, errors = excluded.errors,
-    secret = excluded.secret, facts = excluded.facts
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, secret = excluded.secret,
+    facts = excluded.facts
 
 -- name: server.delete
 -- Gone.

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 from pillarbox import __version__
@@ -63,6 +63,8 @@ async def serve(
         created = not (settings.data_dir / "pillarbox.db").exists()
         house = await build(settings, on_broken=broken, news=news)
         stack.push_async_callback(house.storage.close)
+        # Ports first: secrets that are shown once must not be made by a start that fails.
+        faces = bind_ports(stack, house, take_next_port=take_next_port)
         first = await begin(house.storage.directory, house.clock.now_ms())
         recovered = await house.storage.queue.recover(house.clock.now_ms())
         if recovered.released or recovered.uncertain:
@@ -71,13 +73,38 @@ async def serve(
                 held=recovered.held,
             )  # fmt: skip
         house.gate.look(await house.storage.health())
-        house.listener.bind(take_next_port=take_next_port)
-        http = await _enter(stack, house, take_next_port=take_next_port)
-        started(await _started(house, http, first, created=created, seconds=loop.time() - began))
+        await open_rooms(stack, house, faces)
+        seconds = loop.time() - began
+        started(await _started(house, faces.http, first, created=created, seconds=seconds))
         return await ended
 
 
-async def _enter(stack: AsyncExitStack, house: House, *, take_next_port: bool) -> HttpServer:
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The two HTTP faces, bound."""
+
+    http: HttpServer
+    owner: HttpServer
+
+
+def bind_ports(stack: AsyncExitStack, house: House, *, take_next_port: bool) -> Faces:
+    """Open every port; clients wait until `open_rooms`. Raises what a busy port raises."""
+    house.listener.bind(take_next_port=take_next_port)
+    stack.callback(house.listener.stop_accepting)
+    config = house.settings.http
+    http = HttpServer(
+        house.app(owner=False),
+        host=config.listen,
+        port=config.port,
+        take_next_port=take_next_port,
+    )
+    stack.push_async_callback(http.stop)
+    owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
+    stack.push_async_callback(owner.stop)
+    return Faces(http, owner)
+
+
+async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     """Start what waits; leaving the stack stops accepting first and closes connections last."""
     stack.push_async_callback(house.pool.close)
     tasks = [
@@ -97,19 +124,11 @@ async def _enter(stack: AsyncExitStack, house: House, *, take_next_port: bool) -
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     stack.push_async_callback(stop_working)
-    http = HttpServer(
-        house.app(owner=False),
-        host=house.settings.http.listen,
-        port=house.settings.http.port,
-        take_next_port=take_next_port,
-    )
-    owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
-    for server in (http, owner):
+    for server in (faces.http, faces.owner):
         await server.start()
         stack.push_async_callback(server.stop)
     await house.listener.start()
     stack.push_async_callback(house.listener.drain, _DRAIN_SECONDS)
-    return http
 
 
 def _ended_early(task: asyncio.Task[None]) -> None:
@@ -117,17 +136,22 @@ def _ended_early(task: asyncio.Task[None]) -> None:
         _log.error("room.broke", room=task.get_name(), reason=repr(error), exc_info=error)
 
 
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 async def _started(
     house: House, http: HttpServer, first: FirstSecrets | None, *, created: bool, seconds: float
 ) -> Started:
     storage = house.storage
-    newest = await storage.messages.newest(MessageFilter(), 1)
+    newest = (await storage.messages.newest(MessageFilter(), 1)).messages
     modes = {app.mode for app in await storage.directory.apps()}
     return Started(
         version=__version__,
         data_dir=str(house.settings.data_dir),
         created=created or first is not None,
-        http_url=f"http://{house.settings.http.listen}:{http.port}",
+        http_url=f"http://{_bracketed(house.settings.http.listen)}:{http.port}",
+        http_note=http.note,
         smtp=[(f.host, f.port, f.security, f.note) for f in house.smtp_facts().listeners],
         ca_path=str(house.ca_path or ""),
         first_username=first.username if first else None,

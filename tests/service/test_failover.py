@@ -1,0 +1,199 @@
+"""what a server's misbehaviour does to mail: the next one takes it, and nobody is bounced for it"""
+
+from __future__ import annotations
+
+import pytest
+
+from pillarbox.policy.delivery import State
+from pillarbox.policy.directory import Encryption
+from pillarbox.terms.secret import Secret
+from tests.doubles.bad_server import BadServer
+from tests.doubles.ports import free_port
+from tests.doubles.script import Gate, Script, Stage, drop, say, stall
+from tests.fix_house import Running
+
+
+async def both(running: Running, first: BadServer, second: BadServer, **facts: object) -> None:
+    await running.add_server("first", first.port, priority=0, **facts)
+    await running.add_server("second", second.port, priority=1)
+
+
+async def test_the_first_by_priority_takes_it(running: Running) -> None:
+    async with BadServer() as first, BadServer() as second:
+        await both(running, first, second)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        assert (len(first.messages), len(second.messages)) == (1, 0)
+
+
+async def test_nobody_listens_at_the_first(running: Running) -> None:
+    async with BadServer() as second:
+        await running.add_server("first", free_port(), priority=0)
+        await running.add_server("second", second.port, priority=1)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        assert len(second.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        (Stage.BANNER, (554, "no service for you")),
+        (Stage.BANNER, (421, "4.3.2 too busy")),
+        (Stage.EHLO, (554, "5.7.1 go away")),
+        (Stage.MAIL, (421, "4.3.2 shutting down")),
+        (Stage.MAIL, (451, "4.3.0 try later")),
+        (Stage.MAIL, (452, "4.3.1 no room")),
+        (Stage.RCPT, (554, "5.7.1 <bob@example.org>: Relay access denied")),
+        (Stage.RCPT, (451, "4.3.0 try later")),
+        (Stage.DATA, (451, "4.3.0 try later")),
+        (Stage.DOT, (451, "4.3.0 try later")),
+        (Stage.DOT, (421, "4.3.2 shutting down")),
+    ],
+)
+async def test_a_refusal_that_is_not_about_the_recipient_moves_mail_to_the_second(
+    running: Running, stage: Stage, reply: tuple[int, str]
+) -> None:
+    steps = [say(*reply)] if reply[0] != 421 else [say(*reply), drop()]
+    async with BadServer(Script().on(stage, *steps)) as first, BadServer() as second:
+        await both(running, first, second)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        assert len(second.messages) == 1
+        assert not [m for m in first.messages if m.code == 250]
+
+
+@pytest.mark.parametrize("code", [535, 454, 530])
+async def test_a_refused_login_is_the_operators_trouble_and_the_second_takes_it(
+    running: Running, code: int
+) -> None:
+    script = Script().on(Stage.AUTH, say(code, "5.7.8 no" if code > 500 else "4.7.0 later"))
+    bad = BadServer(script, credentials={"relay": "right"}, auth_in_clear=True)
+    async with bad as first, BadServer() as second:
+        await both(running, first, second, username="relay", password=Secret("right"))
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert row.state is State.HANDED_OVER
+        assert len(second.messages) == 1 and not first.messages
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [Stage.BANNER, Stage.EHLO, Stage.MAIL, Stage.RCPT, Stage.DATA],
+)
+@pytest.mark.parametrize("how", ["stall", "drop"])
+async def test_a_server_that_stalls_or_hangs_up_costs_seconds_not_mail(
+    running: Running, stage: Stage, how: str
+) -> None:
+    gate = Gate()
+    step = stall(gate) if how == "stall" else drop()
+    async with BadServer(Script().on(stage, step)) as first, BadServer() as second:
+        await both(running, first, second)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        gate.release()
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        assert len(second.messages) == 1
+
+
+@pytest.mark.parametrize("how", ["stall", "drop"])
+async def test_a_line_lost_after_the_dot_is_deferred_not_failed_and_not_given_to_the_second(
+    running: Running, how: str
+) -> None:
+    gate = Gate()
+    step = stall(gate) if how == "stall" else drop()
+    async with BadServer(Script().on(Stage.DOT, step, times=1)) as first, BadServer() as second:
+        await both(running, first, second)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        gate.release()
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 2)
+        assert "delivery.uncertain" in await running.kinds(row)
+        assert len(first.messages) == 2 and not second.messages
+
+
+async def test_tls_that_was_asked_for_is_had_or_nothing_is_said(running: Running) -> None:
+    async with BadServer() as first, BadServer() as second:
+        await both(running, first, second, encryption=Encryption.STARTTLS)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert row.state is State.HANDED_OVER and len(second.messages) == 1
+        said = [command.stage for session in first.sessions for command in session.commands]
+        assert Stage.MAIL not in said
+
+
+async def test_one_unknown_recipient_of_three_fails_alone_and_its_submitter_hears_of_it(
+    running: Running,
+) -> None:
+    script = Script().on(
+        Stage.RCPT, say(550, "5.1.1 no such user here"), recipient="nobody@example.org"
+    )
+    async with BadServer(script) as first, BadServer() as second:
+        await both(running, first, second)
+        receipt = await running.submit("a@example.org", "nobody@example.org", "c@example.org")
+        rows = await running.until(receipt.message)
+        assert [row.state for row in rows] == [State.HANDED_OVER, State.FAILED, State.HANDED_OVER]
+        await first.until(lambda: len(first.messages) == 2)
+        sent, notice = first.messages
+        assert sent.accepted_recipients == ("a@example.org", "c@example.org")
+        assert (notice.return_path, notice.accepted_recipients) == ("", ("ann@example.com",))
+        assert b"nobody@example.org" in notice.content and b"5.1.1" in notice.content
+        assert not second.messages
+
+
+async def test_no_notice_goes_to_a_null_return_path(running: Running) -> None:
+    script = Script().on(Stage.RCPT, say(550, "5.1.1 no such user here"))
+    async with BadServer(script) as first:
+        await running.add_server("first", first.port)
+        receipt = await running.submit("nobody@example.org", return_path="")
+        (row,) = await running.until(receipt.message)
+        assert row.state is State.FAILED
+        assert await running.house.storage.queue.obligations(0, 1 << 60, 10) == []
+
+
+async def test_all_servers_down_defers_with_growing_waits_and_mail_goes_when_one_is_back(
+    running: Running,
+) -> None:
+    port = free_port()
+    await running.add_server("only", port)
+    receipt = await running.submit()
+    await running.until(receipt.message, lambda rows: rows[0].attempts >= 2)
+    async with BadServer(port=port) as server:
+        (row,) = await running.until(receipt.message)
+        assert row.state is State.HANDED_OVER and len(server.messages) == 1
+    kinds = await running.kinds(row)
+    assert kinds.count("delivery.deferred") == row.attempts - 1
+
+
+async def test_mail_of_an_app_without_servers_waits_and_says_why(running: Running) -> None:
+    receipt = await running.submit()
+    (row,) = await running.until(receipt.message, lambda rows: rows[0].attempts >= 1)
+    assert row.state is State.DEFERRED
+    last = (await running.house.storage.events.history(row.last_event))[-1]
+    assert last.data.category == "no_route"
+
+
+async def test_many_messages_share_kept_connections(running: Running) -> None:
+    async with BadServer() as server:
+        await running.add_server("only", server.port)
+        receipts = [await running.submit(f"r{n}@example.org") for n in range(100)]
+        for receipt in receipts:
+            (row,) = await running.until(receipt.message)
+            assert row.state is State.HANDED_OVER
+        assert len(server.messages) == 100
+        assert len(server.sessions) <= 20
+
+
+async def test_what_leaves_is_what_came_and_a_trace(running: Running) -> None:
+    body = b"a\r\n.\r\n..\r\n...b\r\n\tlast\xff\r\n"
+    async with BadServer() as server:
+        await running.add_server("only", server.port)
+        receipt = await running.submit(content=b"From: a@example.com\r\n\r\n" + body)
+        await running.until(receipt.message)
+        (sent,) = server.messages
+        head, _, left = sent.content.partition(b"\r\n\r\n")
+        assert left == body
+        assert head.startswith(b"Received: ")

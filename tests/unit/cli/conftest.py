@@ -1,0 +1,70 @@
+"""a Pillarbox to talk to without a running server, and a person at the terminal"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pillarbox.cli import call
+from pillarbox.cli.client import Client, Where
+from pillarbox.cli.main import run
+from pillarbox.cli.offline import OfflineTransport, offline_client
+from pillarbox.cli.output import Screen
+from pillarbox.settings import load
+
+Do = Callable[..., "Done"]
+
+
+class Done:
+    """What a command said."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of its own, so that nobody's settings are read."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def house(directory: Path) -> Iterator[OfflineTransport]:
+    """A data directory as after its first start, opened: an app in the sandbox, a login, a key."""
+    settings = load(Where(data_dir=str(directory / "pillarbox-data")).sources())
+    settings.data_dir.mkdir()
+    with offline_client(settings) as transport:
+        yield transport
+
+
+@pytest.fixture
+def do(
+    house: OfflineTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Do:
+    """Run a command against the house: ``do("app", "list")``."""
+
+    @contextmanager
+    def connected(where: Where) -> Iterator[Client]:
+        yield Client(house)
+
+    monkeypatch.setattr(call, "connected", connected)
+
+    def doing(*arguments: str, said: str | None = None) -> Done:
+        if said is not None:
+            monkeypatch.setattr(Screen, "may_ask", True)
+            monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        code = run(arguments)
+        captured = capfd.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return doing

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pillarbox.cli.output import width_of
+from pillarbox.cli.started import block, event_line, header, near, write_first_run
+from pillarbox.observe.news import EventLine
+from pillarbox.terms.secret import Secret
+from pillarbox.wiring import Started
+
+GOLDEN = Path(__file__).parent / "golden"
+PASSWORD = "pb_9hVx2RkTzqLw7cEu4MnBjy83PdSgFa61"
+KEY = "4f0c" * 16
+
+
+@pytest.fixture
+def first(directory: Path) -> Started:
+    return Started(
+        version="0.1.0",
+        data_dir=str(directory / "pillarbox-data"),
+        created=True,
+        http_url="http://127.0.0.1:8480",
+        smtp=[("127.0.0.1", 2525, "STARTTLS", ""), ("127.0.0.1", 2465, "TLS", "")],
+        ca_path=str(directory / "pillarbox-data" / "ca.pem"),
+        first_username="first-app",
+        first_password=Secret(PASSWORD),
+        first_key=Secret(KEY),
+        mode="sandbox",
+        waiting=0,
+        seconds=0.81,
+        last_message=None,
+    )
+
+
+@pytest.fixture
+def second(first: Started) -> Started:
+    return replace(
+        first,
+        created=False,
+        first_username=None,
+        first_password=None,
+        first_key=None,
+        mode="live",
+        waiting=3,
+        last_message="msg_06XNC9HQC005",
+    )
+
+
+def told(started: Started, **how: object) -> str:
+    lines = [
+        header(started.version, Path(started.data_dir), created=started.created),
+        *block(started, **{"secrets": True, "http_port": 8480, **how}),  # type: ignore[arg-type]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_first_start_reads_as_it_was_agreed(first: Started) -> None:
+    text = told(first)
+    assert text == (GOLDEN / "up-first.txt").read_text()
+    assert max(map(width_of, text.splitlines())) <= 80
+
+
+def test_a_later_start_is_short_and_shows_no_secret(second: Started) -> None:
+    text = told(second)
+    assert text == (GOLDEN / "up-second.txt").read_text()
+    assert max(map(width_of, text.splitlines())) <= 80
+
+
+def test_a_start_that_nobody_watches_shows_no_secret(first: Started) -> None:
+    text = told(first, secrets=False)
+    assert text == (GOLDEN / "up-unwatched.txt").read_text()
+    assert PASSWORD not in text and KEY not in text
+
+
+def test_a_port_that_was_taken_is_said(first: Started) -> None:
+    note = 'port 2525 on 127.0.0.1 is used by "python" (pid 812); using 2526'
+    text = told(
+        replace(
+            first,
+            smtp=[("127.0.0.1", 2526, "STARTTLS", note), ("::1", 2465, "TLS", "")],
+            http_url="http://127.0.0.1:8481",
+        )
+    )
+    assert f"  {note}\n  port 8480 for HTTP is used by another program; using 8481\n" in text
+    assert "  SMTP        127.0.0.1   port 2526 (STARTTLS)\n              ::1   port 2465" in text
+
+
+def test_commands_to_copy_find_this_pillarbox(
+    first: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PILLARBOX_RUN_AS", "./do")
+    text = told(first, place="--data-dir /tmp/x")
+    assert './do send --to you@example.com --subject "Hello" --data-dir /tmp/x' in text
+    assert "./do --data-dir /tmp/x credential rotate first-app" in text
+
+
+def test_a_certificate_of_ones_own_needs_no_authority_of_ours(first: Started) -> None:
+    assert "  CA  " not in told(replace(first, ca_path=""))
+
+
+def test_one_delivery_waits(second: Started) -> None:
+    text = told(replace(second, waiting=1, last_message=None))
+    assert "1 delivery waits" in text
+    assert "none yet" in text
+
+
+def test_what_is_shown_once_goes_into_a_file_of_the_owner(first: Started) -> None:
+    Path(first.data_dir).mkdir()
+    (Path(first.data_dir) / "first-run.txt").symlink_to("/etc/hostname")
+    path = write_first_run(first)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.is_symlink(), "a link put there before is not followed"
+    text = path.read_text()
+    assert PASSWORD in text and KEY in text and "first-app" in text
+
+
+def test_an_event_is_a_line_with_its_word_painted_alone() -> None:
+    at, word, rest, colour = event_line(
+        EventLine(0, "kept", "msg_06XNC9HQC005", 'you@example.com  "Hi\x1b[2J"')
+    )
+    assert len(at) == len("00:00:00")
+    assert word.strip() == "kept"
+    assert rest == 'msg_06XNC9HQC005      you@example.com  "Hi�[2J"'
+    assert colour == "blue"
+
+
+def test_an_unknown_word_is_not_painted() -> None:
+    assert event_line(EventLine(0, "pondered", "x" * 99, ""))[3] == ""
+
+
+def test_a_path_elsewhere_is_written_in_full(directory: Path) -> None:
+    assert near(directory / "a") == "./a"
+    assert near(Path("/somewhere")) == "/somewhere"

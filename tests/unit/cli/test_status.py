@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pillarbox.cli.call import Call
+from pillarbox.cli.client import Client, Where
+from pillarbox.cli.errors import Exit
+from pillarbox.cli.status import _print
+
+
+def test_a_running_pillarbox_is_told_from_one_that_is_not(do, monkeypatch) -> None:
+    assert "has been running for" in do("status").out
+    monkeypatch.setattr(Client, "offline", True)
+    done = do("status")
+    assert done.out.startswith("Not running.")
+    assert done.code == Exit.UNREACHABLE
+
+
+def test_a_monitor_gets_a_document(do) -> None:
+    found = json.loads(do("status", "--json").out)
+    assert found["running"] is True
+    assert found["queue"]["waiting"] == 0
+    assert found["apps"][0]["name"] == "first-app"
+
+
+def test_the_last_mail_and_the_apps_are_shown(do) -> None:
+    do("send", "--to", "you@example.com", "--subject", "Hi")
+    said = do("status").out
+    assert '"Hi"' in said
+    assert "first-app  sandbox" in said
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    return {
+        "version": "0.1.0",
+        "uptime_seconds": 7500,
+        "listeners": [{"host": "127.0.0.1", "port": 2525, "security": "STARTTLS"}],
+        "apps": [],
+        "queue": {
+            "waiting": 7,
+            "held": 2,
+            "active": 1,
+            "oldest_at": "2020-01-01T00:00:00Z",
+        },
+        "last_message": None,
+        "storage": {"writable": False, "trouble": "the disk is full", "free_bytes": None},
+    }
+
+
+def test_what_goes_wrong_cannot_be_overlooked(
+    found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _print(Call(Where()), found, running=True)
+    said = capsys.readouterr().out
+    assert "running for 2h 5m" in said
+    assert "NO MAIL: the disk is full" in said
+    assert "7 (2 held, 1 sending, the oldest" in said
+    assert "127.0.0.1:2525 (STARTTLS)" in said
+
+
+def test_a_store_that_takes_nothing_has_its_exit_code(do, monkeypatch) -> None:
+    healthy = Client.get
+
+    def sick(client: Client, path: str, **query: object) -> Any:
+        answer = healthy(client, path, **query)
+        answer["storage"]["writable"] = False
+        return answer
+
+    monkeypatch.setattr(Client, "get", sick)
+    assert do("status").code == Exit.FOUND_PROBLEMS

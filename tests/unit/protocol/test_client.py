@@ -1,0 +1,572 @@
+"""the client session, statement by statement"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from pillarbox.protocol.client import ClientSession
+from pillarbox.protocol.errors import LocalProtocolError, RemoteProtocolError
+from pillarbox.protocol.events import (
+    ClientEvent,
+    EnvelopeAnswered,
+    Greeted,
+    HelloAnswered,
+    LoginAnswered,
+    TlsAnswered,
+    Unsolicited,
+    VerdictReceived,
+)
+from pillarbox.protocol.reply import Reply
+from pillarbox.protocol.states import ClientState
+from pillarbox.terms.secret import Secret
+
+PIPELINING = "PIPELINING"
+RCPTS = ["b@example.net", "c@example.net"]
+GROUP = (
+    b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nRCPT TO:<c@example.net>\r\nDATA\r\n"
+)
+
+
+class Caller:
+    """A client session and what came out of it."""
+
+    def __init__(self, *keywords: str, hello: bool = True) -> None:
+        self.session = ClientSession()
+        if hello:
+            self.hear("220 mail.example.com ESMTP")
+            self.session.hello("me.example.com")
+            lines = ["mail.example.com", *keywords]
+            marks = ["-"] * (len(lines) - 1) + [" "]
+            self.hear(*(f"250{mark}{line}" for mark, line in zip(marks, lines, strict=True)))
+            self.session.bytes_to_send()
+
+    def hear(self, *lines: str) -> list[ClientEvent]:
+        """The server says `lines`; what the session makes of them."""
+        self.session.receive("".join(line + "\r\n" for line in lines).encode())
+        return self.events()
+
+    def events(self) -> list[ClientEvent]:
+        found = []
+        while (event := self.session.next_event()) is not None:
+            found.append(event)
+        return found
+
+    def said(self) -> bytes:
+        return self.session.bytes_to_send()
+
+    def envelope(self, recipients: list[str] | None = None) -> bytes:
+        self.session.envelope("a@example.com", recipients or RCPTS)
+        return self.said()
+
+
+def ready(*keywords: str) -> Caller:
+    caller = Caller(*(keywords or (PIPELINING,)))
+    caller.envelope()
+    (answered,) = caller.hear("250 a", "250 b", "250 c", "354 go")
+    assert answered.ready
+    return caller
+
+
+# --- banner and EHLO -----------------------------------------------------------------------------
+
+
+def test_the_banner_is_waited_for() -> None:
+    caller = Caller(hello=False)
+    assert caller.session.expecting == "banner"
+    assert not caller.session.usable
+    with pytest.raises(LocalProtocolError, match="session is banner"):
+        caller.session.hello("me")
+    assert caller.hear("220 mail.example.com ESMTP") == [
+        Greeted(Reply(220, None, ("mail.example.com ESMTP",)))
+    ]
+    assert caller.session.expecting is None
+
+
+@pytest.mark.parametrize("code", [421, 450, 521, 554])
+def test_a_refusal_at_the_banner_leaves_nothing_but_quit(code: int) -> None:
+    caller = Caller(hello=False)
+    (greeted,) = caller.hear(f"{code} go away")
+    assert isinstance(greeted, Greeted)
+    assert not caller.session.usable
+    with pytest.raises(LocalProtocolError):
+        caller.session.hello("me")
+    caller.session.quit()
+    assert caller.said() == (b"" if code == 421 else b"QUIT\r\n")
+
+
+def test_ehlo_tells_what_the_peer_offers() -> None:
+    caller = Caller(hello=False)
+    caller.hear("220 hi")
+    caller.session.hello("me.example.com")
+    assert caller.said() == b"EHLO me.example.com\r\n"
+    assert caller.session.expecting == "ehlo"
+    with pytest.raises(LocalProtocolError, match="awaited already"):
+        caller.session.hello("me.example.com")
+    (answered,) = caller.hear("250-hi", "250-SIZE 1000", "250-AUTH PLAIN LOGIN", "250 STARTTLS")
+    assert isinstance(answered, HelloAnswered)
+    assert caller.session.usable
+    assert caller.session.extensions.size_limit == 1000
+    assert caller.session.extensions.mechanisms == {"PLAIN", "LOGIN"}
+
+
+@pytest.mark.parametrize("code", [500, 502, 504])
+def test_where_ehlo_is_not_known_helo_is_said(code: int) -> None:
+    caller = Caller(hello=False)
+    caller.hear("220 hi")
+    caller.session.hello("me.example.com")
+    caller.said()
+    assert caller.hear(f"{code} what?") == []
+    assert caller.said() == b"HELO me.example.com\r\n"
+    assert caller.session.expecting == "ehlo"
+    (answered,) = caller.hear("250 hi")
+    assert isinstance(answered, HelloAnswered)
+    assert caller.session.usable
+    assert not caller.session.extensions.keywords
+
+
+@pytest.mark.parametrize("lines", [["450 later"], ["550 never"], ["502 what?", "550 never"]])
+def test_a_refused_hello_leaves_the_session_unusable(lines: list[str]) -> None:
+    caller = Caller(hello=False)
+    caller.hear("220 hi")
+    caller.session.hello("me")
+    heard = [event for line in lines for event in caller.hear(line)]
+    assert [type(event) for event in heard] == [HelloAnswered]
+    assert not caller.session.usable
+    caller.session.quit()
+    assert caller.said().endswith(b"QUIT\r\n")
+
+
+# --- STARTTLS ------------------------------------------------------------------------------------
+
+
+def test_after_starttls_everything_heard_is_forgotten() -> None:
+    caller = Caller("STARTTLS", "AUTH PLAIN", PIPELINING)
+    caller.session.start_tls()
+    assert caller.said() == b"STARTTLS\r\n"
+    assert caller.session.expecting == "starttls"
+    with pytest.raises(LocalProtocolError, match="not agreed"):
+        caller.session.tls_started()
+    (answered,) = caller.hear("220 go")
+    assert isinstance(answered, TlsAnswered)
+    assert not caller.session.usable
+    caller.session.tls_started()
+    assert not caller.session.extensions.keywords
+    with pytest.raises(LocalProtocolError):
+        caller.envelope()
+    caller.session.hello("me")
+    caller.hear("250-hi", "250 AUTH LOGIN")
+    assert caller.session.extensions.mechanisms == {"LOGIN"}
+
+
+def test_a_refused_starttls_leaves_the_session_as_it_was() -> None:
+    caller = Caller("STARTTLS")
+    caller.session.start_tls()
+    (answered,) = caller.hear("454 4.7.0 TLS not available")
+    assert answered == TlsAnswered(Reply(454, "4.7.0", ("TLS not available",)))
+    assert caller.session.usable
+
+
+def test_starttls_that_was_not_offered_is_not_said() -> None:
+    caller = Caller()
+    with pytest.raises(LocalProtocolError, match="does not offer"):
+        caller.session.start_tls()
+    assert caller.said() == b""
+
+
+@pytest.mark.parametrize(
+    "behind", [b"250-fault\r\n250 AUTH PLAIN\r\n", b"2", b"\r\n", b"garbage\r\n", b"250 x\r\n2"]
+)
+def test_what_comes_with_the_220_of_starttls_is_never_taken_for_a_reply(behind: bytes) -> None:
+    caller = Caller("STARTTLS")
+    caller.session.start_tls()
+    with pytest.raises(RemoteProtocolError, match="followed by more in clear"):
+        caller.session.receive(b"220 go\r\n" + behind)
+    assert caller.events() == []
+    assert caller.session.state is ClientState.CLOSING
+    assert not caller.session.usable
+    with pytest.raises(LocalProtocolError):
+        caller.session.tls_started()
+    caller.session.receive(b"250 more\r\n")
+    assert caller.events() == []
+
+
+def test_what_comes_in_clear_before_the_handshake_is_never_taken_for_a_reply() -> None:
+    caller = Caller("STARTTLS")
+    caller.session.start_tls()
+    caller.hear("220 go")
+    with pytest.raises(RemoteProtocolError, match="handshake was due"):
+        caller.session.receive(b"250-fault\r\n")
+    assert not caller.session.usable
+
+
+# --- AUTH ----------------------------------------------------------------------------------------
+
+
+def test_plain_is_said_in_one_step() -> None:
+    caller = Caller("AUTH PLAIN")
+    caller.session.login("PLAIN", "shop", Secret("pa ss"))
+    assert caller.said() == b"AUTH PLAIN " + b64encode(b"\0shop\0pa ss") + b"\r\n"
+    assert caller.session.expecting == "auth"
+    assert not caller.session.usable
+    (answered,) = caller.hear("235 2.7.0 ok")
+    assert answered == LoginAnswered(Reply(235, "2.7.0", ("ok",)))
+    assert caller.session.usable
+
+
+def test_login_is_said_step_by_step() -> None:
+    caller = Caller("AUTH LOGIN")
+    caller.session.login("login", "shop", Secret("pa ss"))
+    assert caller.said() == b"AUTH LOGIN\r\n"
+    assert caller.hear("334 VXNlcm5hbWU6") == []
+    assert caller.said() == b64encode(b"shop") + b"\r\n"
+    assert caller.hear("334 UGFzc3dvcmQ6") == []
+    assert caller.said() == b64encode(b"pa ss") + b"\r\n"
+    (answered,) = caller.hear("535 5.7.8 no")
+    assert isinstance(answered, LoginAnswered)
+    assert caller.session.usable
+
+
+def test_a_server_that_never_stops_asking_is_told_to_stop() -> None:
+    caller = Caller("AUTH PLAIN")
+    caller.session.login("PLAIN", "shop", Secret("x"))
+    caller.hear("334 ", "334 more")
+    assert caller.said().endswith(b"*\r\n")
+    (answered,) = caller.hear("501 5.7.0 cancelled")
+    assert isinstance(answered, LoginAnswered)
+
+
+def test_a_login_that_cannot_be_said_changes_nothing() -> None:
+    caller = Caller("AUTH PLAIN")
+    with pytest.raises(LocalProtocolError):
+        caller.session.login("PLAIN", "a\0b", Secret("x"))
+    assert caller.session.usable
+    assert caller.said() == b""
+
+
+# --- the envelope, pipelined ----------------------------------------------------------------------
+
+
+def test_an_envelope_goes_out_in_one_group() -> None:
+    caller = Caller(PIPELINING)
+    assert caller.envelope() == GROUP
+    assert caller.session.expecting == "envelope"
+    assert not caller.session.usable
+    assert caller.hear("250 2.1.0 Ok", "250 2.1.5 Ok", "550 5.1.1 No") == []
+    assert caller.session.expecting == "data"
+    assert caller.hear("354 go") == [
+        EnvelopeAnswered(
+            Reply(250, "2.1.0", ("Ok",)),
+            (Reply(250, "2.1.5", ("Ok",)), Reply(550, "5.1.1", ("No",))),
+            Reply(354, None, ("go",)),
+            True,
+        )
+    ]
+
+
+def test_parameters_are_said_where_they_were_offered() -> None:
+    wishes = {"size": 10, "body": "8BITMIME", "smtputf8": True}
+    caller = Caller(PIPELINING, "SIZE", "8BITMIME", "SMTPUTF8")
+    caller.session.envelope("ü@example.com", ["b@example.net"], **wishes)
+    assert caller.said().startswith(
+        "MAIL FROM:<ü@example.com> SIZE=10 BODY=8BITMIME SMTPUTF8\r\n".encode()
+    )
+    caller = Caller(PIPELINING)
+    caller.session.envelope("", ["b@example.net"], **wishes)
+    assert caller.said().startswith(b"MAIL FROM:<>\r\n")
+
+
+def test_an_address_beyond_ascii_is_not_said_to_a_server_that_does_not_take_it() -> None:
+    caller = Caller(PIPELINING)
+    with pytest.raises(LocalProtocolError, match="SMTPUTF8"):
+        caller.session.envelope("ü@example.com", RCPTS, smtputf8=True)
+    caller = Caller(PIPELINING, "SMTPUTF8")
+    with pytest.raises(LocalProtocolError, match="SMTPUTF8"):
+        caller.session.envelope("ü@example.com", RCPTS)
+    assert caller.session.usable
+
+
+def test_an_envelope_that_cannot_be_said_changes_nothing() -> None:
+    caller = Caller(PIPELINING)
+    with pytest.raises(LocalProtocolError):
+        caller.session.envelope("a@example.com", ["b@example.net\r\nDATA"])
+    assert caller.session.usable
+    assert caller.envelope() == GROUP
+
+
+def test_a_refused_mail_with_all_that_followed_is_one_answer() -> None:
+    caller = Caller(PIPELINING)
+    caller.envelope()
+    (answered,) = caller.hear("550 no", "503 b", "503 c", "503 d")
+    assert [reply.code for reply in answered.recipients] == [503, 503]
+    assert (answered.mail.code, answered.data.code, answered.ready) == (550, 503, False)
+    assert caller.said() == b""
+    assert caller.session.usable
+
+
+def test_where_nobody_was_accepted_and_data_refused_the_transaction_is_reset() -> None:
+    caller = Caller(PIPELINING)
+    caller.envelope()
+    (answered,) = caller.hear("250 a", "550 b", "450 c", "554 d")
+    assert not answered.ready
+    assert caller.said() == b"RSET\r\n"
+    assert caller.session.usable
+    assert caller.session.expecting == "envelope"
+    assert caller.hear("250 reset") == []
+    assert caller.session.expecting is None
+
+
+def test_where_data_is_refused_the_transaction_is_reset() -> None:
+    caller = Caller(PIPELINING)
+    caller.envelope()
+    (answered,) = caller.hear("250 a", "250 b", "250 c", "451 d")
+    assert (answered.data.code, answered.ready) == (451, False)
+    assert caller.said() == b"RSET\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines", [["250 a", "550 b", "550 c", "354 d"], ["550 a", "250 b", "250 c", "354 d"]]
+)
+def test_content_invited_for_nobody_is_a_lone_dot(lines: list[str]) -> None:
+    """RFC 2920 §3.1."""
+    caller = Caller(PIPELINING)
+    caller.envelope()
+    (answered,) = caller.hear(*lines)
+    assert (answered.data.code, answered.ready) == (354, False)
+    assert caller.said() == b".\r\n"
+    assert caller.session.usable
+    assert caller.hear("250 thank you for nothing") == []
+    assert caller.envelope() == GROUP
+
+
+def test_the_next_envelope_may_follow_the_clean_up_at_once() -> None:
+    caller = Caller(PIPELINING)
+    caller.envelope()
+    caller.hear("250 a", "550 b", "550 c", "554 d")
+    caller.session.envelope("a@example.com", RCPTS)
+    assert caller.said() == b"RSET\r\n" + GROUP
+    (answered,) = caller.hear("250 reset", "250 a", "250 b", "250 c", "354 go")
+    assert answered.ready
+
+
+@pytest.mark.parametrize(
+    ("lines", "recipients", "data"),
+    [
+        (["421 bye"], [421, 421], None),
+        (["250 a", "421 bye"], [421, 421], None),
+        (["250 a", "250 b", "421 bye"], [250, 421], None),
+        (["250 a", "250 b", "250 c", "421 bye"], [250, 250], 421),
+    ],
+)
+def test_whoever_was_not_answered_before_a_421_is_answered_by_it(
+    lines: list[str], recipients: list[int], data: int | None
+) -> None:
+    for keywords in ((PIPELINING,), ("SIZE",)):
+        caller = Caller(*keywords)
+        caller.envelope()
+        heard = [event for line in lines for event in caller.hear(line)]
+        (answered,) = heard
+        stepwise_at_mail = keywords == ("SIZE",) and len(lines) == 1
+        assert [reply.code for reply in answered.recipients] == (
+            [] if stepwise_at_mail else recipients
+        )
+        assert (answered.data.code if answered.data else None) == data
+        assert not answered.ready
+        assert caller.session.state is ClientState.CLOSING
+        caller.said()
+        caller.session.quit()
+        assert caller.said() == b""
+
+
+# --- the envelope, step by step -------------------------------------------------------------------
+
+
+def test_without_pipelining_every_command_waits_for_its_reply() -> None:
+    caller = Caller("SIZE")
+    assert caller.envelope() == b"MAIL FROM:<a@example.com>\r\n"
+    said = []
+    for line in ("250 a", "250 b", "550 c"):
+        assert caller.hear(line) == []
+        said.append(caller.said())
+    assert said == [b"RCPT TO:<b@example.net>\r\n", b"RCPT TO:<c@example.net>\r\n", b"DATA\r\n"]
+    assert caller.session.expecting == "data"
+    (answered,) = caller.hear("354 go")
+    assert answered.ready
+    assert [reply.code for reply in answered.recipients] == [250, 550]
+
+
+def test_without_pipelining_a_refused_mail_ends_the_envelope() -> None:
+    caller = Caller("SIZE")
+    caller.envelope()
+    (answered,) = caller.hear("550 no")
+    assert (answered.recipients, answered.data, answered.ready) == ((), None, False)
+    assert caller.said() == b""
+    assert caller.session.usable
+
+
+def test_without_pipelining_data_is_not_said_where_nobody_was_accepted() -> None:
+    caller = Caller("SIZE")
+    caller.envelope()
+    caller.hear("250 a")
+    caller.hear("550 b")
+    (answered,) = caller.hear("450 c")
+    assert [reply.code for reply in answered.recipients] == [550, 450]
+    assert (answered.data, answered.ready) == (None, False)
+    assert caller.said() == b"RCPT TO:<b@example.net>\r\nRCPT TO:<c@example.net>\r\nRSET\r\n"
+    caller.session.envelope("a@example.com", RCPTS)
+    assert caller.said() == b""
+    caller.hear("250 reset")
+    assert caller.said() == b"MAIL FROM:<a@example.com>\r\n"
+
+
+# --- content -------------------------------------------------------------------------------------
+
+
+def test_content_is_stuffed_and_ended() -> None:
+    caller = ready()
+    caller.session.content(b".a\r\n..b")
+    assert caller.said() == b"..a\r\n...b\r\n.\r\n"
+    assert caller.session.expecting == "verdict"
+    (verdict,) = caller.hear("250 2.0.0 Ok: queued as 1")
+    assert verdict == VerdictReceived(Reply(250, "2.0.0", ("Ok: queued as 1",)))
+    assert caller.session.usable
+    assert caller.session.expecting is None
+
+
+def test_content_may_be_given_in_blocks() -> None:
+    caller = ready()
+    for block in (b"a\r", b"\n", b".b"):
+        caller.session.content_block(block)
+    caller.session.content_end()
+    assert caller.said() == b"a\r\n..b\r\n.\r\n"
+    caller.hear("250 ok")
+    caller.envelope()
+    caller.hear("250 a", "250 b", "250 c", "354 d")
+    caller.session.content_end()
+    assert caller.said() == b".\r\n"
+
+
+@pytest.mark.parametrize("code", [200, 250, 299, 400, 451, 550, 554, 599])
+def test_every_2xx_4xx_and_5xx_is_a_lawful_verdict(code: int) -> None:
+    caller = ready()
+    caller.session.content(b"x")
+    (verdict,) = caller.hear(f"{code} verdict")
+    assert verdict.reply.code == code
+    assert caller.session.usable
+
+
+def test_a_verdict_of_421_is_a_verdict_and_the_end() -> None:
+    caller = ready()
+    caller.session.content(b"x")
+    (verdict,) = caller.hear("421 bye")
+    assert verdict.reply.code == 421
+    assert not caller.session.usable
+
+
+@pytest.mark.parametrize("content", [b"a\nb", b"a\rb", b"body\n.\r\nMAIL FROM:<x@example.com>\r\n"])
+def test_a_bare_line_end_does_not_leave_the_house(content: bytes) -> None:
+    caller = ready()
+    with pytest.raises(LocalProtocolError, match="bare"):
+        caller.session.content(content)
+    with pytest.raises(LocalProtocolError, match="bare"):
+        caller.session.content_block(content)
+    assert caller.said() == b""
+
+
+def test_content_nobody_invited_is_our_mistake() -> None:
+    caller = Caller(PIPELINING)
+    for wish in (caller.session.content_end, lambda: caller.session.content_block(b"x")):
+        with pytest.raises(LocalProtocolError):
+            wish()
+
+
+# --- RSET, QUIT and what nobody asked for ----------------------------------------------------------
+
+
+def test_reset_shows_whether_the_peer_is_still_there() -> None:
+    caller = Caller(PIPELINING)
+    caller.session.reset()
+    assert caller.said() == b"RSET\r\n"
+    assert caller.session.expecting == "envelope"
+    assert caller.hear("250 yes") == []
+    assert caller.session.expecting is None
+    caller.session.reset()
+    assert caller.hear("421 no") == []
+    assert not caller.session.usable
+
+
+def test_quit_is_said_once_and_its_answer_swallowed() -> None:
+    caller = Caller(PIPELINING)
+    caller.session.quit()
+    caller.session.quit()
+    assert caller.said() == b"QUIT\r\n"
+    assert caller.session.expecting == "quit"
+    assert not caller.session.usable
+    assert caller.hear("221 bye", "221 really") == []
+    assert caller.session.expecting is None
+
+
+def test_quit_inside_a_transaction_is_our_mistake() -> None:
+    for caller in (ready(), ready()):
+        with pytest.raises(LocalProtocolError, match="close the connection"):
+            caller.session.quit()
+        caller.session.content(b"x")
+        with pytest.raises(LocalProtocolError):
+            caller.session.quit()
+
+
+def test_a_reply_nobody_asked_for_ends_the_session() -> None:
+    caller = Caller(PIPELINING)
+    assert caller.hear("421 4.4.2 idle", "250 x") == [Unsolicited(Reply(421, "4.4.2", ("idle",)))]
+    assert not caller.session.usable
+    assert caller.hear("250 x") == []
+
+
+# --- garbage -------------------------------------------------------------------------------------
+
+
+def test_garbage_ends_the_session_and_what_came_before_can_be_taken() -> None:
+    caller = Caller(hello=False)
+    with pytest.raises(RemoteProtocolError, match="not an SMTP reply") as raised:
+        caller.session.receive(b"220 hi\r\nHTTP/1.1 200 OK\r\n")
+    assert raised.value.detail is not None
+    assert [type(event) for event in caller.events()] == [Greeted]
+    assert caller.session.expecting is None
+    assert not caller.session.usable
+
+
+def test_garbage_behind_the_end_is_not_looked_at() -> None:
+    caller = Caller(PIPELINING)
+    caller.session.receive(b"421 bye\r\ngarbage\r\n")
+    assert [type(event) for event in caller.events()] == [Unsolicited]
+
+
+@pytest.mark.parametrize("line", ["354 go", "334 abc"])
+def test_an_invitation_out_of_place_is_the_servers_fault(line: str) -> None:
+    for caller in (Caller(hello=False), Caller(PIPELINING), ready()):
+        if caller.session.state is ClientState.READY:
+            caller.envelope()
+        elif caller.session.state is ClientState.CONTENT:
+            caller.session.content(b"x")
+        with pytest.raises(RemoteProtocolError, match="go on"):
+            caller.hear(line)
+        assert not caller.session.usable
+
+
+def test_content_taken_before_it_was_sent_is_the_servers_fault() -> None:
+    caller = Caller(PIPELINING)
+    caller.envelope()
+    with pytest.raises(RemoteProtocolError, match="never sent"):
+        caller.hear("250 a", "250 b", "250 c", "250 taken")
+
+
+def test_one_byte_at_a_time_is_the_same_conversation() -> None:
+    caller = Caller(PIPELINING)
+    caller.envelope()
+    heard = []
+    for octet in b"250 a\r\n250 b\r\n250-c\r\n250 c\r\n354 go\r\n":
+        caller.session.receive(bytes([octet]))
+        heard += caller.events()
+    assert [type(event) for event in heard] == [EnvelopeAnswered]
+    assert heard[0].ready

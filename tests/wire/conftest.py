@@ -1,0 +1,25 @@
+"""one certificate authority for all tests on the wire"""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+
+from tests.doubles.certificates import CertificateFiles, issue_certificate
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    """For localhost and 127.0.0.1, from an authority made for this run."""
+    return issue_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def server_tls(certificate: CertificateFiles) -> ssl.SSLContext:
+    return certificate.server_context()
+
+
+@pytest.fixture
+def client_tls(certificate: CertificateFiles) -> ssl.SSLContext:
+    return certificate.client_context()
