@@ -11,9 +11,10 @@
 | `powercut`     | a disk that loses power                                                      |
 | `trace`        | an observer of system calls: was it on disk before it was acknowledged       |
 
-Beside them `journal` (the line format they share), `letters` (mail made from a seed),
-`certificates` (an authority for the run), `ports` (where nobody answers) and `usage` (CPU and
-memory of a process tree).
+Beside them `journal` (the line format they share), `letters` (mail made from a seed), `outbox`
+(what a load driver still has to do, and its settings), `channel` and `records` (the bad server's
+connections and what it saw), `certificates` (an authority for the run), `ports` (where nobody
+answers) and `usage` (CPU and memory of a process tree).
 
 Nothing here imports the product: a mistake made twice would cancel out. Everything is bounded in
 count and time, and nothing leaves the loopback interface.

@@ -1,17 +1,10 @@
-"""makes `tests.doubles` importable however the tests are started, and shared certificates"""
+"""certificates that the doubles' own tests share"""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-import pytest  # noqa: E402
-
-from tests.doubles.certificates import CertificateFiles, issue_certificate  # noqa: E402
+from tests.doubles.certificates import CertificateFiles, issue_certificate
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,7 @@ from typing import Self
 
 import h11
 
-from tests.doubles.journal import Journal
-from tests.doubles.load import Errand, LoadReport, LoadSettings, Outbox, drive
+from tests.doubles.outbox import Errand, Outbox
 
 _TRY_AGAIN_SECONDS = 0.02
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -43,19 +42,6 @@ class HttpTarget:
         return cls(
             parts.hostname or "127.0.0.1", parts.port or (443 if https else 80), https, service, key
         )
-
-
-async def run_http_load(
-    settings: LoadSettings, target: HttpTarget, journal: Journal | None = None
-) -> LoadReport:
-    """Hand `count` messages over by HTTP. Settings about SMTP mean nothing here.
-
-    `return_path`, unless empty, is sent as ``from_email``.
-    """
-    outbox = Outbox(settings, journal)
-    return await drive(
-        outbox, [HttpWorker(outbox, target).run() for _ in range(settings.connections)]
-    )
 
 
 class HttpWorker:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from tests.doubles.letters import Letter
-from tests.doubles.load import Errand, Outbox
+from tests.doubles.outbox import Errand, Outbox
 
 _TRY_AGAIN_SECONDS = 0.02
 _MAX_REPLY_BYTES = 256 * 1024

@@ -36,80 +36,13 @@ from typing import Self
 
 from tests.doubles.certificates import CertificateFiles
 from tests.doubles.ports import free_port
+from tests.doubles.postfix_files import MAIN, MASTER, STORE
 from tests.doubles.process import LOOK_EVERY_SECONDS, ProgramError, smtp_ready
 from tests.doubles.usage import ProcessFacts, cpu_seconds, family_of, memory_bytes, read_process
 
 _ADMIN_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _LOG_TAIL_CHARACTERS = 4000
 _END_SECONDS = 10.0
-
-_MAIN = """\
-compatibility_level = 3.6
-queue_directory = {home}/queue
-data_directory = {home}/data
-command_directory = /usr/sbin
-daemon_directory = {daemons}
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {home}/log
-maillog_file_prefixes = {home}
-myhostname = {hostname}
-mydestination =
-local_recipient_maps =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-smtp_dns_support_level = disabled
-smtp_host_lookup = native
-lmtp_host_lookup = native
-smtpd_peername_lookup = no
-alias_maps =
-alias_database =
-biff = no
-append_dot_mydomain = no
-smtp_line_length_limit = 0
-message_size_limit = 104857600
-mailbox_size_limit = 0
-smtpd_relay_restrictions = {relay_restrictions}
-smtpd_recipient_restrictions =
-"""
-
-_MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
-{extra}pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-store unix - n n - - pipe
-  flags=q user=nobody eol=\\r\\n argv={home}/store ${{queue_id}} ${{sender}} ${{recipient}}
-"""
-
-_STORE = """\
-#!/bin/sh
-# Writes one message and its envelope; renamed last, so that a listing never shows half a message.
-name=$1
-shift
-cat > "{home}/stored/.$name.$$" || exit 75
-printf '%s\\n' "$@" > "{home}/stored/$name.$$.envelope" || exit 75
-mv "{home}/stored/.$name.$$" "{home}/stored/$name.$$.message" || exit 75
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,13 +208,15 @@ class Postfix:
     async def start(self) -> None:
         """Start it and wait for its banner. Raises ProgramError with the end of its log."""
         await asyncio.to_thread(self._command, "postfix", "start")
+        self._master = read_process(self._master_pid())
+        if self._master is None:
+            raise ProgramError(f"Postfix did not stay\n{self.log()}")
         ready = smtp_ready(self.port)
         deadline = time.monotonic() + self.start_seconds
         while not await asyncio.to_thread(ready):
             if time.monotonic() > deadline:
                 raise ProgramError(f"Postfix did not answer\n{self.log()}")
             await asyncio.sleep(LOOK_EVERY_SECONDS)
-        self._master = read_process(self._master_pid())
 
     def stop(self) -> None:
         """Stop it; its queue stays for another `start`."""
@@ -385,13 +320,16 @@ class Postfix:
         words = {"home": str(home), "hostname": self.hostname}
         for name in ("config", "queue", "data", "stored"):
             (home / name).mkdir()
+        # After a crash the queue is repaired by a program that is root no more and wants to log.
+        (home / "log").touch()
+        (home / "log").chmod(0o666)
         shutil.chown(home / "data", "postfix")
         shutil.chown(home / "stored", "nobody")
         settings = "".join(
             f"{name} = {value.format_map(words)}\n" for name, value in self.settings.items()
         )
         (home / "config/main.cf").write_text(
-            _MAIN.format_map(
+            MAIN.format_map(
                 words
                 | {
                     "daemons": _daemon_directory(),
@@ -401,9 +339,9 @@ class Postfix:
             + settings
         )
         (home / "config/master.cf").write_text(
-            _MASTER.format_map(words | {"port": str(self.port), "extra": extra})
+            MASTER.format_map(words | {"port": str(self.port), "extra": extra})
         )
-        (home / "store").write_text(_STORE.format_map(words))
+        (home / "store").write_text(STORE.format_map(words))
         (home / "store").chmod(0o755)
         for name, text in self.files.items():
             path = home / name

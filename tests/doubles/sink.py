@@ -169,6 +169,7 @@ class SinkProcess(Program):
 
     def __init__(self, journal: Path, *options: str) -> None:
         """`options` as on the command line; the port is chosen by the system unless given."""
+        journal = journal.resolve()
         command = [sys.executable, "-m", "tests.doubles.sink", "--log", str(journal), *options]
         super().__init__(
             command,

@@ -19,8 +19,7 @@ from tests.doubles.certificates import CertificateFiles
 from tests.doubles.journal import Fact, Journal, read_journal
 from tests.doubles.judge import judge
 from tests.doubles.letters import Sizes
-from tests.doubles.load import LoadSettings, run_load
-from tests.doubles.load_http import HttpTarget, run_http_load
+from tests.doubles.load import HttpTarget, LoadSettings, run_http_load, run_load
 from tests.doubles.ports import refusing_port
 from tests.doubles.script import Script, Stage, drop, garbage, raw, say
 from tests.doubles.sink import Sink, SinkSettings
@@ -206,6 +205,19 @@ async def test_it_gives_up_when_the_server_stays_away_or_time_is_over() -> None:
         report = await run_load(slow)
     assert 0 < report.acknowledged < 40
     assert report.acknowledged + report.left_over == 1000
+
+
+async def test_some_recipients_are_such_as_the_sink_refuses_or_defers(tmp_path: Path) -> None:
+    async with Sink() as sink, journalled(tmp_path / "c") as (journal, facts):
+        load = LoadSettings(
+            sink.port, 60, max_recipients=3, bad_share=0.2, deferring_share=0.2, connections=1
+        )
+        report = await run_load(load, journal)
+        verdict = judge(facts(), sink.facts)
+    codes = [fact["code"] for fact in sink.facts if fact["event"] == "refused"]
+    assert 5 < codes.count(550) < 45 and 5 < codes.count(451) < 45
+    assert verdict.refused == len(codes) and report.left_over == 0
+    assert verdict.lost == verdict.phantoms == 0 and verdict.delivered == verdict.acknowledged
 
 
 async def test_a_rate_is_kept() -> None:

@@ -22,6 +22,9 @@ Told = TypeVar("Told")
 HOSTNAME = "mail.example.com"
 USERNAME = "shop"
 PASSWORD = "pa ss word"
+FORGED = Reply.of(550, "5.7.1", "You may not use this return path")
+UNKNOWN = Reply.of(550, "5.1.1", "No such recipient here")
+UNWANTED = Reply.of(554, "5.6.0", "The message is not well-formed")
 LIMITS = ServerLimits(
     max_message_bytes=1_000_000,
     max_recipients=100,
@@ -63,11 +66,11 @@ class Answers:
             case MailReceived(return_path=return_path):
                 self._message = Message(return_path)
                 forged = return_path.startswith("forged@")
-                return replies.SENDER_NOT_ALLOWED if forged else replies.RETURN_PATH_OK
+                return FORGED if forged else replies.RETURN_PATH_OK
             case RecipientReceived(address=address):
                 match address.partition("@")[0]:
                     case "unknown":
-                        return replies.NO_SUCH_RECIPIENT
+                        return UNKNOWN
                     case "later":
                         return replies.TRY_LATER
                     case "closing":
@@ -77,7 +80,7 @@ class Answers:
             case ContentReceived(data=data, last=last):
                 self._message.content += data
                 if b"refuse" in data:
-                    return replies.CONTENT_REFUSED
+                    return UNWANTED
                 if not last:
                     return None
                 self.messages.append(self._message)

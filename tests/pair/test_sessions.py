@@ -89,6 +89,21 @@ def test_pipelining_saves_turns() -> None:
     assert turns == {False: 2, True: 13}
 
 
+def test_an_envelope_said_ahead_leaves_one_turn_for_each_message() -> None:
+    channel = said_hello()
+    envelope(channel, ["b@example.net"])
+    before = channel.turns
+    for _ in range(3):
+        channel.client.content(CONTENT)
+        channel.client.envelope("a@example.com", ["b@example.net"])
+        verdict, answered = channel.run()
+        assert isinstance(verdict, VerdictReceived)
+        assert isinstance(answered, EnvelopeAnswered)
+        assert answered.ready
+    assert channel.turns - before == 3
+    assert [message.content for message in channel.listener.messages] == [CONTENT] * 3
+
+
 @pytest.mark.parametrize("without", [frozenset(), frozenset({"PIPELINING"})])
 @pytest.mark.parametrize(
     ("recipients", "codes"),

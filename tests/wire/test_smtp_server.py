@@ -203,7 +203,7 @@ async def test_an_exception_at_the_start_ends_the_session_with_421() -> None:
 
 
 async def test_a_banner_that_refuses_ends_the_connection() -> None:
-    async with served(told=Told(banner=lambda peer: replies.NO_SERVICE)) as server:
+    async with served(told=Told(banner=lambda peer: Reply.of(554, "5.3.2", "No"))) as server:
         async with await Typist.call(server.local) as client:
             assert (await client.over()).startswith(b"554 5.3.2")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from typing import Final, cast
@@ -24,12 +25,11 @@ class Wire(asyncio.Protocol):
     Waiting ends with `Broken` when the time is over, the line breaks, or the server talks nonsense.
     """
 
-    def __init__(self, *, implicit_tls: bool = False) -> None:
-        """With `implicit_tls` nothing is read before `start_tls`."""
+    def __init__(self) -> None:
+        """Not connected yet; see `connect`."""
         self.session = ClientSession()
         self.stage = "connect"
         self._loop = asyncio.get_running_loop()
-        self._implicit_tls = implicit_tls
         self._events: deque[ClientEvent] = deque()
         self._waiter: asyncio.Future[ClientEvent] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -55,10 +55,6 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._transport = cast(asyncio.Transport, transport)
-        if self._implicit_tls:
-            # A server that speaks in clear here must fail in the handshake, not be listened to.
-            self._blind = True
-            self._transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the server."""
@@ -165,6 +161,24 @@ class Wire(asyncio.Protocol):
             self._writable = None
             self._deadline = None
 
+    async def connect(
+        self, sock: socket.socket, context: ssl.SSLContext | None, host: str, seconds: float
+    ) -> None:
+        """Take a connected socket, with a `context` under TLS from the first byte."""
+        secured = context is not None
+        try:
+            await self._loop.create_connection(
+                lambda: self,
+                sock=sock,
+                ssl=context,
+                server_hostname=host if secured else None,
+                ssl_handshake_timeout=seconds if secured else None,
+                ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS if secured else None,
+            )
+        except (OSError, ValueError) as error:
+            sock.close()
+            raise Broken("starttls", explain_tls_failure(error, host)) from error
+
     async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
         """Do the handshake; `host` is the name the certificate must bear. Stage ``starttls``."""
         self.stage = "starttls"
@@ -250,6 +264,8 @@ class Wire(asyncio.Protocol):
                 self._waiter.set_result(event)
             else:
                 self._events.append(event)
+                # Refused while it is still being written: no use in waiting to write the rest.
+                _release(self._writable)
 
     def _limit(self, seconds: float, *, renewed: bool = False) -> None:
         # The timer stays armed over many short waits; it only looks whether time is really over.

@@ -1,18 +1,16 @@
-"""a host and a port become a connection: its addresses in turn, within one time"""
+"""a host and a port become a connected socket: its addresses in turn, within one time"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from pillarbox.net.errors import Broken
 
-P = TypeVar("P", bound=asyncio.Protocol)
-
 MAX_ADDRESSES: Final = 6
+_LEAST_SECONDS: Final = 0.01
 _Target = tuple[int, str]
 """Address family and address."""
 
@@ -29,36 +27,34 @@ _WHY: Final = {
 
 
 async def dial(
-    host: str,
-    port: int,
-    make_protocol: Callable[[], P],
-    *,
-    seconds: float,
-    local_address: str | None = None,
-) -> tuple[asyncio.Transport, P]:
-    """Connect to the first address of `host` that answers, at most `seconds` in all.
+    host: str, port: int, *, seconds: float, local_address: str | None = None
+) -> socket.socket:
+    """A socket connected to the first address of `host` that answers, within `seconds` in all.
 
     One address that swallows packets gets only its share of the time. Raises `Broken`.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     targets = await _addresses(host, port, seconds)
-    local = (local_address, 0) if local_address else None
-    why = ""
+    reasons: list[str] = []
     for number, (family, address) in enumerate(targets):
         share = (deadline - loop.time()) / (len(targets) - number)
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            async with asyncio.timeout(max(share, 0.01)):
-                transport, protocol = await loop.create_connection(
-                    make_protocol, address, port, family=family, local_addr=local
-                )
-        except TimeoutError as error:
-            why = why or _why(error, address)
-        except OSError as error:
-            why = _why(error, address)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if local_address:
+                sock.bind((local_address, 0))
+            async with asyncio.timeout(max(share, _LEAST_SECONDS)):
+                await loop.sock_connect(sock, (address, port))
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            reasons.append(_why(error, address))
         else:
-            return transport, protocol
-    raise Broken("connect", f"cannot connect to {host} port {port}: {why}")
+            return sock
+    raise Broken("connect", f"cannot connect to {host} port {port}: {'; '.join(reasons)}")
 
 
 async def _addresses(host: str, port: int, seconds: float) -> list[_Target]:

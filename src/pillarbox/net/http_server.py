@@ -36,6 +36,7 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_HEADERS: Final = 100
 _KEEP_ALIVE_SECONDS: Final = 75
 _DATE_SECONDS: Final = 1.0
+_LINGER_SECONDS: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -206,6 +207,7 @@ class _Connection(HttpToolsProtocol):
         self._window_since = self._head_since
         self._window_bytes = 0
         self._unread_since: float | None = None
+        self._refused = False
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -225,7 +227,7 @@ class _Connection(HttpToolsProtocol):
         self._window_bytes += len(data)
         if self._in_head:
             self._head_bytes += len(data)
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
@@ -300,4 +302,10 @@ class _Connection(HttpToolsProtocol):
             self.transport.write(
                 b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             )
-        self.transport.close()
+        # What still comes in is read and thrown away: to close over it would send a reset, which
+        # may overtake the answer.
+        self._refused = True
+        self.transport.write_eof()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)

@@ -158,7 +158,9 @@ class ServerWire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        if exc is not None:
+        if self._phase is Phase.HANDSHAKE:
+            self._reason = explain_tls_failure(exc or ConnectionResetError(), "the client")
+        elif exc is not None:
             self._reason = f"the connection broke: {exc}"
         self._forget()
 

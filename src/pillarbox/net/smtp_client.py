@@ -16,6 +16,7 @@ from pillarbox.net.client_facts import ClientTimeouts, ConnectionFacts
 from pillarbox.net.client_wire import Wire
 from pillarbox.net.dialling import dial
 from pillarbox.net.dialogue import Dialogue
+from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken
 from pillarbox.net.tls import client_context, describe_tls
 from pillarbox.protocol.client import ClientSession
@@ -31,11 +32,13 @@ from pillarbox.protocol.events import (
 from pillarbox.protocol.reply import Reply
 from pillarbox.terms.secret import Secret
 
-__all__ = ["ClientTimeouts", "Connection", "ConnectionFacts"]
+__all__ = ["ClientTimeouts", "Connection", "ConnectionFacts", "EnvelopeWords"]
 
 E = TypeVar("E")
 
 _AT_ONCE_BYTES: Final = 256 * 1024
+_AHEAD_SECONDS: Final = 30.0
+"""A server that drops what follows content must not cost a message minutes."""
 _PIECE_BYTES: Final = 128 * 1024
 _MECHANISMS: Final = ("PLAIN", "LOGIN")
 
@@ -58,15 +61,16 @@ class Connection:
     is `Broken`; afterwards the connection is of no more use.
     """
 
-    def __init__(self, wire: Wire, timeouts: ClientTimeouts) -> None:
+    def __init__(self, wire: Wire, timeouts: ClientTimeouts, said: Dialogue) -> None:
         """Use `open`."""
         self._wire = wire
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._said = Dialogue(self._loop.time)
+        self._said = said
         self.transactions = 0
         """How many were begun on it."""
         self._dot_sent = False
+        self._ahead = False
         self.idle_since = self._loop.time()
         """Monotonic seconds at which the last transaction ended."""
 
@@ -94,24 +98,17 @@ class Connection:
         patience = timeouts or ClientTimeouts()
         context = client_context(verify, ca_file) if encryption != "none" else None
         said = Dialogue(asyncio.get_running_loop().time)
-        _, wire = await dial(
-            host,
-            port,
-            lambda: Wire(implicit_tls=encryption == "tls"),
-            seconds=patience.connect_seconds,
-            local_address=local_address,
-        )
-        connection = cls(wire, patience)
-        connection._said = said
         name = host.rstrip(".")
+        at_once = context if encryption == "tls" else None
+        sock = await dial(host, port, seconds=patience.connect_seconds, local_address=local_address)
+        wire = Wire()
+        await wire.connect(sock, at_once, name, patience.tls_seconds)
+        connection = cls(wire, patience, said)
         mechanism = ""
         try:
-            if context is not None and encryption == "tls":
-                await wire.start_tls(context, name, patience.tls_seconds)
-                wire.hear_early()
             greeting = await connection._greeted()
             await connection._hello(hello_name)
-            if context is not None and encryption != "tls":
+            if context is not None and at_once is None:
                 await connection._ask_for_tls()
                 await wire.start_tls(context, name, patience.tls_seconds)
                 wire.session.tls_started()
@@ -152,15 +149,7 @@ class Connection:
 
     # --- a transaction ----------------------------------------------------------------------
 
-    async def envelope(
-        self,
-        return_path: str,
-        recipients: Sequence[str],
-        *,
-        size: int | None = None,
-        body: str = "7BIT",
-        smtputf8: bool = False,
-    ) -> EnvelopeAnswered:
+    async def envelope(self, words: EnvelopeWords) -> EnvelopeAnswered:
         """Say MAIL, RCPT and DATA, in one go where the server takes that.
 
         Raises `Broken`; it is `reused` where the connection had carried mail before, so that a
@@ -168,27 +157,40 @@ class Connection:
         """
         wire = self._wire
         again = self.transactions > 0
+        seconds = self._timeouts.envelope_seconds
         self._said.begin()
-        wire.session.envelope(return_path, recipients, size=size, body=body, smtputf8=smtputf8)
-        self.transactions += 1
+        wire.stage = "mail"
         try:
-            wire.stage = "mail"
             wire.check()
-            wire.flush()
-            answered = await self._expect(
-                EnvelopeAnswered, "mail", self._timeouts.envelope_seconds, renewed=True
-            )
+            if self._ahead:
+                self._ahead = False
+                seconds = min(seconds, _AHEAD_SECONDS)
+            else:
+                words.say(wire.session)
+                wire.flush()
+            self.transactions += 1
+            answered = await self._expect(EnvelopeAnswered, "mail", seconds, renewed=True)
         except Broken as broken:
             raise self._completed(broken, reused=again) from broken.__cause__
         self._said.note_envelope(answered)
         if again and answered.mail.code == _CLOSING:
             self.close()
-            words = f"the server was about to close: {answered.mail}"
-            raise self._completed(Broken("mail", words, answered.mail), reused=True)
+            why = f"the server was about to close: {answered.mail}"
+            raise self._completed(Broken("mail", why, answered.mail), reused=True)
         return answered
 
-    async def content(self, data: bytes | AsyncIterator[bytes]) -> Reply:
+    @property
+    def ahead(self) -> bool:
+        """Whether the next envelope was said already; `envelope` must be called with it next."""
+        return self._ahead
+
+    async def content(
+        self, data: bytes | AsyncIterator[bytes], ahead: EnvelopeWords | None = None
+    ) -> Reply:
         """Send the content and return the verdict, whatever it is.
+
+        `ahead` is the envelope of the next message, said in the same breath where that is possible:
+        one round trip for each message instead of two. See `ahead` whether it was.
 
         Raises `Broken`, `after_dot` where all of the content was on its way. What the iterator
         raises passes through; the connection is then closed without the final dot.
@@ -198,7 +200,7 @@ class Connection:
         self._dot_sent = False
         try:
             if isinstance(data, bytes):
-                await self._send_whole(data)
+                await self._send_whole(data, ahead)
             else:
                 await self._send_blocks(data)
             stage = "verdict" if self._dot_sent else "data"
@@ -299,10 +301,14 @@ class Connection:
             self._wire.check()
         return cast(E, event)
 
-    async def _send_whole(self, data: bytes) -> None:
+    async def _send_whole(self, data: bytes, ahead: EnvelopeWords | None) -> None:
         wire = self._wire
         wire.check()
         wire.session.content(data)
+        if ahead is not None and len(data) < _AT_ONCE_BYTES // 2:
+            if wire.session.may_go_ahead:
+                ahead.say(wire.session)
+                self._ahead = True
         out = wire.session.bytes_to_send()
         if len(out) <= _AT_ONCE_BYTES:
             self._dot_sent = True

@@ -80,6 +80,7 @@ class ClientSession:
         self._name = ""
         self._exchange: ClientExchange | None = None
         self._asked = 0
+        self._ahead = False
         self._mail: Reply | None = None
         self._answers: list[Reply] = []
         self._dots: DotWriter | None = None
@@ -90,6 +91,13 @@ class ClientSession:
     def usable(self) -> bool:
         """Whether an envelope may come next. RSET or a lone dot may still be on its way."""
         return self._state is ClientState.READY
+
+    @property
+    def may_go_ahead(self) -> bool:
+        """Whether the next envelope may follow content at once: the server pipelines, and content
+        may be the first command of a group (RFC 2920 §3.1).
+        """
+        return not self._ahead and self.extensions.has("PIPELINING")
 
     @property
     def expecting(self) -> str | None:
@@ -166,13 +174,17 @@ class ClientSession:
         """Say MAIL, RCPT and DATA, all at once where that was offered; `EnvelopeAnswered` follows.
 
         `return_path` is empty for the null return path, `size` in octets, `body` 7BIT or 8BITMIME;
-        a parameter is only said to a server that offered it.
+        a parameter is only said to a server that offered it. Where `may_go_ahead` it may be said
+        right behind the content before it; `VerdictReceived` on that comes first.
         """
         offered = self.extensions
         utf8 = smtputf8 and offered.has("SMTPUTF8")
         check_envelope(return_path, recipients, utf8=utf8)
         mail = format_mail(return_path, offered, size=size, body=body, smtputf8=utf8)
-        self._move(ClientTrigger.ENVELOPE)
+        if self._state is ClientState.VERDICT and self.may_go_ahead:
+            self._ahead = True
+        else:
+            self._move(ClientTrigger.ENVELOPE)
         self._mail, self._answers, self._asked = None, [], len(recipients)
         if offered.has("PIPELINING"):
             middle = ">\r\nRCPT TO:<".join(recipients)
@@ -354,6 +366,9 @@ class ClientSession:
 
     def _verdict(self, reply: Reply) -> None:
         self._move(ClientTrigger.DECIDED)
+        if self._ahead:
+            self._ahead = False
+            self._move(ClientTrigger.ENVELOPE)
         self._events.append(VerdictReceived(reply))
 
     def _clean(self, _: Reply) -> None:

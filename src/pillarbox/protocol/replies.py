@@ -89,12 +89,7 @@ STARTTLS_FIRST: Final = Reply.of(530, "5.7.0", "Must issue STARTTLS first")
 LOGIN_FIRST: Final = Reply.of(530, "5.7.0", "Log in first: AUTH PLAIN or AUTH LOGIN")
 LOGIN_REFUSED: Final = Reply.of(535, "5.7.8", "Username or password not accepted")
 LOGIN_NEEDS_TLS: Final = Reply.of(538, "5.7.11", "Logins are only taken under TLS; say STARTTLS")
-NO_SUCH_RECIPIENT: Final = Reply.of(550, "5.1.1", "No such recipient here")
-SENDER_NOT_ALLOWED: Final = Reply.of(550, "5.7.1", "This login may not use that sender address")
 TOO_LARGE: Final = Reply.of(552, "5.3.4", "Message too large; EHLO says how large it may be")
-CONTENT_REFUSED: Final = Reply.of(554, "5.6.0", "The message is not well-formed")
-TOO_MANY_HOPS: Final = Reply.of(554, "5.4.6", "Too many hops; the message is going in circles")
-NO_SERVICE: Final = Reply.of(554, "5.3.2", "No mail service here")
 
 
 def banner(hostname: str) -> Reply:

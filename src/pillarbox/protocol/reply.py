@@ -39,7 +39,7 @@ class Reply:
     @property
     def severity(self) -> int:
         """2 done, 3 go on, 4 later, 5 never."""
-        return severity(self.code)
+        return self.code // 100
 
     @property
     def text(self) -> str:

@@ -150,7 +150,8 @@ def _message(row: Row) -> StoredMessage:
         submitter=ObjectId(as_bytes(row[2])), mode=as_text(row[3]), size=as_int(row[4]),
         return_path=as_text(row[5]), author=as_text(row[6]), subject=as_text(row[7]),
         message_id=as_text(row[8]), expires_at=as_int(row[9]), uncertain=as_text(row[10]),
-        answer_by=as_instant(row[11]), scheduled_at=as_instant(row[12]), facts=decode(as_bytes(row[13]), MessageFacts),
+        answer_by=as_instant(row[11]), scheduled_at=as_instant(row[12]),
+        facts=decode(as_bytes(row[13]), MessageFacts),
     )  # fmt: skip
 
 

@@ -225,8 +225,8 @@ class SqlQueueStore:
         unsure = sending & set(ended)  # type: ignore[call-overload]
         return [
             DeliveryRow(
-                DeliveryId(as_int(row[0])), as_text(row[1]), State(as_text(row[2])), as_int(row[3]), as_int(row[4]),
-                as_int(row[5]), bool(row[6]) or row[0] in unsure,
+                DeliveryId(as_int(row[0])), as_text(row[1]), State(as_text(row[2])),
+                as_int(row[3]), as_int(row[4]), as_int(row[5]), bool(row[6]) or row[0] in unsure,
             )
             for row in rows
         ]  # fmt: skip

@@ -481,6 +481,60 @@ def test_content_nobody_invited_is_our_mistake() -> None:
             wish()
 
 
+# --- the next envelope behind content --------------------------------------------------------------
+
+
+def test_the_next_envelope_may_follow_content_at_once() -> None:
+    """RFC 2920 §3.1: content may be the first command of a group."""
+    caller = ready()
+    assert caller.session.may_go_ahead
+    caller.session.content(b"x\r\n")
+    assert caller.envelope() == b"x\r\n.\r\n" + GROUP
+    assert caller.session.expecting == "verdict"
+    assert not caller.session.may_go_ahead
+    with pytest.raises(LocalProtocolError, match="session is verdict"):
+        caller.envelope()
+    verdict, answered = caller.hear("250 taken", "250 a", "250 b", "550 c", "354 go")
+    assert verdict == VerdictReceived(Reply(250, None, ("taken",)))
+    assert isinstance(answered, EnvelopeAnswered)
+    assert ([reply.code for reply in answered.recipients], answered.ready) == ([250, 550], True)
+    caller.session.content(b"y\r\n")
+    assert caller.envelope().startswith(b"y\r\n.\r\nMAIL")
+
+
+def test_a_refused_verdict_does_not_touch_the_envelope_that_was_said_ahead() -> None:
+    caller = ready()
+    caller.session.content(b"x")
+    caller.envelope()
+    (verdict,) = caller.hear("554 no")
+    assert verdict.reply.code == 554
+    assert not caller.session.usable
+    assert caller.session.expecting == "envelope"
+    (answered,) = caller.hear("250 a", "250 b", "250 c", "354 go")
+    assert answered.ready
+
+
+def test_a_verdict_of_421_ends_the_session_before_the_envelope_said_ahead() -> None:
+    caller = ready()
+    caller.session.content(b"x")
+    caller.envelope()
+    assert [type(event) for event in caller.hear("421 bye", "250 a")] == [VerdictReceived]
+    assert caller.session.state is ClientState.CLOSING
+
+
+def test_without_pipelining_no_envelope_goes_ahead() -> None:
+    caller = Caller("SIZE")
+    caller.envelope()
+    for line in ("250 a", "250 b", "250 c", "354 d"):
+        caller.hear(line)
+    caller.session.content(b"x")
+    assert not caller.session.may_go_ahead
+    caller.said()
+    with pytest.raises(LocalProtocolError, match="session is verdict"):
+        caller.envelope()
+    assert caller.said() == b""
+
+
 # --- RSET, QUIT and what nobody asked for ----------------------------------------------------------
 
 

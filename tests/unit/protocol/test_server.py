@@ -57,7 +57,9 @@ def test_nothing_is_read_before_the_banner() -> None:
     assert codes(listener.pump()) == [220, 250]
 
 
-@pytest.mark.parametrize("refusal", [replies.TOO_MANY_CONNECTIONS, replies.NO_SERVICE])
+@pytest.mark.parametrize(
+    "refusal", [replies.TOO_MANY_CONNECTIONS, Reply.of(554, "5.3.2", "No mail")]
+)
 def test_a_refusal_at_the_banner_ends_the_session(refusal: Reply) -> None:
     listener = Listener(greet=False)
     listener.session.greet(refusal)
@@ -472,6 +474,15 @@ def test_data_without_a_recipient_is_refused() -> None:
     assert listener.session.state is ServerState.ENVELOPE
 
 
+def test_the_recipients_of_one_message_are_not_those_of_the_next() -> None:
+    listener = in_envelope()
+    listener.hear(b"DATA\r\nx\r\n.\r\n")
+    assert codes(listener.hear(b"MAIL FROM:<a@example.com>\r\nDATA\r\n")) == [250, 554]
+    listener = in_envelope()
+    listener.hear(b"RSET\r\n")
+    assert codes(listener.hear(b"MAIL FROM:<a@example.com>\r\nDATA\r\n")) == [250, 554]
+
+
 @pytest.mark.parametrize("line", [b"RCPT TO:<b@example.net>\r\n", b"DATA\r\n"])
 def test_rcpt_and_data_want_mail_first(line: bytes) -> None:
     assert said_hello().hear(line).startswith(b"503 5.5.1")
@@ -550,6 +561,13 @@ def test_content_refused_at_a_block_is_discarded_to_its_end() -> None:
     assert listener.messages == []
     assert codes(listener.hear(ENVELOPE + b"DATA\r\nfine\r\n.\r\n")) == [250, 250, 354, 250]
     assert listener.messages[0].content == b"fine\r\n"
+
+
+def test_a_refusal_holds_for_one_message_only() -> None:
+    listener = in_envelope(replace(LIMITS, block_bytes=10, max_message_bytes=100))
+    assert codes(listener.hear(b"DATA\r\nrefuse this one\r\n.\r\n")) == [354, 554]
+    large = ENVELOPE + b"DATA\r\n" + b"x" * 200 + b"\r\n.\r\n"
+    assert codes(listener.hear(large)) == [250, 250, 354, 552]
 
 
 def test_content_refused_at_its_end_leaves_the_session_alive() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Attempted, Settled, Settler
@@ -14,6 +14,7 @@ from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
 from pillarbox.policy.routing import servers_in_order
+from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
@@ -23,18 +24,31 @@ from pillarbox.terms.ids import DeliveryId
 
 _log = logger("delivery")
 
+Endings = Sequence[tuple[Addressee, Outcome]]
+
 
 @dataclass(slots=True)
-class Result:
-    """What an attempt came to, for the lane."""
+class Course:
+    """One attempt on its way. What it comes to stands in it afterwards, for the lane."""
 
+    outgoing: Outgoing
+    finished: Callable[[asyncio.Future[None]], None]
+    """Given each settlement when it is on its way into storage."""
+    following: Following | None = None
+    left: dict[DeliveryId, Addressee] = field(default_factory=dict)
+    """Those not settled yet."""
     pained: bool = False
     """A server was at fault, or asked for less."""
     next_due_at: int = 0
 
+    def too_late(self, now_ms: int) -> bool:
+        """Whether the caller who waits for an answer may have been told that it failed."""
+        answer_by = self.outgoing.answer_by
+        return answer_by is not None and now_ms >= answer_by
+
 
 class Attempts:
-    """Makes attempts. Everything it learns is settled before or while it returns."""
+    """Makes attempts. Everything one learns is on its way into storage when it returns."""
 
     def __init__(
         self,
@@ -53,146 +67,128 @@ class Attempts:
         self._clock = clock
         self._most_recipients = recipients_per_transaction
 
-    async def attempt(
-        self, outgoing: Outgoing, finished: Callable[[asyncio.Future[None]], None]
-    ) -> Result:
-        """One attempt for a message; `finished` is given each settlement on its way.
+    async def attempt(self, course: Course) -> None:
+        """One attempt for a message.
 
-        Raises `StorageTrouble` where storage keeps it from being made; nothing has left then.
+        Raises `StorageTrouble` where storage keeps it from being made; those who are left in the
+        course have not been sent anything then, and stay its addressees.
         """
-        result = Result()
-        now_ms = self._clock.now_ms()
-        if outgoing.answer_by is not None and now_ms >= outgoing.answer_by:
-            over = [(addressee, from_caller_told()) for addressee in outgoing.addressees]
-            settled = self._settle(outgoing, over, Given([]), None, now_ms)
-            finished(settled.recorded)
-            return result
-        by_id = {addressee.delivery: addressee for addressee in outgoing.addressees}
+        outgoing = course.outgoing
+        course.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
         try:
-            await self._along(outgoing, by_id, result, finished)
+            await self._along(course)
         except StorageTrouble:
-            outgoing.addressees = list(by_id.values())
+            outgoing.addressees = list(course.left.values())
             raise
         except Exception:
             # The boundary of one unit of work: what nobody foresaw waits, and is seen.
             _log.exception("attempt.broke", message=outgoing.message)
-            puzzled = [(one, from_trouble("something unexpected happened in Pillarbox"))
-                       for one in by_id.values()]  # fmt: skip
-            settled = self._settle(outgoing, puzzled, Given([]), None, self._clock.now_ms())
-            finished(settled.recorded)
-            result.pained = True
-            result.next_due_at = _sooner(result.next_due_at, settled.next_due_at)
-        return result
+            course.pained = True
+            self._end(course, from_trouble("something unexpected happened in Pillarbox"))
+        finally:
+            self._transactions.over(outgoing)
 
-    async def _along(
-        self,
-        outgoing: Outgoing,
-        by_id: dict[DeliveryId, Addressee],
-        result: Result,
-        finished: Callable[[asyncio.Future[None]], None],
-    ) -> None:
-        """From server to server; whoever is settled leaves `by_id`."""
-        walk = await self._walk(outgoing)
+    async def _along(self, course: Course) -> None:
+        """From server to server."""
+        servers = await self._servers(course.outgoing)
+        walk = HostWalk(servers, course.left)
         while (server := walk.next_host()) is not None:
-            if outgoing.answer_by is not None and self._clock.now_ms() >= outgoing.answer_by:
-                break
+            if course.too_late(self._clock.now_ms()):
+                self._end(course, from_caller_told())
+                return
             way = self._circuits.way(server)
             if not way.breaker.may_use(self._clock.now_ms()):
                 walk.pass_by(server)
                 continue
             async with way.slots:
-                await self._at(server, walk, by_id, outgoing, result, finished)
-        left = [
-            (by_id[delivery], ending.outcome, ending.server)
-            for delivery, ending in walk.endings().items()
-            if delivery in by_id
-        ]
-        for server_of, endings in _by_server(left):
-            settled = self._settle(outgoing, endings, Given([]), server_of, self._clock.now_ms())
-            for addressee, _ in endings:
-                del by_id[addressee.delivery]
-            finished(settled.recorded)
-            result.next_due_at = _sooner(result.next_due_at, settled.next_due_at)
+                await self._at(server, walk, course)
+        endings = walk.endings()
+        by_server: dict[Server | None, list[tuple[Addressee, Outcome]]] = {}
+        for delivery, addressee in course.left.items():
+            ending = endings[delivery]
+            by_server.setdefault(ending.server, []).append((addressee, ending.outcome))
+        for last, some in by_server.items():
+            self._settle(course, some, last)
 
-    async def _walk(self, outgoing: Outgoing) -> HostWalk[DeliveryId]:
+    async def _servers(self, outgoing: Outgoing) -> list[Server]:
         app = await self._directory.app(outgoing.app)
         servers = await self._directory.servers(outgoing.app)
-        ordered = servers_in_order(servers, app.strategy, outgoing.message)
-        return HostWalk(ordered, (addressee.delivery for addressee in outgoing.addressees))
+        return servers_in_order(servers, app.strategy, outgoing.message)
 
-    async def _at(
-        self,
-        server: Server,
-        walk: HostWalk[DeliveryId],
-        by_id: dict[DeliveryId, Addressee],
-        outgoing: Outgoing,
-        result: Result,
-        finished: Callable[[asyncio.Future[None]], None],
-    ) -> None:
-        """Everybody who is open, at one server; settles those this ends and takes them from `by_id`."""
-        for some in _portions([by_id[d] for d in walk.open if d in by_id], self._most_recipients):
-            given = await self._transactions.give(server, outgoing, some)
+    async def _at(self, server: Server, walk: HostWalk[DeliveryId], course: Course) -> None:
+        """Everybody who is open, at one server; settles those whom this ends."""
+        open_here = [course.left[d] for d in walk.open if d in course.left]
+        for some in _portions(open_here, self._most_recipients):
+            following = course.following if len(some) == len(open_here) else None
+            given = await self._transactions.give(server, course.outgoing, some, following)
             for delivery in given.gone:
-                by_id.pop(delivery, None)
-            if given.gone:
-                return
+                del course.left[delivery]
             for addressee, outcome in given.outcomes:
                 walk.record(server, outcome, (addressee.delivery,))
             fault = next((o for _, o in given.outcomes if o.server_at_fault), None)
-            if fault is not None:
-                errors: int | None = self._circuits.failed(server, fault)
-                result.pained = True
-            else:
-                errors = self._circuits.succeeded(server)
+            errors = self._note_health(server, fault, given)
+            course.pained = course.pained or fault is not None
             still_open = set(walk.open)
             ended = [one for one in given.outcomes if one[0].delivery not in still_open]
-            settled = self._settle(outgoing, ended, given, server, self._clock.now_ms(), errors)
-            for addressee, _ in ended:
-                del by_id[addressee.delivery]
-            finished(settled.recorded)
-            result.next_due_at = _sooner(result.next_due_at, settled.next_due_at)
-            await self._transactions.end(given, settled.recorded)
+            settled = self._settle(course, ended, server, given, errors)
+            await self._transactions.end(given, settled.recorded, following)
+            if given.gone:
+                return
             if fault is not None and fault.closes:
                 asked = {addressee.delivery for addressee in some}
-                walk.record(server, fault, [d for d in walk.open if d in by_id and d not in asked])
+                walk.record(server, fault, [d for d in walk.open if d not in asked])
                 return
+
+    def _note_health(self, server: Server, fault: Outcome | None, given: Given) -> int | None:
+        if fault is not None:
+            return self._circuits.failed(server, fault)
+        return self._circuits.succeeded(server) if given.outcomes else None
+
+    def _end(self, course: Course, outcome: Outcome) -> None:
+        """The same outcome for all who are left."""
+        self._settle(course, [(addressee, outcome) for addressee in course.left.values()], None)
 
     def _settle(
         self,
-        outgoing: Outgoing,
-        endings: Sequence[tuple[Addressee, Outcome]],
-        given: Given,
+        course: Course,
+        endings: Endings,
         server: Server | None,
-        now_ms: int,
+        given: Given | None = None,
         server_errors: int | None = None,
     ) -> Settled:
         attempted = [
             Attempted(addressee, outcome, _facts(addressee, outcome, given, server))
             for addressee, outcome in endings
         ]
-        return self._settler.settle(
-            outgoing,
+        settled = self._settler.settle(
+            course.outgoing,
             attempted,
-            now_ms,
+            self._clock.now_ms(),
             server=server.id if server is not None else None,
             server_errors=server_errors,
         )
+        for addressee, _ in endings:
+            del course.left[addressee.delivery]
+        course.finished(settled.recorded)
+        due_at = settled.next_due_at
+        course.next_due_at = min(course.next_due_at or due_at, due_at or course.next_due_at)
+        return settled
 
 
 def _facts(
-    addressee: Addressee, outcome: Outcome, given: Given, server: Server | None
+    addressee: Addressee, outcome: Outcome, given: Given | None, server: Server | None
 ) -> AttemptFacts:
     return AttemptFacts(
         number=addressee.attempts + 1,
         server=server.id if server is not None else b"",
-        session=given.session,
+        session=given.session if given is not None else 0,
         category=outcome.category,
         code=outcome.code,
         status=outcome.status,
         text=outcome.text,
-        dialogue=given.dialogue,
-        bytes_sha256=given.digest,
-        renderer=given.renderer,
+        dialogue=given.dialogue if given is not None else (),
+        bytes_sha256=given.digest if given is not None else b"",
+        renderer=given.renderer if given is not None else 0,
         words=outcome.words,
     )
 
@@ -200,17 +196,3 @@ def _facts(
 def _portions(addressees: list[Addressee], most: int) -> Iterator[list[Addressee]]:
     for start in range(0, len(addressees), most):
         yield addressees[start : start + most]
-
-
-def _by_server(
-    left: Sequence[tuple[Addressee, Outcome, Server | None]],
-) -> list[tuple[Server | None, list[tuple[Addressee, Outcome]]]]:
-    groups: dict[bytes, tuple[Server | None, list[tuple[Addressee, Outcome]]]] = {}
-    for addressee, outcome, server in left:
-        key = server.id if server is not None else b""
-        groups.setdefault(key, (server, []))[1].append((addressee, outcome))
-    return list(groups.values())
-
-
-def _sooner(one: int, other: int) -> int:
-    return min(one or other, other or one)

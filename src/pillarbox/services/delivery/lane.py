@@ -12,7 +12,8 @@ from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.observe.log import logger
 from pillarbox.policy.window import Window
-from pillarbox.services.delivery.attempt import Attempts
+from pillarbox.services.delivery.ahead import Following
+from pillarbox.services.delivery.attempt import Attempts, Course
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.queue import QueueStore, Waiting
@@ -149,12 +150,20 @@ class Lane:
         return self._tools.mirror.take(self.number)
 
     async def _work(self) -> None:
-        while (outgoing := self._next()) is not None:
-            await self._attempt(outgoing)
+        outgoing = self._next()
+        while outgoing is not None:
+            following = Following(self._next_fresh)
+            await self._attempt(outgoing, following)
+            outgoing = following.outgoing or self._next()
             if not self._claimed and self.due_at and self.due_at <= self._tools.clock.now_ms():
                 await self.claim()
 
-    async def _attempt(self, outgoing: Outgoing) -> None:
+    def _next_fresh(self) -> Outgoing | None:
+        """Only what lies in memory can follow in the same breath."""
+        idle = self._stopping or self._claimed or len(self._tasks) > self._window.limit
+        return None if idle else self._tools.mirror.take(self.number)
+
+    async def _attempt(self, outgoing: Outgoing, following: Following) -> None:
         left = [1]  # the attempt itself counts as one until it is over
         claimed = [one.delivery for one in outgoing.addressees]
 
@@ -174,8 +183,9 @@ class Lane:
             self._unrecorded.add(settlement)
             settlement.add_done_callback(recorded)
 
+        course = Course(outgoing, finished, following)
         try:
-            result = await self._tools.attempts.attempt(outgoing, finished)
+            await self._tools.attempts.attempt(course)
         except StorageTrouble as trouble:
             self._put_back(outgoing, trouble)
             if isinstance(trouble, StorageBroken):
@@ -184,12 +194,12 @@ class Lane:
             await asyncio.sleep(_TROUBLE_SECONDS)
             return
         one_less()
-        if result.pained:
+        if course.pained:
             self._window.pained()
         else:
             self._window.succeeded()
-        if result.next_due_at:
-            self.note_due(result.next_due_at)
+        if course.next_due_at:
+            self.note_due(course.next_due_at)
 
     def note_due(self, due_at: int) -> None:
         """Something of this lane falls due then."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ from weakref import WeakKeyDictionary
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.message.errors import CannotRender
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
+from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken
 from pillarbox.net.pool import Pool
 from pillarbox.net.smtp_client import Connection
@@ -32,8 +34,10 @@ from pillarbox.policy.outcome import (
     from_unsuitable,
     read_stage,
 )
+from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.sessions import Sessions
+from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId
@@ -41,11 +45,15 @@ from pillarbox.terms.ids import DeliveryId
 _IN_MEMORY_BYTES: Final = 1024 * 1024
 """Longer content is read and sent block by block."""
 
+_DONE: Final = 2
+_REFUSED: Final = 4
+
 
 @dataclass(slots=True)
 class Given:
     """What became of each recipient at one server, and what the attempt was."""
 
+    server: Server
     outcomes: list[tuple[Addressee, Outcome]]
     session: int = 0
     dialogue: tuple[tuple[int, str], ...] = ()
@@ -80,46 +88,66 @@ class Transactions:
         self._marks = marks
         self._clock = clock
         self._most = most_per_connection
+        self._ahead = Ahead(pool)
         self._unrecorded: WeakKeyDictionary[Connection, asyncio.Future[None]] = WeakKeyDictionary()
 
     async def give(
-        self, server: Server, outgoing: Outgoing, addressees: Sequence[Addressee]
+        self,
+        server: Server,
+        outgoing: Outgoing,
+        addressees: Sequence[Addressee],
+        following: Following | None = None,
     ) -> Given:
         """Offer a message to a server for some recipients.
 
+        `following` is what goes to the same server next; its envelope may be said behind the content.
         Whatever the server does is an outcome. Raises `StorageTrouble` where the start mark cannot
         be written, or the content not be read; then nothing has left.
         """
         while True:
+            said = self._ahead.claim(outgoing, server)
             try:
-                connection, fresh = await self._pool.take(server)
+                connection, fresh = (said, False) if said else await self._pool.take(server)
             except Broken as broken:
-                return _broken(broken, addressees, 0)
+                return _broken(broken, server, addressees, 0)
             try:
-                return await self._exchange(connection, server, outgoing, addressees)
+                return await self._exchange(connection, server, outgoing, addressees, following)
             except Broken as broken:
                 self._pool.discard(connection)
+                if said is not None and not broken.reply:
+                    self._ahead.lost(server)
                 if broken.reused and not fresh:
                     continue
-                return _broken(broken, addressees, self._sessions.number(connection, server))
+                return _broken(
+                    broken, server, addressees, self._sessions.number(connection, server)
+                )
             except BaseException:
                 self._pool.discard(connection)
                 raise
 
-    async def end(self, given: Given, recorded: asyncio.Future[None]) -> None:
+    async def end(
+        self, given: Given, recorded: asyncio.Future[None], following: Following | None
+    ) -> None:
         """The settlement of what was given is on its way; the connection may serve again."""
         connection = given.connection
         if connection is None:
             return
-        if not connection.usable:
+        if connection.ahead and following is not None and following.outgoing is not None:
+            self._unrecorded[connection] = recorded
+            self._ahead.keep(following.outgoing, given.server, connection)
+        elif not connection.usable:
             self._pool.discard(connection)
         elif connection.transactions >= self._most:
-            await asyncio.wait([recorded])
+            await settled(recorded)
             await connection.quit()
             self._pool.discard(connection)
         else:
             self._unrecorded[connection] = recorded
             self._pool.give_back(connection)
+
+    def over(self, outgoing: Outgoing) -> None:
+        """The attempt for a message is over, whichever way it went."""
+        self._ahead.forget(outgoing)
 
     async def _exchange(
         self,
@@ -127,26 +155,21 @@ class Transactions:
         server: Server,
         outgoing: Outgoing,
         addressees: Sequence[Addressee],
+        following: Following | None,
     ) -> Given:
-        facts = outgoing.facts
-        extensions = connection.session.extensions
-        hop = Hop(eight_bit=extensions.has("8BITMIME"), smtputf8=extensions.has("SMTPUTF8"))
+        hop = _hop(connection)
+        given = Given(server, [], connection=connection)
         try:
             content = await self._content(outgoing, hop)
         except CannotRender as error:
             unsuitable = from_unsuitable(error.sentence)
-            return Given([(a, unsuitable) for a in addressees], connection=connection)
+            given.outcomes = [(addressee, unsuitable) for addressee in addressees]
+            return given
         self._marks.begin(outgoing)
-        answered = await connection.envelope(
-            facts.return_path,
-            [addressee.address for addressee in addressees],
-            size=len(content) if isinstance(content, bytes) else outgoing.size,
-            body=facts.body if hop.eight_bit else "7BIT",
-            smtputf8=facts.smtputf8 and hop.smtputf8,
-        )
-        session = self._sessions.number(connection, server)
-        given = Given([], session, connection=connection)
-        if answered.mail.severity != 2:
+        size = len(content) if isinstance(content, bytes) else outgoing.size
+        answered = await connection.envelope(_words(outgoing, addressees, size, hop))
+        given.session = self._sessions.number(connection, server)
+        if answered.mail.severity != _DONE:
             refused = from_reply(Stage.MAIL, answered.mail)
             given.outcomes = [(addressee, refused) for addressee in addressees]
         else:
@@ -158,7 +181,7 @@ class Transactions:
                 else:
                     given.outcomes.append((addressee, verdict))
             if accepted and answered.ready:
-                await self._send(given, connection, outgoing, content, accepted)
+                await self._send(given, outgoing, content, accepted, following)
             elif accepted and answered.data is not None:
                 refused = from_reply(Stage.DATA, answered.data)
                 given.outcomes += [(addressee, refused) for addressee in accepted]
@@ -168,20 +191,22 @@ class Transactions:
     async def _send(
         self,
         given: Given,
-        connection: Connection,
         outgoing: Outgoing,
         content: bytes | AsyncIterator[bytes],
         accepted: list[Addressee],
+        following: Following | None,
     ) -> None:
         """Content for those whose RCPT was accepted. A lost connection is an outcome for them.
 
         Nothing goes out for a caller who may have been told meanwhile that it failed: a transaction
         without its final dot delivers to nobody (RFC 5321 §4.1.1.4).
         """
+        connection = given.connection
+        assert connection is not None
         gone = await self._marks.done(outgoing)
         unrecorded = self._unrecorded.pop(connection, None)
-        if unrecorded is not None and not unrecorded.done():
-            await asyncio.wait([unrecorded])
+        if unrecorded is not None:
+            await settled(unrecorded)
         late = outgoing.answer_by is not None and self._clock.now_ms() >= outgoing.answer_by
         if gone or late:
             given.gone = gone
@@ -190,11 +215,13 @@ class Transactions:
             if late:
                 given.outcomes += [(addressee, from_caller_told()) for addressee in accepted]
             return
+        ahead = None
         if isinstance(content, bytes):
             given.digest = hashlib.sha256(content).digest()
+            ahead = self._next_words(connection, given.server, following)
         crash_point("content-before-dot")
         try:
-            reply = await connection.content(content)
+            reply = await connection.content(content, ahead)
         except Broken as broken:
             self._pool.discard(connection)
             given.connection = None
@@ -204,6 +231,27 @@ class Transactions:
         crash_point("verdict-received")
         verdict = from_reply(Stage.VERDICT, reply)
         given.outcomes += [(addressee, verdict) for addressee in accepted]
+
+    def _next_words(
+        self, connection: Connection, server: Server, following: Following | None
+    ) -> EnvelopeWords | None:
+        """The envelope of the message that follows, where it may be said now."""
+        if (
+            following is None
+            or not self._ahead.allowed(server)
+            or connection.transactions + 1 >= self._most
+        ):
+            return None
+        outgoing = following.take()
+        if outgoing is None or outgoing.content is None:
+            return None
+        hop = _hop(connection)
+        try:
+            size = len(render(outgoing.content, outgoing.facts, hop))
+        except CannotRender:
+            return None
+        self._marks.begin(outgoing)
+        return _words(outgoing, outgoing.addressees, size, hop)
 
     async def _content(self, outgoing: Outgoing, hop: Hop) -> bytes | AsyncIterator[bytes]:
         content = outgoing.content
@@ -215,10 +263,37 @@ class Transactions:
         return render(content, outgoing.facts, hop)
 
 
-def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
+async def settled(recorded: asyncio.Future[None]) -> None:
+    """Wait until a settlement is durable, or cannot become so; never disturbs it."""
+    if not recorded.done():
+        with suppress(StorageTrouble):
+            await asyncio.shield(recorded)
+
+
+def _hop(connection: Connection) -> Hop:
+    offered = connection.session.extensions
+    return Hop(eight_bit=offered.has("8BITMIME"), smtputf8=offered.has("SMTPUTF8"))
+
+
+def _words(
+    outgoing: Outgoing, addressees: Sequence[Addressee], size: int, hop: Hop
+) -> EnvelopeWords:
+    facts = outgoing.facts
+    return EnvelopeWords(
+        facts.return_path,
+        [addressee.address for addressee in addressees],
+        size,
+        facts.body if hop.eight_bit else "7BIT",
+        facts.smtputf8 and hop.smtputf8,
+    )
+
+
+def _broken(broken: Broken, server: Server, addressees: Sequence[Addressee], session: int) -> Given:
     stage = read_stage(broken.stage)
-    if broken.reply is not None and broken.reply.severity >= 4:
+    if broken.reply is not None and broken.reply.severity >= _REFUSED:
         outcome = from_reply(stage, broken.reply)
     else:
         outcome = from_broken(stage, broken.words, broken.after_dot)
-    return Given([(addressee, outcome) for addressee in addressees], session, broken.dialogue)
+    return Given(
+        server, [(addressee, outcome) for addressee in addressees], session, broken.dialogue
+    )
