@@ -24,7 +24,7 @@ Work on it
   test          everything CI runs; arguments go to pytest
   crash         the crash tests alone
   prove NAME    run one proof in full and write docs/proofs/NAME.json
-  bench         the published measurements, without writing a record
+  bench         measure relaying beside Postfix, without writing a record
   cover         branches of the quiet rooms that their own tests do not take
   fix           let the formatter and the linter repair what they can
   docs          write the generated pages, check the links between pages
@@ -326,7 +326,7 @@ case $verb in
         need requirements-test.lock
         need_system_packages
         cd "$here"
-        exec "$venv/bin/python" -m tests.proofs bench --no-record "$@"
+        exec "$venv/bin/python" -m tests.bench "$@"
         ;;
     cover)
         need requirements-test.lock

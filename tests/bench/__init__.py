@@ -16,6 +16,7 @@
 | `rounds`  | turns in pairs, and what their ratios come to                                   |
 | `correct` | the pass without a clock: every message once, every byte, synced before the 250 |
 | `record`  | all of it together, as JSON and as a table                                      |
+| `targets` | what the figures are held against                                               |
 
 What is timed is timed from outside: wall clock at the sink, CPU from /proc. Nothing here looks
 into the product.

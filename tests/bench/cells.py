@@ -72,9 +72,7 @@ class Mail:
 def write_mail(directory: Path, kilobytes: int, *, seed: int = 1) -> Mail:
     """A letter of about this size: prose, at 100 KB mostly an attachment in base64."""
     size = kilobytes * 1024
-    letters = Letters(
-        Sizes(size, size), seed=seed, attachment_share=0.0, variants=1, author=AUTHOR
-    )
+    letters = Letters(Sizes(size, size), seed=seed, attachment_share=0.0, variants=1, author=AUTHOR)
     content = letters.letter(0, f"bench-{kilobytes}kb", [RECIPIENT]).content
     path = directory / f"mail-{kilobytes}KB"
     # smtp-source reads lines as Unix writes them, puts CRLF behind each and stuffs dots itself.

@@ -300,7 +300,7 @@ async def test_waiting_deliveries_are_listed_by_app_lane_and_state(
     assert len(await storage.queue.waiting(lane=post.lane, state=State.HELD)) == 1
     (page,) = await storage.queue.waiting(limit=1)
     rest = await storage.queue.waiting(after=page.delivery)
-    assert [row.recipient for row in rest][0] == "b@example.org"
+    assert rest[0].recipient == "b@example.org"
     assert await storage.queue.waiting(app=post.account.id) == []
     assert page.delivery == delivery_id(first, 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,24 +22,29 @@ class Site:
     begun: Path
     """It delivers to the sink; the login ``careful`` wants doubt to wait for a person."""
 
-    def relay(self, folder: Path, **settings: str) -> Relay:
-        """A Pillarbox of its own in `folder`, not started. Dots in names are written as __."""
+    def relay(self, folder: Path, crash: Mapping[str, str], **settings: str) -> Relay:
+        """A Pillarbox of its own in `folder`, not started; `crash` is for its first start.
+
+        Dots in names of settings are written as __.
+        """
         data_dir = folder / "data"
         if not data_dir.exists():
             copy_data(self.begun, data_dir)
         more = {name.replace("__", "."): value for name, value in settings.items()}
-        return Relay(data_dir, folder / "relay.log", {**IN_CLEAR, **more})
+        settings_of_all = {**IN_CLEAR, **more}
+        return Relay(data_dir, folder / "relay.log", settings_of_all, at_first=crash)
 
     def facts(self, *identities: str) -> list[Fact]:
         """What the sink saw of these messages, and the connections on which one was open."""
         wanted = set(identities)
+        refused = tuple(f"bad-{identity}@" for identity in identities)
         found = []
         for fact in self.sink.facts():
             if fact["event"] == "lost":
                 opened = [entry for entry in fact["open"] if entry["id"] in wanted]
                 if opened:
                     found.append({**fact, "open": opened})
-            elif fact.get("id") in wanted:
+            elif fact.get("id") in wanted or fact.get("recipient", "").startswith(refused):
                 found.append(fact)
         return found
 

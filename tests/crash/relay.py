@@ -62,10 +62,15 @@ class Relay(Product):
         output: Path,
         settings: Mapping[str, str],
         *,
+        at_first: Mapping[str, str] | None = None,
         wrap: Callable[[Sequence[str]], list[str]] | None = None,
     ) -> None:
-        """`wrap` makes another command of the command, to look at its system calls."""
+        """`at_first` is the environment of its first start only, as `crash_at` gives it.
+
+        `wrap` makes another command of the command, to look at its system calls.
+        """
         self.data_dir = data_dir
+        self._at_first = at_first
         self.said: dict[str, Any] = {}
         """What it said when it was ready."""
         command = [*PILLARBOX, "serve", "--json", "--data-dir", str(data_dir)]
@@ -78,6 +83,10 @@ class Relay(Product):
             env=_ENVIRONMENT,
             ready_seconds=30.0,
         )
+
+    def launch(self, env: Mapping[str, str] | None = None) -> None:
+        """Start it and do not wait."""
+        super().launch(env if self.starts else env or self._at_first)
 
     def _announced(self) -> bool:
         for line in self.text().splitlines():

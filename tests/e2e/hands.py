@@ -200,7 +200,7 @@ async def over_http(scene: Scene, recipient: str) -> None:
         "from_email": AUTHOR,
         "subject": "Grüße",
         "body_text": BODY.decode(),
-        "attachments": [{"name": "a.bin", "content": "AAEC/w==", "content_type": "a/b"}],
+        "attachments": [{"name": "a.bin", "content": "AAEC/w==", "content_type": "image/png"}],
     }
     said = await scene.run(
         "curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "15", "-X", "POST",

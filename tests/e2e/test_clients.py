@@ -67,6 +67,6 @@ async def test_a_client_that_checks_certificates_refuses_ours_without_our_author
 async def test_the_app_s_server_saw_our_login_and_tls(scene: Scene) -> None:
     await pillarbox_send(scene, "last@example.org")
     await scene.office.arrived("last@example.org")
-    log = scene.office.postfix.log()
+    log = (scene.office.postfix.home / "log").read_text()
     assert f"sasl_username={USERNAME}" in log
     assert "TLS connection established from" in log

@@ -144,4 +144,6 @@ async def test_two_commands_lead_to_a_first_mail_and_five_more_to_a_real_one(
         await terminal.until("Ready in", seconds=20)
         assert clone.first.password not in terminal.text
         assert clone.first.key not in terminal.text
-        assert message in await asyncio.to_thread(clone.call, "message", "list", "--all")
+        assert message in await asyncio.to_thread(
+            clone.call, "message", "list", "--recipient", "you@example.com"
+        )

@@ -103,7 +103,7 @@ async def test_swaks_logs_in_and_sends_mail(
 
 
 @pytest.mark.needs("swaks")
-async def test_swaks_pipelines(server_tls: ssl.SSLContext) -> None:
+async def test_swaks_is_understood_when_it_pipelines(server_tls: ssl.SSLContext) -> None:
     async with served(ALL_PORTS, tls=server_tls) as server:
         code, output = await run(
             "swaks",

@@ -193,3 +193,21 @@ async def test_draining_does_not_wait_for_a_handshake(server_tls: ssl.SSLContext
                 assert await server.listener.drain(5.0) == 0
                 await client.over()
             await silent.over()
+
+
+async def test_the_go_ahead_is_flushed_before_the_handshake_begins(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """A client that reads slowly, with megabytes of replies still to come."""
+    async with served(ALL_PORTS, tls=server_tls) as server, calling(server.starttls) as client:
+        count = 30_000
+        client.type(b"HELP\r\n" * count + b"STARTTLS\r\n")
+        await client.writer.drain()
+        lines = 0
+        while lines < 2 * count:
+            lines += (await client.heard()).count(b"\r\n")
+        assert (await client.heard()).startswith(b"220 2.0.0")
+        await client.writer.start_tls(client_tls, server_hostname="localhost")
+        assert (await client.say(b"EHLO client.example.test\r\n")).startswith(b"250-")
+        await _send_mail(client)
+    assert len(server.told.contents) == 1

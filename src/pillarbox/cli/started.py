@@ -55,6 +55,8 @@ def block(
     that was asked for.
     """
     yield from (f"  {clean(note)}" for *_, note in started.smtp if note)
+    if started.http_note:
+        yield f"  {clean(started.http_note)}"
     found = started.http_url.rpartition(":")[2]
     if http_port and found != str(http_port):
         yield f"  port {http_port} for HTTP is used by another program; using {found}"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -34,6 +35,7 @@ from pillarbox.terms.ids import (
     ordinal_of,
 )
 
+_KINDS: Final = {state: f"delivery.{state.value}" for state in State}
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -106,17 +108,15 @@ class Settler:
         recorded: asyncio.Future[None],
         written: asyncio.Future[None],
     ) -> None:
-        error = None if written.cancelled() else written.exception()
-        if error is None and not written.cancelled():
-            recorded.set_result(None)
-        elif error is not None and not isinstance(error, StorageTrouble):
-            recorded.set_exception(error)
-        elif isinstance(error, StorageBroken):
-            recorded.set_exception(error)
-        else:
+        error = written.exception()
+        if error is None:
+            _tell(recorded, None)
+        elif isinstance(error, StorageTrouble) and not isinstance(error, StorageBroken):
             task = asyncio.ensure_future(self._offer_again(settlement, recorded))
             self._again.add(task)
             task.add_done_callback(self._again.discard)
+        else:
+            _tell(recorded, error)
 
     async def _offer_again(self, settlement: Settlement, recorded: asyncio.Future[None]) -> None:
         pause = _FIRST_PAUSE_SECONDS
@@ -125,19 +125,19 @@ class Settler:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             try:
                 await self._queue.settle(settlement)
-            except StorageTrouble as error:
-                if isinstance(error, StorageBroken):
-                    recorded.set_exception(error)
-                    return
-            else:
-                recorded.set_result(None)
+            except StorageBroken as error:
+                _tell(recorded, error)
                 return
+            except StorageTrouble:
+                continue
+            _tell(recorded, None)
+            return
 
     def _verdict(self, outgoing: Outgoing, one: Attempted, now_ms: int) -> Verdict:
         outcome, addressee, facts = one.outcome, one.addressee, one.facts
         attempts = facts.number
         state, due_at = outcome.state, 0
-        kind = f"delivery.{state.value}"
+        kind = _KINDS[state]
         if state is State.DEFERRED:
             due_at = self._retry.next_due(attempts, now_ms, addressee.delivery)
             if outgoing.answer_by is not None and due_at >= outgoing.answer_by:
@@ -150,7 +150,7 @@ class Settler:
                 facts = replace(facts, due_at=due_at)
             else:
                 due_at = 0
-            kind = f"delivery.{state.value}"
+            kind = _KINDS[state]
             if outcome.maybe_delivered and state is not State.EXPIRED:
                 kind = "delivery.uncertain"
         return Verdict(
@@ -178,6 +178,16 @@ class Settler:
             subject = format_message_id(message_of(verdict.delivery))
             text = f"{one.addressee.address}  {one.facts.words}"
             self._news.tell(now_ms, STATE_WORDS[state].word.lower(), subject, text)
+
+
+def _tell(recorded: asyncio.Future[None], error: BaseException | None) -> None:
+    """Whoever waited may have been cancelled, and the future with it: then nobody needs to know."""
+    if recorded.done():
+        return
+    if error is None:
+        recorded.set_result(None)
+    else:
+        recorded.set_exception(error)
 
 
 def _owed(outgoing: Outgoing, verdict: Verdict) -> str | None:

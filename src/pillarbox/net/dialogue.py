@@ -11,6 +11,8 @@ from pillarbox.protocol.reply import Reply
 
 MOST_LINES: Final = 50
 LINE_CHARACTERS: Final = 200
+_KEPT_FREE: Final = 2
+"""Lines for DATA and the verdict, however many recipients there are."""
 
 
 @dataclass(slots=True)
@@ -44,13 +46,15 @@ class Dialogue:
     def note_envelope(self, answered: EnvelopeAnswered) -> None:
         """The replies to MAIL, RCPT and DATA came in now; equal ones in a row are one line."""
         self.note("MAIL", answered.mail)
-        before: Reply | None = None
+        line: _Line | None = None
         for reply in answered.recipients:
-            if before is not None and reply == before:
-                self._lines[-1].count += 1
-            else:
+            if line is not None and reply == line.reply:
+                line.count += 1
+            elif len(self._lines) < MOST_LINES - _KEPT_FREE:
                 self.note("RCPT", reply)
-            before = reply
+                line = self._lines[-1]
+            else:
+                break
         if answered.data is not None:
             self.note("DATA", answered.data)
 

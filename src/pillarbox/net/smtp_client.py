@@ -8,7 +8,7 @@ the mail have been delivered although nobody said so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, Self, TypeVar, cast
 

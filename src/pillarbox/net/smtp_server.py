@@ -32,6 +32,7 @@ from pillarbox.protocol.states import ServerState
 _MAX_BUFFERED: Final = 128 * 1024
 """Bytes a client may send ahead while a reply is owed to it; then it is no longer read."""
 
+_BITE_BYTES: Final = 16 * 1024
 _OWING: Final = frozenset({ContentReceived, LoginReceived, MailReceived, RecipientReceived})
 _QUIT: Final = "QUIT"
 _DONE: Final = 2
@@ -49,6 +50,7 @@ class SmtpServerProtocol(ServerWire):
         self._owed: tuple[asyncio.Future[Reply | None], ServerEvent] | None = None
         self._heard_at = self._progress_at = self._started_at
         self._bytes = 0
+        self._uneaten = b""
         self._in_transaction = False
         self._leaving = self._shutting = False
 
@@ -96,14 +98,18 @@ class SmtpServerProtocol(ServerWire):
     def _received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
         self._bytes += len(data)
-        session = self._session
-        session.receive(data)
-        if self._owed is None and self._unread_since is None:
-            self._pump()
-        elif not self._read_paused and session.buffered > _MAX_BUFFERED:
+        if self._uneaten:
+            self._uneaten += data
+        elif len(data) > _BITE_BYTES and self._session.state is not ServerState.CONTENT:
+            self._uneaten = data
             self._pause_reading()
+            self._bite()
+        else:
+            self._eat(data)
 
     def _received_eof(self) -> None:
+        if self._uneaten:
+            return  # first things first
         self._session.receive_eof()
         if self._owed is None and self._unread_since is None:
             self._pump()
@@ -119,6 +125,35 @@ class SmtpServerProtocol(ServerWire):
 
     # --- the conversation ---------------------------------------------------------------------
 
+    def _eat(self, data: bytes) -> None:
+        session = self._session
+        session.receive(data)
+        if self._owed is None and self._unread_since is None:
+            self._pump()
+        elif not self._read_paused and session.buffered > _MAX_BUFFERED:
+            self._pause_reading()
+
+    def _bite(self) -> None:
+        # One read may hold forty thousand commands; whoever sends that must not keep the others
+        # waiting. Content is exempt: it costs next to nothing for each byte.
+        if self._phase is not Phase.OPEN:
+            return
+        uneaten = self._uneaten
+        at = len(uneaten) if self._session.state is ServerState.CONTENT else _BITE_BYTES
+        self._uneaten = uneaten[at:]
+        self._eat(uneaten[:at])
+        if self._uneaten:
+            self._loop.call_soon(self._bite)
+        elif self._phase is Phase.OPEN:
+            if self._eof:
+                self._received_eof()
+            elif self._owed is None:
+                self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        if not self._uneaten:
+            super()._resume_reading()
+
     def _pump(self) -> None:
         session = self._session
         moved = False
@@ -132,6 +167,10 @@ class SmtpServerProtocol(ServerWire):
                 else:
                     self._wait_for(answer, event)
                     break
+            elif kind is TlsWanted and self._uneaten:
+                # More was read with STARTTLS: it was sent in clear, and the session says no.
+                behind, self._uneaten = self._uneaten, b""
+                session.receive(behind)
             elif kind is TlsWanted:
                 self._start_handshake(session.bytes_to_send())
                 return

@@ -125,7 +125,7 @@ def explain_tls_failure(error: BaseException, host: str) -> str:
         why = _VERIFY_WORDS.get(error.verify_code, error.verify_message or "it cannot be verified")
         return f"the certificate of {host} was refused: {why}"
     if isinstance(error, ssl.SSLError):
-        reason = error.reason or ""
+        reason = getattr(error, "reason", None) or ""
         known = _SSL_WORDS.get(reason)
         return f"TLS with {host} failed: {known or reason.replace('_', ' ').lower() or error}"
     if isinstance(error, TimeoutError | ConnectionAbortedError):

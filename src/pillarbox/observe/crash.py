@@ -36,7 +36,9 @@ def _ignore(point: str) -> None:
 def _killer(wanted: str) -> Callable[[str], None]:
     name, _, count = wanted.partition(":")
     if name not in POINTS:
-        raise ValueError(f"PILLARBOX_CRASH_AT names no point: {name!r}; there are {', '.join(POINTS)}")
+        raise ValueError(
+            f"PILLARBOX_CRASH_AT names no point: {name!r}; there are {', '.join(POINTS)}"
+        )
     left = [int(count or "1")]
 
     def pass_by(point: str) -> None:

@@ -44,11 +44,15 @@ class Reply:
     @property
     def text(self) -> str:
         """The text in one line, without code and status."""
-        return " ".join(self.lines)
+        lines = self.lines
+        return lines[0] if len(lines) == 1 else " ".join(lines)
 
     def __str__(self) -> str:
         """Code, status and text in one line, for people."""
-        return " ".join(filter(None, (str(self.code), self.status, self.text)))
+        text = (
+            f"{self.code} {self.status} {self.text}" if self.status else f"{self.code} {self.text}"
+        )
+        return text.rstrip()
 
     def encode(self) -> bytes:
         """The reply as it goes out, each line within 512 octets and ended by CRLF.

@@ -63,7 +63,9 @@ def parse_duration(text: str) -> float:
     try:
         return float(squeezed) if _NUMBER.fullmatch(squeezed) else _sum(squeezed)
     except ValueError:
-        raise InvalidDuration(f"{text[:40]!r} is not a duration; write 30s, 5m, 48h or 7d") from None
+        raise InvalidDuration(
+            f"{text[:40]!r} is not a duration; write 30s, 5m, 48h or 7d"
+        ) from None
 
 
 def format_duration(seconds: float) -> str:

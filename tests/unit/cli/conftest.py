@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,10 @@ from pillarbox.cli.client import Client, Where
 from pillarbox.cli.main import run
 from pillarbox.cli.offline import OfflineTransport, offline_client
 from pillarbox.cli.output import Screen
-from pillarbox.settings import load
+from pillarbox.observe.news import News
+from pillarbox.settings import Settings, load
+from pillarbox.wiring.first_run import begin
+from pillarbox.wiring.house import build
 
 Do = Callable[..., "Done"]
 
@@ -40,9 +44,20 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def house(directory: Path) -> Iterator[OfflineTransport]:
     """A data directory as after its first start, opened: an app in the sandbox, a login, a key."""
     settings = load(Where(data_dir=str(directory / "pillarbox-data")).sources())
-    settings.data_dir.mkdir()
+    begun(settings)
     with offline_client(settings) as transport:
         yield transport
+
+
+def begun(settings: Settings) -> None:
+    """A first start, as far as the data is concerned."""
+
+    async def start() -> None:
+        built = await build(settings, on_broken=lambda broken: None, news=News())
+        await begin(built.storage.directory, built.clock.now_ms())
+        await built.storage.close()
+
+    asyncio.run(start())
 
 
 @pytest.fixture

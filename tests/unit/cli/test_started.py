@@ -24,6 +24,7 @@ def first(directory: Path) -> Started:
         data_dir=str(directory / "pillarbox-data"),
         created=True,
         http_url="http://127.0.0.1:8480",
+        http_note="",
         smtp=[("127.0.0.1", 2525, "STARTTLS", ""), ("127.0.0.1", 2465, "TLS", "")],
         ca_path=str(directory / "pillarbox-data" / "ca.pem"),
         first_username="first-app",
@@ -83,6 +84,7 @@ def test_a_port_that_was_taken_is_said(first: Started) -> None:
             first,
             smtp=[("127.0.0.1", 2526, "STARTTLS", note), ("::1", 2465, "TLS", "")],
             http_url="http://127.0.0.1:8481",
+            http_note="",
         )
     )
     assert f"  {note}\n  port 8480 for HTTP is used by another program; using 8481\n" in text

@@ -42,6 +42,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 data_dir=str(settings.data_dir),
                 created=True,
                 http_url="http://127.0.0.1:8480",
+                http_note="",
                 smtp=[("127.0.0.1", 2525, "STARTTLS", "")],
                 ca_path="",
                 first_username="first-app",

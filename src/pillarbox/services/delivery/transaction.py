@@ -264,10 +264,10 @@ class Transactions:
 
 
 async def settled(recorded: asyncio.Future[None]) -> None:
-    """Wait until a settlement is durable, or cannot become so; never disturbs it."""
+    """Wait until a settlement is durable, or cannot become so."""
     if not recorded.done():
         with suppress(StorageTrouble):
-            await asyncio.shield(recorded)
+            await recorded
 
 
 def _hop(connection: Connection) -> Hop:
