@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import json
 import random
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,10 +22,8 @@ from tests.bench.record import Figures, Order, remarks, run, table
 from tests.bench.rounds import FULL
 from tests.bench.rounds import QUICK as QUICK_PLAN
 from tests.bench.targets import held_against, verdicts
-from tests.bench.turn import BenchError
+from tests.bench.turn import NEEDS, BenchError
 from tests.proofs.__main__ import machine, versions
-
-NEEDS = ("root", "postfix", "smtp-source", "smtp-sink", "strace")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -42,9 +41,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, help=f"default: {FULL.rounds}")
     add("--seconds", type=float, help=f"what a turn aims at; default: {FULL.aimed_seconds:g}")
     add("--fill", type=int, metavar="N", help=f"messages stored before; default: {Order().fill}")
-    add("--seed", type=int, help="of mail and order; default: a new one, which is recorded")
+    add("--seed", type=int, help="of the order of turns; default: a new one, recorded")
     add("--directory", type=Path, default=DEFAULT, help=f"on a disk; default: {DEFAULT}")
-    add("--keep", action="store_true", help="leave data directories and logs where they are")
+    add("--keep", action="store_true", help="leave the data directory and the log where they are")
     add("--unchecked", action="store_true", help="without the pass that counts every message")
     add("--json", type=Path, metavar="FILE", help="write everything there")
     return parser.parse_args(arguments)
@@ -93,6 +92,11 @@ def complete(figures: Figures) -> Figures:
     }
 
 
+def _leave(_number: int, _frame: object) -> None:
+    # The loop's own way waits for the task to wait for something, which a round never does.
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 0 unless nothing was measured."""
     told = _parse(arguments)
@@ -104,12 +108,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if lacking := components.missing(NEEDS):
         print(f"./do bench cannot run here: {lacking}", file=sys.stderr)
         return 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     began = time.monotonic()
     try:
         figures = complete(asyncio.run(run(order, say)))
     except (BenchError, NoDiskError) as error:
         print(f"./do bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("./do bench: stopped, nothing was recorded", file=sys.stderr)
+        return 130
     figures["duration_seconds"] = round(time.monotonic() - began, 1)
     print(table(figures), remarks(figures), sep="\n\n")
     for name in ("versions", "machine"):

@@ -16,8 +16,8 @@ from pathlib import Path
 from tests.doubles.usage import cpu_seconds, family_of, memory_bytes
 
 _LOOKS = 20
-_REST_LOOK_SECONDS = 0.1
-_REST_CPU_SECONDS = 0.002
+_REST_LOOK_SECONDS = 0.05
+_REST_CPU_SECONDS = 0.001
 _REST_AT_MOST_SECONDS = 15.0
 _MEMORY_LOOK_SECONDS = 0.1
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")

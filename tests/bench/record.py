@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.cells import USUAL, Cell, Mail, write_mail
-from tests.bench.correct import check_peer, check_syncs
-from tests.bench.meter import idle_cpu_shares, tree_memory_bytes
+from tests.bench.correct import check_peer
+from tests.bench.meter import idle_cpu_shares, rest, tree_memory_bytes
 from tests.bench.peers import PEERS, make
 from tests.bench.place import DEFAULT, Place, disk_place
 from tests.bench.rounds import FULL, Contender, Measured, Plan, Say, measure
@@ -21,6 +21,8 @@ from tests.bench.turn import BenchError, CountingSink, take_turn
 Figures = dict[str, Any]
 
 _FILL_AT_ONCE = 20_000
+_TRACED = 40
+_TRACED_SESSIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,13 @@ class Order:
     peers: Sequence[str] = PEERS
     plan: Plan = FULL
     seed: int = 1
-    """Of the mail, and of the order in which cells and relays have their turns."""
+    """Of the order in which cells and relays have their turns; the mail is always the same."""
     fill: int = 100_000
     """Messages that pass through Pillarbox first: no store stays empty."""
     checked: int = 400
     """Messages of each size in the pass without a clock; 0: no such pass, and nothing counts."""
+    checked_traced: bool = False
+    """Let Pillarbox have that pass under strace, instead of one more of a few messages."""
     idle_seconds: float = 5.0
     directory: Path = DEFAULT
     keep: bool = False
@@ -57,17 +61,21 @@ async def _checks(order: Order, place: Place, sizes: list[int], say: Say) -> Fig
     found: Figures = {}
     for name in order.peers:
         say(f"{name}: every message once, with its bytes ({order.checked} of each size)")
-        found[name] = await check_peer(name, place.path, sizes, order.checked, most)
-    if "pillarbox" in order.peers:
+        trace = place.path / "trace" if order.checked_traced and name == "pillarbox" else None
+        found[name] = await check_peer(name, place.path, sizes, order.checked, most, trace=trace)
+    if "pillarbox" in order.peers and not order.checked_traced:
         say("pillarbox: synced before each 250 (under strace)")
-        found["pillarbox_syncs"] = await check_syncs(place.path)
+        traced = await check_peer(
+            "pillarbox", place.path, [1], _TRACED, _TRACED_SESSIONS, trace=place.path / "trace"
+        )
+        found["pillarbox"]["syncs"] = traced["syncs"]
     return found
 
 
 async def _measure_all(order: Order, place: Place, say: Say) -> Figures:
     dice = random.Random(order.seed)
     mails = {
-        kilobytes: write_mail(place.path, kilobytes, seed=order.seed)
+        kilobytes: write_mail(place.path, kilobytes)
         for kilobytes in sorted({1, *(cell.kilobytes for cell in order.cells)})
     }
     done: dict[str, Measured] = {}
@@ -79,6 +87,7 @@ async def _measure_all(order: Order, place: Place, say: Say) -> Figures:
             peer = await stack.enter_async_context(make(name, place.path, sink.port))
             say(f"{name} runs, process {peer.root()}")
             contenders.append(Contender(peer, sink))
+            rest(peer.root())
         resting = {c.peer.name: tree_memory_bytes(c.peer.root()) for c in contenders}
         for contender in contenders:
             if contender.peer.name == "pillarbox":

@@ -22,6 +22,9 @@ from tests.components import path_of
 from tests.doubles.ports import free_port
 from tests.doubles.process import Program, smtp_ready
 
+NEEDS = ("root", "postfix", "smtp-source", "smtp-sink", "strace")
+"""What a measurement with its checks needs; see `tests.components`."""
+
 _LOOK_SECONDS = 0.002
 _STALL_SECONDS = 60.0
 _MEMORY = Path("/dev/shm")
@@ -119,11 +122,10 @@ class Turn:
 
 
 def take_turn(peer: Peer, sink: CountingSink, cell: Cell, mail: Mail, count: int) -> Turn:
-    """Hand `count` messages over and wait until the sink has them all.
+    """Hand `count` messages over and wait until the sink has them all, and the relay is at rest.
 
     Raises `BenchError` when anything stops, or the sink counts more or less than that.
     """
-    rest(peer.root())
     # What earlier turns left to be written would be paid for by this one.
     os.sync()
     sink.forget()

@@ -63,7 +63,12 @@ class Ledger:
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What a statement gives."""
-        return self._connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+        return self._connection.execute(sql, parameters).fetchall()
+
+    @property
+    def blank(self) -> bool:
+        """Whether not even the tables are there."""
+        return not self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
 
     def counts(self) -> dict[str, int]:
         """How many rows each table of the queue has; those without are left out."""

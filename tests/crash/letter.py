@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http.client
+import json
 import smtplib
-from collections.abc import Sequence
+import urllib.parse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.crash.relay import Relay
 from tests.doubles.journal import Fact
 
 RETURN_PATH = "ann@sender.test"
@@ -54,6 +58,28 @@ async def hand_over(
     What goes wrong before the content is an error; what goes wrong from then on is in the result.
     """
     return await asyncio.to_thread(_hand_over, port, identity, recipients, size, return_path)
+
+
+async def post(relay: Relay, body: Mapping[str, str], *, idempotency_key: str) -> int | None:
+    """POST a message to the REST API; the status, or None where no answer came."""
+    return await asyncio.to_thread(_post, relay, body, idempotency_key)
+
+
+def _post(relay: Relay, body: Mapping[str, str], idempotency_key: str) -> int | None:
+    url = urllib.parse.urlsplit(relay.http_url)
+    headers = {
+        "Authorization": f"Bearer {relay.secrets['Key']}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": idempotency_key,
+    }
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, _PATIENCE_SECONDS)
+    try:
+        connection.request("POST", "/pillarbox/v1/messages", json.dumps(body), headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def _hand_over(

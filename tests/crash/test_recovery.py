@@ -1,14 +1,18 @@
-"""what a start makes of marks that a dead process left, where one message cannot show it"""
+"""what is put right where one message and one death cannot show it"""
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+
+import pytest
 
 from pillarbox.policy.delivery import State
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.ids import delivery_id
 from tests.contract.post import NOW, Post
+from tests.crash.conftest import Site
 from tests.crash.ledger import look
 
 
@@ -33,3 +37,26 @@ async def test_a_delivery_under_two_marks_is_called_uncertain_once(tmp_path: Pat
         assert ledger.faults() == []
     assert recovered.uncertain == 2
     assert not broken
+
+
+@pytest.mark.slow
+async def test_a_client_that_vanishes_in_long_content_leaves_nothing(
+    site: Site, tmp_path: Path
+) -> None:
+    """Nobody dies but the client: what it began is not kept until the next start."""
+    async with site.relay(tmp_path, {}) as relay:
+        with socket.create_connection(("127.0.0.1", relay.port("plain")), 10) as client:
+            talk = client.makefile("rwb", 0)
+            talk.readline()
+            for command in (b"HELO x", b"MAIL FROM:<a@x.test>", b"RCPT TO:<b@x.test>", b"DATA"):
+                talk.write(command + b"\r\n")
+                assert talk.readline()[:1] in b"23"
+            talk.write(b"Subject: long\r\n\r\n" + (b"x" * 78 + b"\r\n") * 10_000)
+
+            def counts() -> dict[str, int]:
+                with look(relay.data_dir, alive=True) as ledger:
+                    return ledger.counts()
+
+            await relay.until(lambda: counts().get("upload") == 1)
+            talk.close()
+        await relay.until(lambda: not counts(), seconds=5)

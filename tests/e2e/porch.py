@@ -75,10 +75,10 @@ async def converse(client: Typist, data: bytes, *, slowly: bool = False) -> byte
     `slowly`: one byte to a write, and the server gets to read between any two.
     """
     hearing = asyncio.create_task(_all_of(client.reader))
-    for at in range(0, len(data), 1) if slowly else ():
+    for at in range(len(data)) if slowly else ():
         client.type(data[at : at + 1])
         await asyncio.sleep(0)
-        if hearing.done():
+        if hearing.done() or client.writer.is_closing():
             break
     if not slowly:
         client.type(data)

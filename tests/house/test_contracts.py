@@ -33,6 +33,8 @@ WRONG = [
     ("api.messages", "ssl", {"sockets-in-net"}),
     ("api.reports", "apsw", {"sql-in-storage"}),
     ("protocol.client", "pillarbox.protocol.server", {"two-sides-of-smtp"}),
+    ("protocol.gate", "pillarbox.protocol.pipeline", {"server-by-itself"}),
+    ("protocol.opening", "pillarbox.protocol.gate", {"client-by-itself", "two-sides-of-smtp"}),
     ("protocol.reply", "pillarbox.protocol.command", {"two-sides-of-smtp"}),
 ]
 # Modules the contracts name; without them import-linter has nothing to protect.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pillarbox.net import smtp_client
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.errors import Broken
 from pillarbox.net.smtp_client import Connection, EnvelopeWords
@@ -22,17 +23,18 @@ from tests.doubles.script import Gate, Script, Stage, drop, say, stall, usual
 from tests.wire.conversation import HOST, letter
 
 SHORT = ClientTimeouts(
-    connect_seconds=0.3,
-    banner_seconds=0.3,
-    ehlo_seconds=0.3,
-    tls_seconds=0.3,
-    auth_seconds=0.3,
-    envelope_seconds=0.3,
-    block_seconds=0.3,
-    verdict_seconds=0.3,
-    quit_seconds=0.3,
+    connect_seconds=0.6,
+    banner_seconds=0.6,
+    ehlo_seconds=0.6,
+    tls_seconds=0.6,
+    auth_seconds=0.6,
+    envelope_seconds=0.6,
+    block_seconds=0.6,
+    verdict_seconds=0.6,
+    quit_seconds=0.6,
 )
 RETURN_PATH, RECIPIENT = "a@example.com", "b@example.com"
+GROUP = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<c@example.com>\r\nDATA\r\n"
 
 
 async def connect(server: BadServer, **wishes: object) -> Connection:
@@ -145,6 +147,39 @@ async def test_content_may_be_streamed() -> None:
     assert server.messages[0].content == content
 
 
+@pytest.mark.parametrize("how", ["at once", "in pieces", "in blocks"])
+async def test_the_point_behind_the_final_dot_is_passed_once_for_each_message(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[str] = []
+    monkeypatch.setattr(smtp_client, "crash_point", passed.append)
+    content = letter(1_000_000 if how == "in pieces" else 1000)
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield content[:500]
+        assert passed == []
+        yield content[500:]
+
+    async with BadServer() as server, connected(server) as connection:
+        await begin(connection)
+        await connection.content(blocks() if how == "in blocks" else content)
+        assert passed == ["content-after-dot"]
+    assert server.messages[0].content == content
+
+
+async def test_the_point_behind_the_final_dot_is_not_passed_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed: list[str] = []
+    monkeypatch.setattr(smtp_client, "crash_point", passed.append)
+    rules = Script().on(Stage.CONTENT, drop(reset=True), at_bytes=100_000)
+    async with BadServer(rules) as server, connected(server) as connection:
+        await begin(connection)
+        with pytest.raises(Broken):
+            await connection.content(letter(20_000_000))
+    assert passed == []
+
+
 async def test_a_stream_that_fails_ends_without_the_final_dot() -> None:
     async def blocks() -> AsyncIterator[bytes]:
         yield letter()
@@ -165,6 +200,125 @@ async def test_what_cannot_be_said_is_refused_before_anything_is() -> None:
             await begin(connection, "b@example.com>\r\nRCPT TO:<v@example.com")
         assert (await begin(connection)).ready
     assert [r.address for r in server.messages] == []
+
+
+# --- the next envelope behind the content --------------------------------------------------
+
+
+def words(*recipients: str) -> EnvelopeWords:
+    return EnvelopeWords(RETURN_PATH, recipients or (RECIPIENT,))
+
+
+async def test_the_next_envelope_may_go_with_the_content_before_it() -> None:
+    async with BadServer() as server, connected(server) as connection:
+        await connection.envelope(words())
+        assert (await connection.content(letter(), words("c@example.com"))).code == 250
+        assert connection.ahead
+        await server.until(lambda: server.sessions[0].verbs.count("DATA") == 2)
+        assert (await connection.envelope(words("c@example.com"))).ready
+        assert not connection.ahead
+        assert (await connection.content(letter(500))).code == 250
+        assert connection.usable
+    assert [m.accepted_recipients for m in server.messages] == [(RECIPIENT,), ("c@example.com",)]
+
+
+async def test_a_verdict_and_the_next_answers_take_one_round_trip() -> None:
+    gate = Gate()
+    rules = Script().on(Stage.DOT, stall(gate), usual(), times=1)
+    async with BadServer(rules) as server, connected(server) as connection:
+        await connection.envelope(words())
+        giving = asyncio.create_task(connection.content(letter(), words("c@example.com")))
+        await gate.reached()
+        async with asyncio.timeout(5):
+            # Nobody has said a word about the content, and the next envelope is here.
+            while not server.sessions[0].received.endswith(GROUP):
+                await asyncio.sleep(0.01)
+        gate.release()
+        assert (await giving).code == 250
+        answered = await connection.envelope(words("c@example.com"))
+        assert answered.ready
+        assert server.sessions[0].received.endswith(GROUP)
+        verbs = [line.split()[0] for _, line in connection.dialogue]
+        assert verbs == ["MAIL", "RCPT", "DATA"]
+    assert len(server.messages) == 1
+
+
+async def test_the_answers_to_an_envelope_said_ahead_are_its_own() -> None:
+    rules = Script().on(Stage.DOT, say(554, "5.6.0 no"), times=1)
+    rules.on(Stage.RCPT, say(550, "5.1.1 nobody"), recipient="no@example.com")
+    async with BadServer(rules) as server, connected(server) as connection:
+        await connection.envelope(words())
+        following = words("no@example.com", "c@example.com")
+        assert (await connection.content(letter(), following)).code == 554
+        assert connection.ahead
+        answered = await connection.envelope(following)
+        assert [reply.code for reply in answered.recipients] == [550, 250]
+        assert answered.ready
+        assert (await connection.content(letter())).code == 250
+    assert [m.accepted_recipients for m in server.delivered] == [("c@example.com",)]
+
+
+async def test_no_envelope_goes_ahead_where_the_server_does_not_pipeline() -> None:
+    async with BadServer(extensions=()) as server, connected(server) as connection:
+        await connection.envelope(words())
+        assert (await connection.content(letter(), words())).code == 250
+        assert not connection.ahead
+        assert server.sessions[0].verbs.count("MAIL") == 1
+        await connection.envelope(words())
+        assert (await connection.content(letter())).code == 250
+    assert len(server.messages) == 2
+
+
+async def test_a_server_that_leaves_behind_its_verdict_has_lost_nothing() -> None:
+    """The envelope behind the content is lost with it, so a fresh connection costs nothing."""
+    async with BadServer(Script().on(Stage.DOT, usual(), drop())) as server:
+        async with connected(server) as connection:
+            await connection.envelope(words())
+            assert (await connection.content(letter(), words())).code == 250
+            with pytest.raises(Broken) as caught:
+                await connection.envelope(words())
+            assert not connection.usable
+    assert (caught.value.stage, caught.value.after_dot) == ("mail", False)
+    assert caught.value.reused and caught.value.reply is None
+    assert len(server.messages) == 1
+
+
+async def test_a_next_envelope_that_cannot_be_said_does_not_harm_the_content() -> None:
+    bad = words("b@example.com>\r\nRCPT TO:<v@example.com")
+    async with BadServer() as server, connected(server) as connection:
+        await connection.envelope(words())
+        assert (await connection.content(letter(), bad)).code == 250
+        assert not connection.ahead and connection.usable
+        with pytest.raises(LocalProtocolError):
+            await connection.envelope(bad)
+    assert len(server.messages) == 1
+
+
+async def test_a_loss_behind_content_and_a_long_envelope_is_a_loss_after_the_dot() -> None:
+    """Both together are longer than what is written at once otherwise."""
+    many = tuple(f"{'x' * 60}-{n}@{'d' * 60}.example.com" for n in range(1000))
+    content = letter()[:-2] + b"\r\n.x" * 30_000 + b"\r\n"
+    async with BadServer(Script().on(Stage.DOT, drop())) as server:
+        async with connected(server) as connection:
+            await connection.envelope(words())
+            with pytest.raises(Broken) as caught:
+                await connection.content(content, words(*many))
+            assert caught.value.after_dot
+            with pytest.raises(Broken) as caught:
+                await connection.envelope(words(*many))
+    assert caught.value.reused and not caught.value.after_dot
+
+
+async def test_a_verdict_that_closes_the_connection_ends_the_envelope_behind_it() -> None:
+    rules = Script().on(Stage.DOT, say(421, "4.3.2 bye"))
+    async with BadServer(rules) as server, connected(server) as connection:
+        await connection.envelope(words())
+        assert (await connection.content(letter(), words())).code == 421
+        assert not connection.ahead and not connection.usable
+        async with asyncio.timeout(5):
+            with pytest.raises(Broken) as caught:
+                await connection.envelope(words())
+    assert caught.value.reused
 
 
 # --- opening fails ---------------------------------------------------------------------------

@@ -260,14 +260,14 @@ async def test_a_handler_hears_of_the_end_only_after_the_answer_it_owes() -> Non
 
 
 async def test_a_silent_client_is_sent_away_with_421() -> None:
-    async with served(patience=Patience(idle_seconds=0.1)) as server:
+    async with served(patience=Patience(idle_seconds=0.5)) as server:
         async with calling(server.local) as client:
             assert (await client.over()).startswith(b"421 4.4.2")
     assert server.told.ends == ["idle"]
 
 
 async def test_a_command_that_trickles_in_does_not_last_for_ever() -> None:
-    async with served(patience=Patience(idle_seconds=0.3)) as server:
+    async with served(patience=Patience(idle_seconds=0.6)) as server:
         async with calling(server.local) as client:
 
             async def trickle() -> None:
@@ -300,11 +300,11 @@ async def test_content_that_trickles_in_is_refused() -> None:
 
 
 async def test_a_session_ends_in_the_end_but_not_inside_a_transaction() -> None:
-    patience = Patience(session_seconds=0.3, idle_seconds=30, slow_after_seconds=0.1)
+    patience = Patience(session_seconds=1.0, idle_seconds=30, slow_after_seconds=0.1)
     async with served(patience=patience) as server, calling(server.local) as client:
         await client.say(b"MAIL FROM:<a@example.com>\r\n")
         with pytest.raises(TimeoutError):
-            await client.heard(0.6)
+            await client.heard(1.4)
         assert (await client.say(b"RSET\r\n")).startswith(b"250")
         assert (await client.over()).startswith(b"421 4.4.2")
     assert server.told.ends == ["the session took too long"]
@@ -313,11 +313,11 @@ async def test_a_session_ends_in_the_end_but_not_inside_a_transaction() -> None:
 async def test_the_time_the_handler_takes_is_not_counted_against_the_client() -> None:
     promise: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
     told = Told(answer=lambda e: promise if type(e) is MailReceived else None)
-    async with served(told=told, patience=Patience(idle_seconds=0.2)) as server:
+    async with served(told=told, patience=Patience(idle_seconds=0.5)) as server:
         async with calling(server.local) as client:
             client.type(b"MAIL FROM:<a@example.com>\r\n")
             with pytest.raises(TimeoutError):
-                await client.heard(0.5)
+                await client.heard(0.8)
             promise.set_result(replies.RETURN_PATH_OK)
             assert (await client.heard()).startswith(b"250")
 

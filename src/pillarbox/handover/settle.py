@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,7 +11,7 @@ from msgspec.structs import replace
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
-from pillarbox.policy.delivery import FINAL, STATE_WORDS, State
+from pillarbox.policy.delivery import FINAL, STATE_WORDS, TAKEN, State
 from pillarbox.policy.directory import Uncertain
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.notice import notice_owed, read_notify
@@ -21,12 +19,7 @@ from pillarbox.policy.outcome import Outcome
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.routing import Route
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
-from pillarbox.storage.interface.queue import (
-    NewObligation,
-    QueueStore,
-    Settlement,
-    Verdict,
-)
+from pillarbox.storage.interface.queue import NewObligation, QueueStore, Settlement, Verdict
 from pillarbox.terms.ids import (
     ObjectId,
     format_message_id,
@@ -36,31 +29,59 @@ from pillarbox.terms.ids import (
 )
 
 _KINDS: Final = {state: f"delivery.{state.value}" for state in State}
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
+_UNCERTAIN: Final = "delivery.uncertain"
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+_ROUTE: Final = Route.SERVERS.value
+
+Attempted = tuple[Addressee, Outcome, AttemptFacts]
+"""One recipient after an attempt: who, what came of it, and what the attempt was."""
 
 
-@dataclass(slots=True)
-class Attempted:
-    """One recipient after an attempt: who, what came of it, and what the attempt was."""
+class Recording:
+    """A settlement on its way into storage.
 
-    addressee: Addressee
-    outcome: Outcome
-    facts: AttemptFacts
+    The outcome of a finished transaction is never thrown away: while storage is in trouble it is
+    offered again and again. Only with `StorageBroken` it ends unwritten; then this process stops,
+    and the next one finds the deliveries uncertain.
+    """
 
+    __slots__ = ("_pause_seconds", "_queue", "_settlement", "_then", "_waiter", "done")
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A settlement on its way into storage."""
-
-    verdicts: Sequence[Verdict]
-    recorded: asyncio.Future[None]
-    """Done when it is durable."""
+    def __init__(self, queue: QueueStore, settlement: Settlement, then: Callable[[], None]) -> None:
+        """`then` is called once, when it is `done`."""
+        self._queue = queue
+        self._settlement = settlement
+        self._then = then
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
+        self._waiter: asyncio.Future[None] | None = None
+        self.done = False
+        queue.settle_soon(settlement, self._told)
 
     @property
     def next_due_at(self) -> int:
         """When the first of the deferred ones falls due; 0 where none is."""
-        return min((v.due_at for v in self.verdicts if v.due_at), default=0)
+        return min((v.due_at for v in self._settlement.verdicts if v.due_at), default=0)
+
+    async def wait(self) -> None:
+        """Until it is done."""
+        if not self.done:
+            if self._waiter is None:
+                self._waiter = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._waiter)
+
+    def _told(self, error: BaseException | None) -> None:
+        if isinstance(error, StorageTrouble) and not isinstance(error, StorageBroken):
+            pause, self._pause_seconds = self._pause_seconds, self._pause_seconds * 2
+            asyncio.get_running_loop().call_later(
+                min(pause, _LONGEST_PAUSE_SECONDS), self._queue.settle_soon, self._settlement,
+                self._told,
+            )  # fmt: skip
+            return
+        self.done = True
+        if self._waiter is not None:
+            self._waiter.set_result(None)
+        self._then()
 
 
 class Settler:
@@ -71,130 +92,76 @@ class Settler:
         self._retry = retry
         self._metrics = metrics
         self._news = news
-        self._again: set[asyncio.Task[None]] = set()
 
     def settle(
         self,
         outgoing: Outgoing,
         attempted: Sequence[Attempted],
         now_ms: int,
+        then: Callable[[], None],
         *,
         server: ObjectId | None = None,
         server_errors: int | None = None,
-    ) -> Settled:
-        """Write down what became of some recipients of a message.
-
-        The outcome of a finished transaction is never thrown away: while storage is in trouble it
-        is offered again and again. `recorded` fails only with `StorageBroken`, when this process
-        must stop; then the deliveries are found uncertain by the next one.
-        """
+    ) -> Recording:
+        """Write down what became of some recipients of a message; `then` when that is durable."""
         verdicts, obligations = [], []
-        for one in attempted:
-            verdict = self._verdict(outgoing, one, now_ms)
+        for addressee, outcome, facts in attempted:
+            verdict = self._verdict(outgoing, addressee, outcome, facts, now_ms)
             verdicts.append(verdict)
-            self._tell(verdict, one, now_ms)
+            self._tell(verdict, outcome, facts, now_ms)
             owed = _owed(outgoing, verdict)
             if owed is not None:
                 obligations.append(NewObligation(owed, outgoing.app, verdict.delivery, now_ms))
         settlement = Settlement(now_ms, outgoing.app, verdicts, obligations, server, server_errors)
-        recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        written = asyncio.ensure_future(self._queue.settle(settlement))
-        written.add_done_callback(partial(self._written, settlement, recorded))
-        return Settled(verdicts, recorded)
+        return Recording(self._queue, settlement, then)
 
-    def _written(
+    def _verdict(
         self,
-        settlement: Settlement,
-        recorded: asyncio.Future[None],
-        written: asyncio.Future[None],
-    ) -> None:
-        error = written.exception()
-        if error is None:
-            _tell(recorded, None)
-        elif isinstance(error, StorageTrouble) and not isinstance(error, StorageBroken):
-            task = asyncio.ensure_future(self._offer_again(settlement, recorded))
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
-        else:
-            _tell(recorded, error)
-
-    async def _offer_again(self, settlement: Settlement, recorded: asyncio.Future[None]) -> None:
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            try:
-                await self._queue.settle(settlement)
-            except StorageBroken as error:
-                _tell(recorded, error)
-                return
-            except StorageTrouble:
-                continue
-            _tell(recorded, None)
-            return
-
-    def _verdict(self, outgoing: Outgoing, one: Attempted, now_ms: int) -> Verdict:
-        outcome, addressee, facts = one.outcome, one.addressee, one.facts
-        attempts = facts.number
+        outgoing: Outgoing,
+        addressee: Addressee,
+        outcome: Outcome,
+        facts: AttemptFacts,
+        now_ms: int,
+    ) -> Verdict:
         state, due_at = outcome.state, 0
-        kind = _KINDS[state]
+        uncertain = outcome.maybe_delivered
         if state is State.DEFERRED:
-            due_at = self._retry.next_due(attempts, now_ms, addressee.delivery)
+            due_at = self._retry.next_due(facts.number, now_ms, addressee.delivery)
             if outgoing.answer_by is not None and due_at >= outgoing.answer_by:
                 state = State.FAILED
-            elif outcome.maybe_delivered and outgoing.facts.uncertain == Uncertain.HOLD:
+            elif uncertain and outgoing.facts.uncertain == Uncertain.HOLD:
                 state = State.HELD
-            elif self._retry.gives_up(attempts, now_ms, outgoing.expires_at):
+            elif self._retry.gives_up(facts.number, now_ms, outgoing.expires_at):
                 state = State.EXPIRED
             if state is State.DEFERRED:
                 facts = replace(facts, due_at=due_at)
             else:
                 due_at = 0
-            kind = _KINDS[state]
-            if outcome.maybe_delivered and state is not State.EXPIRED:
-                kind = "delivery.uncertain"
+        kind = _UNCERTAIN if uncertain and state is not State.EXPIRED else _KINDS[state]
         return Verdict(
-            delivery=addressee.delivery,
-            recipient=addressee.address.encode(),
-            state=state,
-            attempts=attempts,
-            previous_event=addressee.last_event,
-            kind=kind,
-            data=facts,
-            due_at=due_at,
-            uncertain=outcome.maybe_delivered,
-        )
+            addressee.delivery, addressee.address.encode(), state, facts.number,
+            addressee.last_event, kind, facts, due_at, uncertain,
+        )  # fmt: skip
 
-    def _tell(self, verdict: Verdict, one: Attempted, now_ms: int) -> None:
+    def _tell(self, verdict: Verdict, outcome: Outcome, facts: AttemptFacts, now_ms: int) -> None:
         metrics, state = self._metrics, verdict.state
-        metrics.delivery_attempts[Route.SERVERS.value, one.outcome.state.value] += 1
+        metrics.delivery_attempts[_ROUTE, outcome.state] += 1
         if verdict.uncertain:
             metrics.possible_duplicates[""] += 1
         if state in FINAL:
-            metrics.deliveries_settled[state.value] += 1
+            metrics.deliveries_settled[state] += 1
             taken_at = message_time_ms(message_of(verdict.delivery))
             metrics.delivery_latency.observe((now_ms - taken_at) / 1000)
         if self._news.wanted:
             subject = format_message_id(message_of(verdict.delivery))
-            text = f"{one.addressee.address}  {one.facts.words}"
+            text = f"{verdict.recipient.decode()}  {facts.words}"
             self._news.tell(now_ms, STATE_WORDS[state].word.lower(), subject, text)
 
 
-def _tell(recorded: asyncio.Future[None], error: BaseException | None) -> None:
-    """Whoever waited may have been cancelled, and the future with it: then nobody needs to know."""
-    if recorded.done():
-        return
-    if error is None:
-        recorded.set_result(None)
-    else:
-        recorded.set_exception(error)
-
-
 def _owed(outgoing: Outgoing, verdict: Verdict) -> str | None:
-    if verdict.state is State.HANDED_OVER or verdict.state is State.DELIVERED:
-        if "SUCCESS" not in outgoing.facts.recipients[ordinal_of(verdict.delivery) - 1].notify:
-            return None
     recipient = outgoing.facts.recipients[ordinal_of(verdict.delivery) - 1]
+    if verdict.state in TAKEN and "SUCCESS" not in recipient.notify:
+        return None
     kind = notice_owed(
         verdict.state,
         read_notify(recipient.notify),

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from pillarbox.net.errors import Broken
 from pillarbox.net.tls import explain_tls_failure
@@ -14,6 +14,8 @@ from pillarbox.protocol.client import ClientSession
 from pillarbox.protocol.errors import RemoteProtocolError
 from pillarbox.protocol.events import ClientEvent, TlsAnswered, Unsolicited
 from pillarbox.protocol.reply import Reply
+
+E = TypeVar("E")
 
 _TLS_SHUTDOWN_SECONDS: Final = 2.0
 _MOST_RENEWALS: Final = 10
@@ -144,6 +146,17 @@ class Wire(asyncio.Protocol):
         finally:
             self._waiter = None
             self._deadline = None
+
+    async def expect(
+        self, kind: type[E], stage: str, seconds: float, *, renewed: bool = False
+    ) -> E:
+        """As `next_event`, of the only kind that can come now."""
+        event = await self.next_event(stage, seconds, renewed=renewed)
+        if not isinstance(event, kind):
+            # The session pairs replies with commands, so this is our mistake, not the server's.
+            self.fail("replies and commands were mixed up")
+            self.check()
+        return cast(E, event)
 
     async def drain(self, seconds: float) -> None:
         """Wait until the server has read enough that more may be written."""

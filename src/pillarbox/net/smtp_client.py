@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Final, Self, TypeVar, cast
+from typing import Final, Self
 
 from pillarbox.net.client_facts import ClientTimeouts, ConnectionFacts
 from pillarbox.net.client_wire import Wire
@@ -18,38 +18,23 @@ from pillarbox.net.dialling import dial
 from pillarbox.net.dialogue import Dialogue
 from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken
+from pillarbox.net.opening import Opening
 from pillarbox.net.tls import client_context, describe_tls
+from pillarbox.observe.crash import crash_point
 from pillarbox.protocol.client import ClientSession
 from pillarbox.protocol.errors import LocalProtocolError
-from pillarbox.protocol.events import (
-    EnvelopeAnswered,
-    Greeted,
-    HelloAnswered,
-    LoginAnswered,
-    TlsAnswered,
-    VerdictReceived,
-)
+from pillarbox.protocol.events import EnvelopeAnswered, VerdictReceived
 from pillarbox.protocol.reply import Reply
+from pillarbox.protocol.states import ClientState
 from pillarbox.terms.secret import Secret
 
 __all__ = ["ClientTimeouts", "Connection", "ConnectionFacts", "EnvelopeWords"]
-
-E = TypeVar("E")
 
 _AT_ONCE_BYTES: Final = 256 * 1024
 _AHEAD_SECONDS: Final = 30.0
 """A server that drops what follows content must not cost a message minutes."""
 _PIECE_BYTES: Final = 128 * 1024
-_MECHANISMS: Final = ("PLAIN", "LOGIN")
 
-_REFUSALS: Final = {
-    "banner": "us at its greeting",
-    "ehlo": "our EHLO",
-    "starttls": "STARTTLS, and TLS is required",
-    "auth": "our login",
-}
-
-_DONE: Final = 2
 _REFUSED: Final = 4
 _CLOSING: Final = 421
 
@@ -104,18 +89,16 @@ class Connection:
         wire = Wire()
         await wire.connect(sock, at_once, name, patience.tls_seconds)
         connection = cls(wire, patience, said)
+        opening = Opening(wire, patience, said)
         mechanism = ""
         try:
-            greeting = await connection._greeted()
-            await connection._hello(hello_name)
+            greeting = await opening.greeted()
+            await opening.hello(hello_name)
             if context is not None and at_once is None:
-                await connection._ask_for_tls()
-                await wire.start_tls(context, name, patience.tls_seconds)
-                wire.session.tls_started()
-                wire.hear_early()
-                await connection._hello(hello_name)
+                await opening.start_tls(context, name)
+                await opening.hello(hello_name)
             if username:
-                mechanism = await connection._login(username, password or Secret(""))
+                mechanism = await opening.login(username, password or Secret(""))
         except Broken as broken:
             broken.dialogue = tuple(connection.dialogue)
             wire.close()
@@ -169,7 +152,7 @@ class Connection:
                 words.say(wire.session)
                 wire.flush()
             self.transactions += 1
-            answered = await self._expect(EnvelopeAnswered, "mail", seconds, renewed=True)
+            answered = await wire.expect(EnvelopeAnswered, "mail", seconds, renewed=True)
         except Broken as broken:
             raise self._completed(broken, reused=again) from broken.__cause__
         self._said.note_envelope(answered)
@@ -181,8 +164,11 @@ class Connection:
 
     @property
     def ahead(self) -> bool:
-        """Whether the next envelope was said already; `envelope` must be called with it next."""
-        return self._ahead
+        """Whether the next envelope was said already; `envelope` must be called with it next.
+
+        Not once the session has ended, as by a verdict of 421: then nothing answers it any more.
+        """
+        return self._ahead and self._wire.session.state is not ClientState.CLOSING
 
     async def content(
         self, data: bytes | AsyncIterator[bytes], ahead: EnvelopeWords | None = None
@@ -203,9 +189,11 @@ class Connection:
                 await self._send_whole(data, ahead)
             else:
                 await self._send_blocks(data)
+            if self._dot_sent:
+                crash_point("content-after-dot")
             stage = "verdict" if self._dot_sent else "data"
             verdict = (
-                await self._expect(VerdictReceived, stage, self._timeouts.verdict_seconds)
+                await self._wire.expect(VerdictReceived, stage, self._timeouts.verdict_seconds)
             ).reply
         except Broken as broken:
             early = broken.reply
@@ -218,6 +206,8 @@ class Connection:
             raise
         self._said.note(".", verdict)
         self.idle_since = self._loop.time()
+        if verdict.code == _CLOSING:
+            self.close()
         if not self._dot_sent:
             self.close()
             if verdict.severity < _REFUSED:
@@ -245,61 +235,7 @@ class Connection:
         """Close without a word; what was written is still sent."""
         self._wire.close()
 
-    # --- opening ------------------------------------------------------------------------------
-
-    async def _greeted(self) -> str:
-        event = await self._expect(Greeted, "banner", self._timeouts.banner_seconds)
-        return self._accepted("banner", "banner", event.reply).text
-
-    async def _hello(self, name: str) -> None:
-        self._wire.session.hello(name)
-        self._wire.flush()
-        event = await self._expect(HelloAnswered, "ehlo", self._timeouts.ehlo_seconds)
-        self._accepted("ehlo", "EHLO", event.reply)
-
-    async def _ask_for_tls(self) -> None:
-        wire = self._wire
-        wire.stage = "starttls"
-        if not wire.session.extensions.has("STARTTLS"):
-            raise Broken("starttls", "the server does not offer STARTTLS, and TLS is required")
-        wire.session.start_tls()
-        wire.flush()
-        event = await self._expect(TlsAnswered, "starttls", self._timeouts.tls_seconds)
-        self._accepted("starttls", "STARTTLS", event.reply)
-
-    async def _login(self, username: str, password: Secret) -> str:
-        wire = self._wire
-        offered = wire.session.extensions.mechanisms
-        mechanism = next((name for name in _MECHANISMS if name in offered), "")
-        if not mechanism:
-            names = " ".join(sorted(offered)) or "no login at all"
-            raise Broken("auth", f"the server offers neither AUTH PLAIN nor LOGIN, but {names}")
-        try:
-            wire.session.login(mechanism, username, password)
-        except LocalProtocolError as error:
-            raise Broken("auth", error.sentence) from error
-        wire.flush()
-        event = await self._expect(LoginAnswered, "auth", self._timeouts.auth_seconds)
-        self._accepted("auth", f"AUTH {mechanism}", event.reply)
-        return mechanism
-
-    def _accepted(self, stage: str, verb: str, reply: Reply) -> Reply:
-        self._said.note(verb, reply)
-        if reply.severity != _DONE:
-            raise Broken(stage, f"the server refused {_REFUSALS[stage]}: {reply}", reply)
-        return reply
-
     # --- inside -------------------------------------------------------------------------------
-
-    async def _expect(
-        self, kind: type[E], stage: str, seconds: float, *, renewed: bool = False
-    ) -> E:
-        event = await self._wire.next_event(stage, seconds, renewed=renewed)
-        if not isinstance(event, kind):
-            # The session pairs replies with commands, so this is our mistake, not the server's.
-            self._wire.fail("replies and commands were mixed up")
-            self._wire.check()
-        return cast(E, event)
 
     async def _send_whole(self, data: bytes, ahead: EnvelopeWords | None) -> None:
         wire = self._wire
@@ -307,10 +243,14 @@ class Connection:
         wire.session.content(data)
         if ahead is not None and len(data) < _AT_ONCE_BYTES // 2:
             if wire.session.may_go_ahead:
-                ahead.say(wire.session)
-                self._ahead = True
+                # What is wrong with the next envelope is said when its own turn comes.
+                with suppress(LocalProtocolError):
+                    ahead.say(wire.session)
+                    self._ahead = True
         out = wire.session.bytes_to_send()
-        if len(out) <= _AT_ONCE_BYTES:
+        # With an envelope behind it the final dot is not at the end of what is written, so pieces
+        # could not tell when it went.
+        if self._ahead or len(out) <= _AT_ONCE_BYTES:
             self._dot_sent = True
             wire.write(out)
             return

@@ -46,7 +46,6 @@ class SqlDirectoryStore:
         self._cache: dict[tuple[object, ...], object] = {}
         self._used: dict[ObjectId, int] = {}
         self._flush: asyncio.TimerHandle | None = None
-        self._flushing: set[asyncio.Future[object]] = set()
         self.version = 1
 
     # --- accounts and apps --------------------------------------------------------------------
@@ -264,14 +263,11 @@ class SqlDirectoryStore:
         """Losing a last use is no harm, so nobody waits for it; close() writes the rest."""
         self._flush = None
         used, self._used = self._used, {}
-        task = asyncio.ensure_future(self._engine.submit(UseMember(used)))
-        self._flushing.add(task)
-        task.add_done_callback(self._flushed)
+        self._engine.submit_soon(UseMember(used), _let_go)
 
-    def _flushed(self, task: asyncio.Future[object]) -> None:
-        self._flushing.discard(task)
-        if not task.cancelled():
-            task.exception()
+
+def _let_go(error: BaseException | None) -> None:
+    """The next use is written soon enough."""
 
 
 def _only(found: Iterable[T]) -> T:

@@ -9,7 +9,7 @@ acceptances cost as many statement executions as one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -75,16 +75,30 @@ class Batch:
         return seq
 
 
-class Member:
-    """One thing to commit. Subclasses say what; the engine sets `future` when it is durable."""
+Told = Callable[[BaseException | None], None]
 
-    __slots__ = ("future",)
+
+class Member:
+    """One thing to commit. Subclasses say what."""
+
+    __slots__ = ("future", "told")
 
     settles: bool = False
     """Settlements go before acceptances: what has left must be known before more comes in."""
 
     def __init__(self) -> None:
-        self.future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[object] | None = None
+        self.told: Told | None = None
+
+    def report(self, result: object, error: BaseException | None) -> None:
+        """On the loop, when it is durable, or is known not to become so."""
+        if self.told is not None:
+            self.told(error)
+        elif self.future is not None and not self.future.done():
+            if error is None:
+                self.future.set_result(result)
+            else:
+                self.future.set_exception(error)
 
     def steps(self) -> Sequence[Step]:
         """Statements to run first, inside the transaction."""
@@ -138,8 +152,12 @@ class Engine(Protocol):
         """Run one reading statement on committed data."""
         ...
 
-    def submit(self, member: Member) -> Awaitable[object]:
+    def submit(self, member: Member) -> asyncio.Future[object]:
         """Commit a member with its group; done when durable. Raises `StorageTrouble`."""
+        ...
+
+    def submit_soon(self, member: Member, told: Told) -> None:
+        """As `submit`, for whoever need not wait: `told` hears that it is durable, or why not."""
         ...
 
     async def change(self, *steps: Step) -> list[list[Row]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -109,21 +110,46 @@ class SqlQueueStore:
         mark = self._marks.open(deliveries)
         owner = self._engine.incarnation
         member = MarkMember(mark, owner, deliveries, verify=verify)
-        marked = asyncio.ensure_future(self._engine.submit(member))
+        marked = self._engine.submit(member)
         if verify:
             marked.add_done_callback(self._unmark_gone)
         return marked  # type: ignore[return-value]
 
-    def settle(self, settlement: Settlement) -> Awaitable[None]:
+    async def settle(self, settlement: Settlement) -> None:
+        """▣2, waited for."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(error: BaseException | None) -> None:
+            if settled.done():
+                return
+            if error is None:
+                settled.set_result(None)
+            else:
+                settled.set_exception(error)
+
+        self.settle_soon(settlement, told)
+        await settled
+
+    def settle_soon(
+        self, settlement: Settlement, told: Callable[[BaseException | None], None]
+    ) -> None:
         """▣2."""
         ids = [verdict.delivery for verdict in settlement.verdicts]
-        settled = self._engine.submit(SettleMember(settlement, self._marks.close(ids)))
-        if self._waiters:
-            messages = {message_of(delivery) for delivery in ids}
-            asyncio.ensure_future(settled).add_done_callback(lambda _: self._wake(messages))
+        member = SettleMember(settlement, self._marks.close(ids))
+        if self._waiters or settlement.server_errors is not None:
+            told = partial(self._settled, settlement, told)
+        self._engine.submit_soon(member, told)
+
+    def _settled(
+        self,
+        settlement: Settlement,
+        told: Callable[[BaseException | None], None],
+        error: BaseException | None,
+    ) -> None:
+        told(error)
         if settlement.server_errors is not None:
-            asyncio.ensure_future(settled).add_done_callback(lambda _: self._servers_moved())
-        return settled  # type: ignore[return-value]
+            self._servers_moved()
+        self._wake({message_of(verdict.delivery) for verdict in settlement.verdicts})
 
     async def heads(self) -> list[LaneHead]:
         """One look-up a lane."""

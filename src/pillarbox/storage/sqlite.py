@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 import apsw
 
 from pillarbox.observe.crash import crash_point
-from pillarbox.storage.engine import RANK, Batch, Change, Member, Row, Step, Value
+from pillarbox.storage.engine import RANK, Batch, Change, Member, Row, Step, Told, Value
 from pillarbox.storage.interface.errors import (
     Conflict,
     StorageBroken,
@@ -88,15 +88,25 @@ class SqliteEngine:
         """Run one reading statement on committed data, in a reader's thread."""
         return await self._loop.run_in_executor(self._readers, self._read, name, parameters)
 
-    def submit(self, member: Member) -> Awaitable[object]:
+    def submit(self, member: Member) -> asyncio.Future[object]:
         """Queue a member for the writer; done when durable."""
+        member.future = self._loop.create_future()
+        self._queue(member)
+        return member.future
+
+    def submit_soon(self, member: Member, told: Told) -> None:
+        """Queue a member for the writer; `told` hears of it."""
+        member.told = told
+        self._queue(member)
+
+    def _queue(self, member: Member) -> None:
         if self._broken is not None:
-            member.future.set_exception(self._broken)
+            self._loop.call_soon(member.report, None, self._broken)
         elif self._closing:
-            member.future.set_exception(StorageTrouble("The store is being closed."))
+            trouble = StorageTrouble("The store is being closed.")
+            self._loop.call_soon(member.report, None, trouble)
         else:
             self._inbox.put(member)
-        return member.future
 
     async def change(self, *steps: Step) -> list[list[Row]]:
         """Run statements in one transaction; gives the rows of each."""
@@ -303,9 +313,4 @@ def mapped(error: Exception) -> PillarboxError:
 
 def _hand_back(outcomes: Sequence[_Outcome]) -> None:
     for member, result, error in outcomes:
-        if member.future.done():
-            continue
-        if error is None:
-            member.future.set_result(result)
-        else:
-            member.future.set_exception(error)
+        member.report(result, error)

@@ -25,7 +25,8 @@ MAX_RECIPIENTS: Final = (1 << ORDINAL_BITS) - 1
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32
 _PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _READ_AS: Final = {c: i for i, c in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
-_CHECK_MODULUS: Final = 31
+_CHECK_MODULUS: Final = 29
+"""Not 31: modulo that every digit of base 32 weighs the same, and swapped digits pass for right."""
 _MESSAGE_DIGITS: Final = 11
 _DELIVERY_DIGITS: Final = 13
 _OBJECT_DIGITS: Final = 20

@@ -25,11 +25,11 @@ from pillarbox.observe.news import News
 from pillarbox.policy.directory import Server
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.services.delivery.attempt import Attempts
+from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.lane import LaneTools
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.notices import Notices
-from pillarbox.services.delivery.sessions import Sessions
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.submission.authenticate import Authenticator
@@ -64,7 +64,7 @@ class House:
     door: Door
     authenticator: Authenticator
     listener: Listener
-    pool: Pool[Server, Connection]
+    pool: Pool[Server, Carrier]
     worker: Worker
     notices: Notices
     rounds: Rounds
@@ -138,7 +138,7 @@ def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) 
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
         pool,
-        Sessions(storage.events, clock),
+        storage.events,
         storage.messages,
         Marks(storage.queue, mirror),
         clock,
@@ -179,9 +179,9 @@ def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) 
     )  # fmt: skip
 
 
-def _pool(settings: Settings, clock: Clock) -> Pool[Server, Connection]:
-    async def open_connection(server: Server) -> Connection:
-        return await Connection.open(
+def _pool(settings: Settings, clock: Clock) -> Pool[Server, Carrier]:
+    async def open_connection(server: Server) -> Carrier:
+        connection = await Connection.open(
             server.host,
             server.port,
             encryption=server.encryption.value,
@@ -192,6 +192,7 @@ def _pool(settings: Settings, clock: Clock) -> Pool[Server, Connection]:
             password=server.password,
             timeouts=settings.timeouts,
         )
+        return Carrier(server, connection)
 
     # Transactions are counted by the delivery service, which must not say goodbye before the last
     # one is recorded.

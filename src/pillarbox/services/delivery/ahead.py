@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from pillarbox.handover.outgoing import Outgoing
 from pillarbox.net.pool import Pool
-from pillarbox.net.smtp_client import Connection
 from pillarbox.policy.directory import Server
+from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.terms.ids import MessageId
 
 
@@ -35,38 +35,36 @@ class Following:
 
 
 class Ahead:
-    """Connections that wait for the turn of the message whose envelope they have said."""
+    """Carriers that wait for the turn of the message whose envelope they have said."""
 
-    def __init__(self, pool: Pool[Server, Connection]) -> None:
+    def __init__(self, pool: Pool[Server, Carrier]) -> None:
         self._pool = pool
-        self._connections: dict[MessageId, tuple[Server, Connection]] = {}
-        self._plodding: set[Server] = set()
+        self._carriers: dict[MessageId, Carrier] = {}
+        self._plodding: set[bytes] = set()
 
     def allowed(self, server: Server) -> bool:
-        """Whether the server is known to keep what follows content."""
-        return server not in self._plodding
+        """Whether the server is not known to lose what follows content."""
+        return server.id not in self._plodding
 
-    def keep(self, outgoing: Outgoing, server: Server, connection: Connection) -> None:
+    def keep(self, outgoing: Outgoing, carrier: Carrier) -> None:
         """Its envelope has been said on this connection."""
-        self._connections[outgoing.message] = (server, connection)
+        self._carriers[outgoing.message] = carrier
 
-    def claim(self, outgoing: Outgoing, server: Server) -> Connection | None:
-        """The connection that waits for a message; closed where it goes to another server now."""
-        found = self._connections.pop(outgoing.message, None)
-        if found is None:
+    def claim(self, outgoing: Outgoing, server: Server) -> Carrier | None:
+        """The carrier that waits for a message; closed where it goes to another server now."""
+        carrier = self._carriers.pop(outgoing.message, None)
+        if carrier is None:
             return None
-        said_to, connection = found
-        if said_to == server and connection.ahead:
-            return connection
-        self._pool.discard(connection)
+        if carrier.server is server and carrier.connection.ahead:
+            return carrier
+        self._pool.discard(carrier)
         return None
 
     def forget(self, outgoing: Outgoing) -> None:
-        """The message's turn is over; if nobody claimed its connection, that is closed."""
-        found = self._connections.pop(outgoing.message, None)
-        if found is not None:
-            self._pool.discard(found[1])
+        """The message's turn is over; if nobody claimed its carrier, that is closed."""
+        if self._carriers and (carrier := self._carriers.pop(outgoing.message, None)) is not None:
+            self._pool.discard(carrier)
 
     def lost(self, server: Server) -> None:
         """An envelope said ahead was never answered."""
-        self._plodding.add(server)
+        self._plodding.add(server.id)

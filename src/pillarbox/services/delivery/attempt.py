@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
-from pillarbox.handover.settle import Attempted, Settled, Settler
+from pillarbox.handover.settle import Recording, Settler
 from pillarbox.observe.log import logger
 from pillarbox.policy.directory import Server
 from pillarbox.policy.events import AttemptFacts
@@ -27,24 +25,47 @@ _log = logger("delivery")
 Endings = Sequence[tuple[Addressee, Outcome]]
 
 
-@dataclass(slots=True)
 class Course:
-    """One attempt on its way. What it comes to stands in it afterwards, for the lane."""
+    """One attempt on its way, until the last of its settlements is durable.
 
-    outgoing: Outgoing
-    finished: Callable[[asyncio.Future[None]], None]
-    """Given each settlement when it is on its way into storage."""
-    following: Following | None = None
-    left: dict[DeliveryId, Addressee] = field(default_factory=dict)
-    """Those not settled yet."""
-    pained: bool = False
-    """A server was at fault, or asked for less."""
-    next_due_at: int = 0
+    What it comes to stands in it when the attempt is over, for the lane.
+    """
+
+    __slots__ = (
+        "_ended", "_recordings", "following", "left", "next_due_at", "outgoing", "pained",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        following: Following | None,
+        ended: Callable[[Outgoing], None],
+    ) -> None:
+        """`ended` is called when everything about it is durable, also that some of it waits."""
+        self.outgoing = outgoing
+        self.following = following
+        self.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
+        """Those not settled yet."""
+        self.pained = False
+        """A server was at fault, or asked for less."""
+        self.next_due_at = 0
+        self._ended = ended
+        self._recordings = 1  # the attempt itself
 
     def too_late(self, now_ms: int) -> bool:
         """Whether the caller who waits for an answer may have been told that it failed."""
         answer_by = self.outgoing.answer_by
         return answer_by is not None and now_ms >= answer_by
+
+    def begin(self) -> None:
+        """One more settlement is on its way."""
+        self._recordings += 1
+
+    def one_less(self) -> None:
+        """A settlement is durable, or the attempt is over."""
+        self._recordings -= 1
+        if not self._recordings:
+            self._ended(self.outgoing)
 
 
 class Attempts:
@@ -74,7 +95,6 @@ class Attempts:
         course have not been sent anything then, and stay its addressees.
         """
         outgoing = course.outgoing
-        course.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
         try:
             await self._along(course)
         except StorageTrouble:
@@ -89,19 +109,22 @@ class Attempts:
             self._transactions.over(outgoing)
 
     async def _along(self, course: Course) -> None:
-        """From server to server."""
+        """From server to server; most mail is taken by the first."""
         servers = await self._servers(course.outgoing)
         walk = HostWalk(servers, course.left)
         while (server := walk.next_host()) is not None:
-            if course.too_late(self._clock.now_ms()):
+            now_ms = self._clock.now_ms()
+            if course.too_late(now_ms):
                 self._end(course, from_caller_told())
                 return
             way = self._circuits.way(server)
-            if not way.breaker.may_use(self._clock.now_ms()):
+            if not way.breaker.may_use(now_ms):
                 walk.pass_by(server)
                 continue
             async with way.slots:
                 await self._at(server, walk, course)
+            if not course.left:
+                return
         endings = walk.endings()
         by_server: dict[Server | None, list[tuple[Addressee, Outcome]]] = {}
         for delivery, addressee in course.left.items():
@@ -117,27 +140,40 @@ class Attempts:
 
     async def _at(self, server: Server, walk: HostWalk[DeliveryId], course: Course) -> None:
         """Everybody who is open, at one server; settles those whom this ends."""
-        open_here = [course.left[d] for d in walk.open if d in course.left]
-        for some in _portions(open_here, self._most_recipients):
+        open_here = list(course.left.values())
+        if len(open_here) > self._most_recipients:
+            portions = _portions(open_here, self._most_recipients)
+        else:
+            portions = iter((open_here,))
+        for some in portions:
             following = course.following if len(some) == len(open_here) else None
             given = await self._transactions.give(server, course.outgoing, some, following)
-            for delivery in given.gone:
-                del course.left[delivery]
-            for addressee, outcome in given.outcomes:
-                walk.record(server, outcome, (addressee.delivery,))
-            fault = next((o for _, o in given.outcomes if o.server_at_fault), None)
+            fault = None
+            ended: Endings = given.outcomes
+            if not given.all_taken:
+                ended, fault = self._record(server, walk, course, given)
             errors = self._note_health(server, fault, given)
-            course.pained = course.pained or fault is not None
-            still_open = set(walk.open)
-            ended = [one for one in given.outcomes if one[0].delivery not in still_open]
-            settled = self._settle(course, ended, server, given, errors)
-            await self._transactions.end(given, settled.recorded, following)
+            recording = self._settle(course, ended, server, given, errors)
+            await self._transactions.end(given, recording, following)
             if given.gone:
                 return
             if fault is not None and fault.closes:
                 asked = {addressee.delivery for addressee in some}
                 walk.record(server, fault, [d for d in walk.open if d not in asked])
                 return
+
+    def _record(
+        self, server: Server, walk: HostWalk[DeliveryId], course: Course, given: Given
+    ) -> tuple[Endings, Outcome | None]:
+        """Who is settled by what a server did, and what was the server's fault in it."""
+        for delivery in given.gone:
+            del course.left[delivery]
+        for addressee, outcome in given.outcomes:
+            walk.record(server, outcome, (addressee.delivery,))
+        fault = next((o for _, o in given.outcomes if o.server_at_fault), None)
+        course.pained = course.pained or fault is not None
+        still_open = set(walk.open)
+        return [one for one in given.outcomes if one[0].delivery not in still_open], fault
 
     def _note_health(self, server: Server, fault: Outcome | None, given: Given) -> int | None:
         if fault is not None:
@@ -155,42 +191,37 @@ class Attempts:
         server: Server | None,
         given: Given | None = None,
         server_errors: int | None = None,
-    ) -> Settled:
-        attempted = [
-            Attempted(addressee, outcome, _facts(addressee, outcome, given, server))
-            for addressee, outcome in endings
-        ]
-        settled = self._settler.settle(
+    ) -> Recording:
+        course.begin()
+        recording = self._settler.settle(
             course.outgoing,
-            attempted,
+            [(one, outcome, _facts(one, outcome, given, server)) for one, outcome in endings],
             self._clock.now_ms(),
+            course.one_less,
             server=server.id if server is not None else None,
             server_errors=server_errors,
         )
         for addressee, _ in endings:
             del course.left[addressee.delivery]
-        course.finished(settled.recorded)
-        due_at = settled.next_due_at
-        course.next_due_at = min(course.next_due_at or due_at, due_at or course.next_due_at)
-        return settled
+        if due_at := recording.next_due_at:
+            course.next_due_at = min(course.next_due_at or due_at, due_at)
+        return recording
 
 
 def _facts(
     addressee: Addressee, outcome: Outcome, given: Given | None, server: Server | None
 ) -> AttemptFacts:
+    number = addressee.attempts + 1
+    identity = server.id if server is not None else b""
+    if given is None:
+        return AttemptFacts(
+            number=number, server=identity, category=outcome.category, code=outcome.code,
+            status=outcome.status, text=outcome.text, words=outcome.words,
+        )  # fmt: skip
     return AttemptFacts(
-        number=addressee.attempts + 1,
-        server=server.id if server is not None else b"",
-        session=given.session if given is not None else 0,
-        category=outcome.category,
-        code=outcome.code,
-        status=outcome.status,
-        text=outcome.text,
-        dialogue=given.dialogue if given is not None else (),
-        bytes_sha256=given.digest if given is not None else b"",
-        renderer=given.renderer if given is not None else 0,
-        words=outcome.words,
-    )
+        number, identity, given.session, outcome.category, outcome.code, outcome.status,
+        outcome.text, given.dialogue, 0, given.digest, given.renderer, outcome.words,
+    )  # fmt: skip
 
 
 def _portions(addressees: list[Addressee], most: int) -> Iterator[list[Addressee]]:

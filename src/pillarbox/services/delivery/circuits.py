@@ -50,10 +50,14 @@ class Circuits:
         self._metrics = metrics
         self._news = news
         self._ways: dict[Key, Way] = {}
+        self._by_server: dict[bytes, tuple[Server, Way]] = {}
         self._telling: set[asyncio.Task[None]] = set()
 
     def way(self, server: Server) -> Way:
         """The way to a server, made at first use; a changed connection limit makes new slots."""
+        known = self._by_server.get(server.id)
+        if known is not None and known[0] is server:
+            return known[1]
         key = circuit_key(server)
         way = self._ways.get(key)
         if way is None:
@@ -66,6 +70,7 @@ class Circuits:
         elif way.size != server.max_connections:
             way.slots = asyncio.Semaphore(server.max_connections)
             way.size = server.max_connections
+        self._by_server[server.id] = (server, way)
         return way
 
     def peek(self, server: Server) -> Breaker | None:

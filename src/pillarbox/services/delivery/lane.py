@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,7 +58,8 @@ class Lane:
         self._cursor = (0, 0)
         self._claiming = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unrecorded: set[asyncio.Future[None]] = set()
+        self._unfinished = 0
+        self._rest: asyncio.Event | None = None
         self._taken: set[DeliveryId] = set()
         """Claimed and not settled: not to be claimed again when the cursor starts anew."""
         self._fresh_turn = True
@@ -66,14 +68,14 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Whether attempts are running or settlements are on their way."""
-        return bool(self._tasks or self._unrecorded)
+        return bool(self._tasks or self._unfinished)
 
     def wake(self) -> None:
         """There may be something to do: start as many attempts as the window allows."""
-        if self._stopping:
+        room = self._window.limit - len(self._tasks)
+        if self._stopping or room <= 0:
             return
         waiting = len(self._claimed) + self._tools.mirror.waiting(self.number)
-        room = self._window.limit - len(self._tasks)
         for _ in range(min(waiting, room)):
             task = asyncio.ensure_future(self._work())
             self._tasks.add(task)
@@ -106,8 +108,11 @@ class Lane:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
-        if self._unrecorded:
-            await asyncio.wait(self._unrecorded, timeout=seconds)
+        if self._unfinished:
+            self._rest = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._rest.wait()
 
     # --- the work -----------------------------------------------------------------------------
 
@@ -164,36 +169,19 @@ class Lane:
         return None if idle else self._tools.mirror.take(self.number)
 
     async def _attempt(self, outgoing: Outgoing, following: Following) -> None:
-        left = [1]  # the attempt itself counts as one until it is over
-        claimed = [one.delivery for one in outgoing.addressees]
-
-        def one_less() -> None:
-            left[0] -= 1
-            if not left[0]:
-                self._done(outgoing, claimed)
-
-        def recorded(settlement: asyncio.Future[None]) -> None:
-            self._unrecorded.discard(settlement)
-            one_less()
-            if not settlement.cancelled():
-                settlement.exception()
-
-        def finished(settlement: asyncio.Future[None]) -> None:
-            left[0] += 1
-            self._unrecorded.add(settlement)
-            settlement.add_done_callback(recorded)
-
-        course = Course(outgoing, finished, following)
+        course = Course(outgoing, following, self._finished)
+        self._unfinished += 1
         try:
             await self._tools.attempts.attempt(course)
         except StorageTrouble as trouble:
+            self._unfinished -= 1
             self._put_back(outgoing, trouble)
             if isinstance(trouble, StorageBroken):
                 self._stopping = True
                 return
             await asyncio.sleep(_TROUBLE_SECONDS)
             return
-        one_less()
+        course.one_less()
         if course.pained:
             self._window.pained()
         else:
@@ -208,12 +196,15 @@ class Lane:
             self._cursor = min(self._cursor, (due_at, 0))
             self._changed()
 
-    def _done(self, outgoing: Outgoing, claimed: list[DeliveryId]) -> None:
+    def _finished(self, outgoing: Outgoing) -> None:
         """Everything about it is durable, also that some of it waits again."""
+        self._unfinished -= 1
         if outgoing.mirrored:
             self._tools.mirror.done(outgoing)
         else:
-            self._taken.difference_update(claimed)
+            self._taken.difference_update(one.delivery for one in outgoing.addressees)
+        if self._rest is not None and not self._unfinished:
+            self._rest.set()
 
     def _put_back(self, outgoing: Outgoing, trouble: StorageTrouble) -> None:
         """Those still to be served wait in memory until storage answers again."""

@@ -7,21 +7,18 @@ settlement of the transaction before it on the same connection is.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
+from pillarbox.handover.settle import Recording
 from pillarbox.message.errors import CannotRender
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
 from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken
 from pillarbox.net.pool import Pool
-from pillarbox.net.smtp_client import Connection
 from pillarbox.observe.crash import crash_point
 from pillarbox.policy.directory import Server
 from pillarbox.policy.meaning import Stage
@@ -34,10 +31,11 @@ from pillarbox.policy.outcome import (
     from_unsuitable,
     read_stage,
 )
+from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
+from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.marks import Marks
-from pillarbox.services.delivery.sessions import Sessions
-from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId
@@ -53,15 +51,19 @@ _REFUSED: Final = 4
 class Given:
     """What became of each recipient at one server, and what the attempt was."""
 
-    server: Server
     outcomes: list[tuple[Addressee, Outcome]]
     session: int = 0
     dialogue: tuple[tuple[int, str], ...] = ()
     digest: bytes = b""
-    connection: Connection | None = None
+    carrier: Carrier | None = None
     """Still open; handed back with `Transactions.end`."""
     gone: frozenset[DeliveryId] = frozenset()
     """Held or ended by an operator after they were claimed: nothing was sent for them."""
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether the server answers for everybody now."""
+        return bool(self.outcomes) and all(outcome.taken for _, outcome in self.outcomes)
 
     @property
     def renderer(self) -> int:
@@ -74,8 +76,8 @@ class Transactions:
 
     def __init__(
         self,
-        pool: Pool[Server, Connection],
-        sessions: Sessions,
+        pool: Pool[Server, Carrier],
+        events: EventStore,
         messages: MessageStore,
         marks: Marks,
         clock: Clock,
@@ -83,13 +85,12 @@ class Transactions:
         most_per_connection: int,
     ) -> None:
         self._pool = pool
-        self._sessions = sessions
+        self._events = events
         self._messages = messages
         self._marks = marks
         self._clock = clock
         self._most = most_per_connection
         self._ahead = Ahead(pool)
-        self._unrecorded: WeakKeyDictionary[Connection, asyncio.Future[None]] = WeakKeyDictionary()
 
     async def give(
         self,
@@ -100,50 +101,45 @@ class Transactions:
     ) -> Given:
         """Offer a message to a server for some recipients.
 
-        `following` is what goes to the same server next; its envelope may be said behind the content.
+        `following` goes to the same server next; its envelope may be said behind the content.
         Whatever the server does is an outcome. Raises `StorageTrouble` where the start mark cannot
         be written, or the content not be read; then nothing has left.
         """
         while True:
             said = self._ahead.claim(outgoing, server)
             try:
-                connection, fresh = (said, False) if said else await self._pool.take(server)
+                carrier, fresh = (said, False) if said else await self._pool.take(server)
             except Broken as broken:
-                return _broken(broken, server, addressees, 0)
+                return _broken(broken, addressees, 0)
             try:
-                return await self._exchange(connection, server, outgoing, addressees, following)
+                return await self._exchange(carrier, outgoing, addressees, following)
             except Broken as broken:
-                self._pool.discard(connection)
+                self._pool.discard(carrier)
                 if said is not None and not broken.reply:
                     self._ahead.lost(server)
                 if broken.reused and not fresh:
                     continue
-                return _broken(
-                    broken, server, addressees, self._sessions.number(connection, server)
-                )
+                session = carrier.session(self._events, self._clock.now_ms())
+                return _broken(broken, addressees, session)
             except BaseException:
-                self._pool.discard(connection)
+                self._pool.discard(carrier)
                 raise
 
-    async def end(
-        self, given: Given, recorded: asyncio.Future[None], following: Following | None
-    ) -> None:
+    async def end(self, given: Given, recording: Recording, following: Following | None) -> None:
         """The settlement of what was given is on its way; the connection may serve again."""
-        connection = given.connection
-        if connection is None:
+        carrier = given.carrier
+        if carrier is None:
             return
-        if connection.ahead and following is not None and following.outgoing is not None:
-            self._unrecorded[connection] = recorded
-            self._ahead.keep(following.outgoing, given.server, connection)
-        elif not connection.usable:
-            self._pool.discard(connection)
-        elif connection.transactions >= self._most:
-            await settled(recorded)
-            await connection.quit()
-            self._pool.discard(connection)
+        carrier.unrecorded = recording
+        if carrier.connection.ahead and following is not None and following.outgoing is not None:
+            self._ahead.keep(following.outgoing, carrier)
+        elif not carrier.usable:
+            self._pool.discard(carrier)
+        elif carrier.transactions >= self._most:
+            await carrier.quit()
+            self._pool.discard(carrier)
         else:
-            self._unrecorded[connection] = recorded
-            self._pool.give_back(connection)
+            self._pool.give_back(carrier)
 
     def over(self, outgoing: Outgoing) -> None:
         """The attempt for a message is over, whichever way it went."""
@@ -151,40 +147,29 @@ class Transactions:
 
     async def _exchange(
         self,
-        connection: Connection,
-        server: Server,
+        carrier: Carrier,
         outgoing: Outgoing,
         addressees: Sequence[Addressee],
         following: Following | None,
     ) -> Given:
-        hop = _hop(connection)
-        given = Given(server, [], connection=connection)
+        given = Given([], carrier=carrier)
         try:
-            content = await self._content(outgoing, hop)
+            content = await self._content(outgoing, carrier.hop)
         except CannotRender as error:
             unsuitable = from_unsuitable(error.sentence)
             given.outcomes = [(addressee, unsuitable) for addressee in addressees]
             return given
         self._marks.begin(outgoing)
+        connection = carrier.connection
         size = len(content) if isinstance(content, bytes) else outgoing.size
-        answered = await connection.envelope(_words(outgoing, addressees, size, hop))
-        given.session = self._sessions.number(connection, server)
-        if answered.mail.severity != _DONE:
-            refused = from_reply(Stage.MAIL, answered.mail)
-            given.outcomes = [(addressee, refused) for addressee in addressees]
-        else:
-            verdicts = from_recipients(answered.recipients)
-            accepted = []
-            for addressee, verdict in zip(addressees, verdicts, strict=True):
-                if verdict is None:
-                    accepted.append(addressee)
-                else:
-                    given.outcomes.append((addressee, verdict))
-            if accepted and answered.ready:
-                await self._send(given, outgoing, content, accepted, following)
-            elif accepted and answered.data is not None:
-                refused = from_reply(Stage.DATA, answered.data)
-                given.outcomes += [(addressee, refused) for addressee in accepted]
+        answered = await connection.envelope(_words(outgoing, addressees, size, carrier.hop))
+        given.session = carrier.session(self._events, self._clock.now_ms())
+        accepted = _accepted(given, answered, addressees)
+        if accepted and answered.ready:
+            await self._send(given, outgoing, content, accepted, following)
+        elif accepted and answered.data is not None:
+            refused = from_reply(Stage.DATA, answered.data)
+            given.outcomes += [(addressee, refused) for addressee in accepted]
         given.dialogue = tuple(connection.dialogue)
         return given
 
@@ -193,7 +178,7 @@ class Transactions:
         given: Given,
         outgoing: Outgoing,
         content: bytes | AsyncIterator[bytes],
-        accepted: list[Addressee],
+        accepted: Sequence[Addressee],
         following: Following | None,
     ) -> None:
         """Content for those whose RCPT was accepted. A lost connection is an outcome for them.
@@ -201,30 +186,28 @@ class Transactions:
         Nothing goes out for a caller who may have been told meanwhile that it failed: a transaction
         without its final dot delivers to nobody (RFC 5321 §4.1.1.4).
         """
-        connection = given.connection
-        assert connection is not None
-        gone = await self._marks.done(outgoing)
-        unrecorded = self._unrecorded.pop(connection, None)
-        if unrecorded is not None:
-            await settled(unrecorded)
+        carrier = given.carrier
+        assert carrier is not None
+        if not outgoing.marked:
+            given.gone = await self._marks.done(outgoing)
+        await carrier.recorded()
         late = outgoing.answer_by is not None and self._clock.now_ms() >= outgoing.answer_by
-        if gone or late:
-            given.gone = gone
-            self._pool.discard(connection)
-            given.connection = None
+        if given.gone or late:
+            self._pool.discard(carrier)
+            given.carrier = None
             if late:
                 given.outcomes += [(addressee, from_caller_told()) for addressee in accepted]
             return
         ahead = None
         if isinstance(content, bytes):
             given.digest = hashlib.sha256(content).digest()
-            ahead = self._next_words(connection, given.server, following)
+            ahead = self._next_words(carrier, following)
         crash_point("content-before-dot")
         try:
-            reply = await connection.content(content, ahead)
+            reply = await carrier.connection.content(content, ahead)
         except Broken as broken:
-            self._pool.discard(connection)
-            given.connection = None
+            self._pool.discard(carrier)
+            given.carrier = None
             lost = from_broken(read_stage(broken.stage), broken.words, broken.after_dot)
             given.outcomes += [(addressee, lost) for addressee in accepted]
             return
@@ -232,26 +215,23 @@ class Transactions:
         verdict = from_reply(Stage.VERDICT, reply)
         given.outcomes += [(addressee, verdict) for addressee in accepted]
 
-    def _next_words(
-        self, connection: Connection, server: Server, following: Following | None
-    ) -> EnvelopeWords | None:
+    def _next_words(self, carrier: Carrier, following: Following | None) -> EnvelopeWords | None:
         """The envelope of the message that follows, where it may be said now."""
         if (
             following is None
-            or not self._ahead.allowed(server)
-            or connection.transactions + 1 >= self._most
+            or not self._ahead.allowed(carrier.server)
+            or carrier.transactions + 1 >= self._most
         ):
             return None
         outgoing = following.take()
         if outgoing is None or outgoing.content is None:
             return None
-        hop = _hop(connection)
         try:
-            size = len(render(outgoing.content, outgoing.facts, hop))
+            size = len(render(outgoing.content, outgoing.facts, carrier.hop))
         except CannotRender:
             return None
         self._marks.begin(outgoing)
-        return _words(outgoing, outgoing.addressees, size, hop)
+        return _words(outgoing, outgoing.addressees, size, carrier.hop)
 
     async def _content(self, outgoing: Outgoing, hop: Hop) -> bytes | AsyncIterator[bytes]:
         content = outgoing.content
@@ -263,16 +243,24 @@ class Transactions:
         return render(content, outgoing.facts, hop)
 
 
-async def settled(recorded: asyncio.Future[None]) -> None:
-    """Wait until a settlement is durable, or cannot become so."""
-    if not recorded.done():
-        with suppress(StorageTrouble):
-            await recorded
-
-
-def _hop(connection: Connection) -> Hop:
-    offered = connection.session.extensions
-    return Hop(eight_bit=offered.has("8BITMIME"), smtputf8=offered.has("SMTPUTF8"))
+def _accepted(
+    given: Given, answered: EnvelopeAnswered, addressees: Sequence[Addressee]
+) -> Sequence[Addressee]:
+    """Those whose RCPT was accepted; what became of the others is noted."""
+    if answered.ready and all(reply.severity == _DONE for reply in answered.recipients):
+        return addressees
+    if answered.mail.severity != _DONE:
+        refused = from_reply(Stage.MAIL, answered.mail)
+        given.outcomes = [(addressee, refused) for addressee in addressees]
+        return ()
+    accepted = []
+    verdicts = from_recipients(answered.recipients)
+    for addressee, verdict in zip(addressees, verdicts, strict=True):
+        if verdict is None:
+            accepted.append(addressee)
+        else:
+            given.outcomes.append((addressee, verdict))
+    return accepted
 
 
 def _words(
@@ -288,12 +276,10 @@ def _words(
     )
 
 
-def _broken(broken: Broken, server: Server, addressees: Sequence[Addressee], session: int) -> Given:
+def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
     stage = read_stage(broken.stage)
     if broken.reply is not None and broken.reply.severity >= _REFUSED:
         outcome = from_reply(stage, broken.reply)
     else:
         outcome = from_broken(stage, broken.words, broken.after_dot)
-    return Given(
-        server, [(addressee, outcome) for addressee in addressees], session, broken.dialogue
-    )
+    return Given([(addressee, outcome) for addressee in addressees], session, broken.dialogue)

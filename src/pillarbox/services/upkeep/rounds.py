@@ -9,7 +9,7 @@ from typing import Final
 
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.outgoing import Addressee, Outgoing
-from pillarbox.handover.settle import Attempted, Settler
+from pillarbox.handover.settle import Settler
 from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.policy.delivery import State
@@ -127,8 +127,10 @@ class Rounds:
                 [_addressee(row)], stored.expires_at, None, mirrored=False,
             )  # fmt: skip
             facts = AttemptFacts(number=row.attempts, category="expired", words=_EXPIRED.words)
-            one = Attempted(outgoing.addressees[0], _EXPIRED, facts)
-            await self._settler.settle(outgoing, [one], now_ms).recorded
+            addressee = outgoing.addressees[0]
+            await self._settler.settle(
+                outgoing, [(addressee, _EXPIRED, facts)], now_ms, _nothing_follows
+            ).wait()
 
     async def retain(self) -> None:
         """Content first, then history; in slices, so that mail never waits for it."""
@@ -147,3 +149,7 @@ class Rounds:
 
 def _addressee(row: Waiting) -> Addressee:
     return Addressee(row.delivery, row.recipient, row.attempts, row.last_event)
+
+
+def _nothing_follows() -> None:
+    """The round waits itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -259,8 +259,14 @@ class QueueStore(Protocol):
         """
         ...
 
-    def settle(self, settlement: Settlement) -> Awaitable[None]:
+    async def settle(self, settlement: Settlement) -> None:
         """▣2. A delivery that was ended meanwhile keeps its verdict; the event is appended."""
+        ...
+
+    def settle_soon(
+        self, settlement: Settlement, told: Callable[[BaseException | None], None]
+    ) -> None:
+        """As `settle`, for whoever goes on meanwhile: `told` hears that it is durable, or why not."""
         ...
 
     async def heads(self) -> list[LaneHead]:

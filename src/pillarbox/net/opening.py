@@ -1,0 +1,83 @@
+"""what is said before mail may be: banner, EHLO, STARTTLS, login"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from pillarbox.net.client_facts import ClientTimeouts
+from pillarbox.net.client_wire import Wire
+from pillarbox.net.dialogue import Dialogue
+from pillarbox.net.errors import Broken
+from pillarbox.protocol.errors import LocalProtocolError
+from pillarbox.protocol.events import Greeted, HelloAnswered, LoginAnswered, TlsAnswered
+from pillarbox.protocol.reply import Reply
+from pillarbox.terms.secret import Secret
+
+_MECHANISMS: Final = ("PLAIN", "LOGIN")
+_REFUSALS: Final = {
+    "banner": "us at its greeting",
+    "ehlo": "our EHLO",
+    "starttls": "STARTTLS, and TLS is required",
+    "auth": "our login",
+}
+_DONE: Final = 2
+
+
+class Opening:
+    """The steps of opening a connection. Each raises `Broken` where the server does not go along."""
+
+    def __init__(self, wire: Wire, timeouts: ClientTimeouts, said: Dialogue) -> None:
+        """`said` gets a line for each reply."""
+        self._wire = wire
+        self._timeouts = timeouts
+        self._said = said
+
+    async def greeted(self) -> str:
+        """Wait for the banner; its text."""
+        event = await self._wire.expect(Greeted, "banner", self._timeouts.banner_seconds)
+        return self._accepted("banner", "banner", event.reply).text
+
+    async def hello(self, name: str) -> None:
+        """Say EHLO, or HELO to a server that knows no better."""
+        self._wire.session.hello(name)
+        self._wire.flush()
+        event = await self._wire.expect(HelloAnswered, "ehlo", self._timeouts.ehlo_seconds)
+        self._accepted("ehlo", "EHLO", event.reply)
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Say STARTTLS and do the handshake; EHLO must follow."""
+        wire = self._wire
+        wire.stage = "starttls"
+        if not wire.session.extensions.has("STARTTLS"):
+            raise Broken("starttls", "the server does not offer STARTTLS, and TLS is required")
+        wire.session.start_tls()
+        wire.flush()
+        event = await wire.expect(TlsAnswered, "starttls", self._timeouts.tls_seconds)
+        self._accepted("starttls", "STARTTLS", event.reply)
+        await wire.start_tls(context, host, self._timeouts.tls_seconds)
+        wire.session.tls_started()
+        wire.hear_early()
+
+    async def login(self, username: str, password: Secret) -> str:
+        """Log in by a mechanism that both sides know; its name."""
+        wire = self._wire
+        offered = wire.session.extensions.mechanisms
+        mechanism = next((name for name in _MECHANISMS if name in offered), "")
+        if not mechanism:
+            names = " ".join(sorted(offered)) or "no login at all"
+            raise Broken("auth", f"the server offers neither AUTH PLAIN nor LOGIN, but {names}")
+        try:
+            wire.session.login(mechanism, username, password)
+        except LocalProtocolError as error:
+            raise Broken("auth", error.sentence) from error
+        wire.flush()
+        event = await wire.expect(LoginAnswered, "auth", self._timeouts.auth_seconds)
+        self._accepted("auth", f"AUTH {mechanism}", event.reply)
+        return mechanism
+
+    def _accepted(self, stage: str, verb: str, reply: Reply) -> Reply:
+        self._said.note(verb, reply)
+        if reply.severity != _DONE:
+            raise Broken(stage, f"the server refused {_REFUSALS[stage]}: {reply}", reply)
+        return reply

@@ -1,0 +1,70 @@
+"""a connection to a server, with what this service keeps about it"""
+
+from __future__ import annotations
+
+from pillarbox.handover.settle import Recording
+from pillarbox.message.render import Hop
+from pillarbox.net.smtp_client import Connection
+from pillarbox.policy.directory import Server
+from pillarbox.storage.interface.events import EventStore, SessionFacts
+
+
+class Carrier:
+    """Carries one message after the other; lies in the pool between them."""
+
+    __slots__ = ("_session", "connection", "hop", "server", "unrecorded")
+
+    def __init__(self, server: Server, connection: Connection) -> None:
+        self.server = server
+        self.connection = connection
+        offered = connection.session.extensions
+        self.hop = Hop(eight_bit=offered.has("8BITMIME"), smtputf8=offered.has("SMTPUTF8"))
+        self.unrecorded: Recording | None = None
+        """The settlement of the transaction before, as long as it may not be durable."""
+        self._session = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether another transaction may begin."""
+        return self.connection.usable
+
+    @property
+    def transactions(self) -> int:
+        """How many were begun on it."""
+        return self.connection.transactions
+
+    async def quit(self) -> None:
+        """Say goodbye and close."""
+        await self.recorded()
+        await self.connection.quit()
+
+    def close(self) -> None:
+        """Close without a word."""
+        self.connection.close()
+
+    async def recorded(self) -> None:
+        """Until the verdict of the transaction before is durable: a crash must find at most one
+        transaction a connection whose verdict was read and not written down.
+        """
+        recording, self.unrecorded = self.unrecorded, None
+        if recording is not None and not recording.done:
+            await recording.wait()
+
+    def session(self, events: EventStore, now_ms: int) -> int:
+        """Its number in the history, noted at the first attempt."""
+        if not self._session:
+            facts = self.connection.facts
+            self._session = events.open_session(
+                now_ms,
+                SessionFacts(
+                    server=self.server.id,
+                    host=facts.host,
+                    address=facts.address,
+                    port=facts.port,
+                    tls=facts.tls,
+                    greeting=facts.greeting,
+                    hello=facts.extensions,
+                    login=facts.mechanism,
+                ),
+            )
+        return self._session
