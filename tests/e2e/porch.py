@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from pillarbox.net.listener import PortKind, SmtpConfig
 from tests.fix_house import Running
-from tests.wire.conversation import Typist
+from tests.wire.conversation import HOST, Typist
 
 BOTH = SmtpConfig(starttls_ports=(0,), tls_ports=(0,), idle_seconds=30)
 """A port of each kind that asks for a login."""
@@ -42,18 +42,26 @@ def right_login(running: Running) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def called(running: Running, kind: PortKind) -> AsyncIterator[Typist]:
-    """Connected, the banner read; under TLS where the port begins so."""
+async def called(
+    running: Running, kind: PortKind, *, address: str = HOST
+) -> AsyncIterator[Typist]:
+    """Connected from `address`, the banner read; under TLS where the port begins so."""
     tls = trusting(running) if kind is PortKind.TLS else None
-    async with await Typist.call(port_of(running, kind), tls) as client:
+    streams = await asyncio.open_connection(
+        HOST, port_of(running, kind), ssl=tls, server_hostname="localhost" if tls else None,
+        local_addr=(address, 0),
+    )  # fmt: skip
+    async with Typist(*streams) as client:
         assert (await client.heard()).startswith(b"220 ")
         yield client
 
 
 @contextlib.asynccontextmanager
-async def protected(running: Running, kind: PortKind) -> AsyncIterator[Typist]:
+async def protected(
+    running: Running, kind: PortKind, *, address: str = HOST
+) -> AsyncIterator[Typist]:
     """Under TLS and greeted, whatever the port is like; not logged in."""
-    async with called(running, kind) as client:
+    async with called(running, kind, address=address) as client:
         if kind is PortKind.STARTTLS:
             assert (await client.say(HELLO)).startswith(b"250-")
             await client.start_tls(trusting(running))
@@ -62,9 +70,11 @@ async def protected(running: Running, kind: PortKind) -> AsyncIterator[Typist]:
 
 
 @contextlib.asynccontextmanager
-async def logged_in(running: Running, kind: PortKind) -> AsyncIterator[Typist]:
+async def logged_in(
+    running: Running, kind: PortKind, *, address: str = HOST
+) -> AsyncIterator[Typist]:
     """Ready for MAIL."""
-    async with protected(running, kind) as client:
+    async with protected(running, kind, address=address) as client:
         assert (await client.say(right_login(running))).startswith(b"235")
         yield client
 
@@ -91,6 +101,13 @@ async def _all_of(reader: asyncio.StreamReader) -> bytes:
         while piece := await reader.read(65536):
             said += piece
     return said
+
+
+async def good_client(running: Running, kind: PortKind, *, address: str = "127.0.0.2") -> None:
+    """Somebody else, from elsewhere, hands in a message; raises where that takes long."""
+    async with asyncio.timeout(5), logged_in(running, kind, address=address) as client:
+        said = await hand_in(client, b"From: ann@example.com\r\n\r\nGood morning.\r\n")
+        assert said.startswith(b"250 2.0.0 Ok: queued as msg_"), said
 
 
 async def hand_in(client: Typist, content: bytes) -> bytes:

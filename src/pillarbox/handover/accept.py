@@ -31,7 +31,13 @@ from pillarbox.storage.interface.queue import (
     QueueStore,
 )
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id, format_message_id
+from pillarbox.terms.ids import (
+    DeliveryId,
+    MessageId,
+    ObjectId,
+    delivery_id,
+    format_message_id,
+)
 from pillarbox.terms.setting import setting
 
 _STATE_OF_MODE = {Mode.SANDBOX: State.SANDBOXED, Mode.HOLD: State.HELD, Mode.LIVE: State.QUEUED}
@@ -102,6 +108,7 @@ class Door:
         self._clock = clock
         self._hostname = hostname
         self._metrics = metrics
+        self._lanes: dict[ObjectId, int] = {}
         self._news = news
         self._give_up_ms = config.give_up_hours * 3_600_000
 
@@ -167,8 +174,11 @@ class Door:
         lane = 0
         mirrored = marked = False
         if state is not State.SANDBOXED:
-            domain = recipients[0].address.rpartition("@")[2]
-            lane = await self._queue.lane(LaneName(app.id, *lane_for(app, Route.SERVERS, domain)))
+            # Mail through an app's servers has one lane, whatever its destinations.
+            lane = self._lanes.get(app.id, 0)
+            if not lane:
+                name = LaneName(app.id, *lane_for(app, Route.SERVERS, ""))
+                lane = self._lanes[app.id] = await self._queue.lane(name)
         if state is State.QUEUED and not arrival.content.stored_blocks:
             mirrored = self._mirror.reserve(head_bytes)
             # See `Outgoing.exact`: these are marked when their own content goes out.

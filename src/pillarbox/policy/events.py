@@ -44,6 +44,7 @@ class AttemptFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     due_at: int = 0
     """When it is tried again; 0 where it is not."""
     bytes_sha256: bytes = b""
+    """Of the bytes that left, where rendering changed any; empty: the stored content left."""
     renderer: int = 0
     words: str = ""
 

@@ -58,12 +58,13 @@ class SqlMessageStore:
         looked_at = 0
         while looked_at < _LOOKED_AT:
             rows = await self._engine.read("message.newest", before, since, _PAGE)
-            for message in map(_message, rows):
+            for number, message in enumerate(map(_message, rows), 1):
                 before = message.id
                 if await self._fits(message, wanted):
                     found.append(message)
-                    if len(found) == limit:
-                        return MessagePage(found, message.id)
+                if len(found) == limit:
+                    more = number < len(rows) or len(rows) == _PAGE
+                    return MessagePage(found, message.id if more else None)
             looked_at += len(rows)
             if len(rows) < _PAGE:
                 return MessagePage(found, None)

@@ -121,8 +121,12 @@ class Attempts:
             if not way.breaker.may_use(now_ms):
                 walk.pass_by(server)
                 continue
-            async with way.slots:
+            slots = way.slots
+            await slots.acquire()
+            try:
                 await self._at(server, walk, course)
+            finally:
+                slots.release()
             if not course.left:
                 return
         endings = walk.endings()

@@ -200,7 +200,8 @@ class Transactions:
             return
         ahead = None
         if isinstance(content, bytes):
-            given.digest = hashlib.sha256(content).digest()
+            if content is not outgoing.content:
+                given.digest = hashlib.sha256(content).digest()
             ahead = self._next_words(carrier, following)
         crash_point("content-before-dot")
         try:
