@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from pillarbox.protocol.events import EnvelopeAnswered
@@ -15,14 +14,6 @@ _KEPT_FREE: Final = 2
 """Lines for DATA and the verdict, however many recipients there are."""
 
 
-@dataclass(slots=True)
-class _Line:
-    at_ms: int
-    verb: str
-    reply: Reply
-    count: int = 1
-
-
 class Dialogue:
     """Replies with the milliseconds since the beginning, made readable only when asked for."""
 
@@ -30,7 +21,7 @@ class Dialogue:
         """Begins now; `monotonic` gives seconds."""
         self._monotonic = monotonic
         self._began_at = monotonic()
-        self._lines: list[_Line] = []
+        self._lines: list[tuple[float, str, Reply, int]] = []
 
     def begin(self) -> None:
         """Forget everything and count from now."""
@@ -40,31 +31,32 @@ class Dialogue:
     def note(self, verb: str, reply: Reply) -> None:
         """The reply to `verb` came in now."""
         if len(self._lines) < MOST_LINES:
-            at = round((self._monotonic() - self._began_at) * 1000)
-            self._lines.append(_Line(at, verb, reply))
+            self._lines.append((self._monotonic(), verb, reply, 1))
 
     def note_envelope(self, answered: EnvelopeAnswered) -> None:
         """The replies to MAIL, RCPT and DATA came in now; equal ones in a row are one line."""
-        self.note("MAIL", answered.mail)
-        line: _Line | None = None
+        now = self._monotonic()
+        lines = self._lines
+        lines.append((now, "MAIL", answered.mail, 1))
+        last: Reply | None = None
         for reply in answered.recipients:
-            if line is not None and reply == line.reply:
-                line.count += 1
-            elif len(self._lines) < MOST_LINES - _KEPT_FREE:
-                self.note("RCPT", reply)
-                line = self._lines[-1]
+            if last is not None and reply == last:
+                lines[-1] = (now, "RCPT", last, lines[-1][3] + 1)
+            elif len(lines) < MOST_LINES - _KEPT_FREE:
+                lines.append((now, "RCPT", reply, 1))
+                last = reply
             else:
                 break
         if answered.data is not None:
-            self.note("DATA", answered.data)
+            lines.append((now, "DATA", answered.data, 1))
 
     def lines(self) -> list[tuple[int, str]]:
         """Milliseconds, and verb and reply in at most 200 characters; at most 50 lines."""
+        began_at = self._began_at
         return [
             (
-                line.at_ms,
-                f"{line.verb} {line.reply}"[:LINE_CHARACTERS]
-                + (f" (x{line.count})" if line.count > 1 else ""),
+                round((at - began_at) * 1000),
+                f"{verb} {reply}"[:LINE_CHARACTERS] + (f" (x{count})" if count > 1 else ""),
             )
-            for line in self._lines
+            for at, verb, reply, count in self._lines
         ]

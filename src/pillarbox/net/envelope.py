@@ -7,13 +7,13 @@ extensions let us say.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pillarbox.protocol.client import ClientSession
 
 
-@dataclass(frozen=True, slots=True)
-class EnvelopeWords:
+class EnvelopeWords(Struct, frozen=True, gc=False):
     """An envelope as it will be said."""
 
     return_path: str

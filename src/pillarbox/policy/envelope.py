@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Notify(StrEnum):
@@ -18,8 +19,7 @@ class Notify(StrEnum):
 DEFAULT_NOTIFY = frozenset({Notify.FAILURE})
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True, gc=False):
     """One forward-path of the envelope."""
 
     address: str
@@ -28,8 +28,7 @@ class Recipient:
     """ORCPT, decoded, with its address type: ``rfc822;a@b``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True, gc=False):
     """What RFC 5321 calls the envelope, as it was handed to us."""
 
     return_path: str

@@ -13,8 +13,10 @@ settled, who goes on to the next server, and what it comes to when there is none
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Server

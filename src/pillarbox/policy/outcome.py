@@ -9,9 +9,11 @@ once: content whose final dot was already on its way (RFC 5321 §4.5.3.2.6, RFC 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pillarbox.policy.delivery import TAKEN, State
 from pillarbox.policy.meaning import PHRASES, Category, Stage, meaning_of
@@ -78,8 +80,7 @@ class Cell(NamedTuple):
     """Whether the same server may be asked again at once, for the recipients left over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What became of one recipient in one attempt, as far as this server is concerned.
 
     `state` is what it comes to if no other server takes it; with `next_host` one may be asked.

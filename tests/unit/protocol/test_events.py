@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
 from types import UnionType
 from typing import get_args
 
@@ -36,7 +35,7 @@ def test_every_event_says_what_it_means(kind: type) -> None:
 
 def test_events_cannot_be_changed() -> None:
     event = MailReceived("a@example.com")
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         event.return_path = "b@example.com"  # type: ignore[misc]
     assert event == MailReceived("a@example.com", None, "7BIT", False, {})
 

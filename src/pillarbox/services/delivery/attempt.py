@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording, Settler
 from pillarbox.observe.log import logger
-from pillarbox.policy.directory import Server
+from pillarbox.policy.directory import App, Server, Strategy
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
@@ -18,7 +18,7 @@ from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import DeliveryId
+from pillarbox.terms.ids import DeliveryId, ObjectId
 
 _log = logger("delivery")
 
@@ -87,6 +87,7 @@ class Attempts:
         self._settler = settler
         self._clock = clock
         self._most_recipients = recipients_per_transaction
+        self._certain: dict[ObjectId, tuple[App, Sequence[Server], list[Server]]] = {}
 
     async def attempt(self, course: Course) -> None:
         """One attempt for a message.
@@ -110,7 +111,7 @@ class Attempts:
 
     async def _along(self, course: Course) -> None:
         """From server to server; most mail is taken by the first."""
-        servers = await self._servers(course.outgoing)
+        servers, certain = await self._servers(course.outgoing)
         walk = HostWalk(servers, course.left)
         while (server := walk.next_host()) is not None:
             now_ms = self._clock.now_ms()
@@ -121,12 +122,13 @@ class Attempts:
             if not way.breaker.may_use(now_ms):
                 walk.pass_by(server)
                 continue
-            slots = way.slots
-            await slots.acquire()
+            # What follows may be said on the same connection only if it goes there for sure.
+            following = course.following if certain and server is servers[0] else None
+            await way.slots.acquire()
             try:
-                await self._at(server, walk, course)
+                await self._at(server, walk, course, following)
             finally:
-                slots.release()
+                way.slots.release()
             if not course.left:
                 return
         endings = walk.endings()
@@ -137,20 +139,37 @@ class Attempts:
         for last, some in by_server.items():
             self._settle(course, some, last)
 
-    async def _servers(self, outgoing: Outgoing) -> list[Server]:
+    async def _servers(self, outgoing: Outgoing) -> tuple[list[Server], bool]:
+        """The servers in the order in which they are tried, and whether every message of the app
+        begins with the same one.
+        """
         app = await self._directory.app(outgoing.app)
         servers = await self._directory.servers(outgoing.app)
-        return servers_in_order(servers, app.strategy, outgoing.message)
+        known = self._certain.get(outgoing.app)
+        if known is not None and known[0] is app and known[1] is servers:
+            return known[2], True
+        ordered = servers_in_order(servers, app.strategy, outgoing.message)
+        certain = len(ordered) == 1 or (
+            app.strategy is Strategy.PRIORITY
+            and len({server.priority for server in ordered}) == len(ordered)
+        )
+        if certain:
+            self._certain[outgoing.app] = (app, servers, ordered)
+        return ordered, certain
 
-    async def _at(self, server: Server, walk: HostWalk[DeliveryId], course: Course) -> None:
+    async def _at(
+        self,
+        server: Server,
+        walk: HostWalk[DeliveryId],
+        course: Course,
+        following: Following | None,
+    ) -> None:
         """Everybody who is open, at one server; settles those whom this ends."""
         open_here = list(course.left.values())
-        if len(open_here) > self._most_recipients:
-            portions = _portions(open_here, self._most_recipients)
-        else:
-            portions = iter((open_here,))
+        portions = _portions(open_here, self._most_recipients)
+        if len(portions) > 1:
+            following = None
         for some in portions:
-            following = course.following if len(some) == len(open_here) else None
             given = await self._transactions.give(server, course.outgoing, some, following)
             fault = None
             ended: Endings = given.outcomes
@@ -228,6 +247,7 @@ def _facts(
     )  # fmt: skip
 
 
-def _portions(addressees: list[Addressee], most: int) -> Iterator[list[Addressee]]:
-    for start in range(0, len(addressees), most):
-        yield addressees[start : start + most]
+def _portions(addressees: list[Addressee], most: int) -> list[list[Addressee]]:
+    if len(addressees) <= most:
+        return [addressees]
+    return [addressees[start : start + most] for start in range(0, len(addressees), most)]
