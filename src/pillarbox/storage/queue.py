@@ -27,9 +27,11 @@ from pillarbox.storage.interface.queue import (
     Settlement,
     Waiting,
 )
+from pillarbox.storage.lanes import LaneBook, lane_name
 from pillarbox.storage.operation import EndMember, OperatorMember
 from pillarbox.storage.recovery import RecoverMember
 from pillarbox.storage.settlement import MarkBook, MarkMember, SettleMember
+from pillarbox.storage.waiters import Waiters
 from pillarbox.terms.ids import (
     MAX_RECIPIENTS,
     ORDINAL_BITS,
@@ -56,8 +58,8 @@ class SqlQueueStore:
         self._servers_moved = servers_moved
         self._ids = MessageIds(highest)
         self._marks = MarkBook()
-        self._lanes: dict[LaneName, int] = {}
-        self._waiters: dict[MessageId, list[asyncio.Event]] = {}
+        self._lanes = LaneBook(engine)
+        self._waiters = Waiters()
 
     def next_message_id(self, now_ms: int) -> MessageId:
         """An id above every id stored or handed out before."""
@@ -65,18 +67,14 @@ class SqlQueueStore:
 
     async def lane(self, name: LaneName) -> int:
         """Answered from memory after the first use."""
-        known = self._lanes.get(name)
-        if known is None:
-            key = (name.app, name.route, name.destination)
-            rows = await self._engine.change(Step("lane.add", key), Step("lane.find", key))
-            known = self._lanes[name] = as_int(rows[1][0][0])
-        return known
+        return await self._lanes.number(name)
 
     async def lane_names(self, lanes: Sequence[int]) -> dict[int, LaneName]:
         """The names behind lane numbers."""
         wanted = set(lanes)
-        rows = await self._engine.read("lane.all")
-        return {as_int(row[0]): _lane_name(row) for row in rows if row[0] in wanted}
+        return {
+            number: name for number, name in (await self._lanes.all()).items() if number in wanted
+        }
 
     async def store_block(self, message: MessageId, number: int, body: bytes) -> None:
         """One transaction a block; the first also notes whose it is while it is nobody's."""
@@ -149,13 +147,13 @@ class SqlQueueStore:
         told(error)
         if settlement.server_errors is not None:
             self._servers_moved()
-        self._wake({message_of(verdict.delivery) for verdict in settlement.verdicts})
+        self._waiters.wake({message_of(verdict.delivery) for verdict in settlement.verdicts})
 
     async def heads(self) -> list[LaneHead]:
         """One look-up a lane."""
         rows = await self._engine.read("queue.heads")
         return [
-            LaneHead(as_int(row[0]), _lane_name(row), as_int(row[4]))
+            LaneHead(as_int(row[0]), lane_name(row), as_int(row[4]))
             for row in rows
             if row[4] is not None
         ]
@@ -188,7 +186,7 @@ class SqlQueueStore:
         limit: int = 100,
     ) -> list[Waiting]:
         """Pages are read until enough rows fit, so a rare state reads far."""
-        lanes = {n for n, name in (await self._all_lanes()).items() if name.app == app}
+        lanes = {n for n, name in (await self._lanes.all()).items() if name.app == app}
         found: list[Waiting] = []
         cursor = int(after or 0)
         while len(found) < limit:
@@ -210,7 +208,7 @@ class SqlQueueStore:
 
     async def depths(self) -> list[LaneDepth]:
         """Reads the whole queue: for people, not for delivery."""
-        names = await self._all_lanes()
+        names = await self._lanes.all()
         return [
             LaneDepth(
                 lane=as_int(row[0]), name=names[as_int(row[0])], waiting=as_int(row[1]),
@@ -246,7 +244,7 @@ class SqlQueueStore:
         app = as_bytes((await self._message_row(message))[1])
         sending = {d for d in range(first, last + 1) if self._marks.covers(d)}
         ended = await self._engine.submit(EndMember(app, first, last, now_ms, encode(reason)))
-        self._wake({message})
+        self._waiters.wake({message})
         rows = await self._engine.read("delivery.of_message", first, last)
         unsure = sending & set(ended)  # type: ignore[call-overload]
         return [
@@ -260,25 +258,12 @@ class SqlQueueStore:
     async def wait_settled(self, message: MessageId, until_ms: int, now_ms: int) -> bool:
         """Woken by settlements of this process; what another one settles is looked up."""
         first = message << ORDINAL_BITS
-        deadline = asyncio.get_running_loop().time() + (until_ms - now_ms) / 1000
-        event = asyncio.Event()
-        self._waiters.setdefault(message, []).append(event)
-        try:
-            while True:
-                event.clear()
-                rows = await self._engine.read("queue.of_message", first, first | MAX_RECIPIENTS)
-                if not rows:
-                    return True
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        await event.wait()
-                except TimeoutError:
-                    return False
-        finally:
-            waiting = self._waiters[message]
-            waiting.remove(event)
-            if not waiting:
-                del self._waiters[message]
+        seconds = (until_ms - now_ms) / 1000
+
+        async def settled() -> bool:
+            return not await self._engine.read("queue.of_message", first, first | MAX_RECIPIENTS)
+
+        return await self._waiters.wait(message, settled, seconds)
 
     async def obligations(self, after: int, now_ms: int, limit: int) -> list[Obligation]:
         """What is owed and due, by id."""
@@ -308,7 +293,7 @@ class SqlQueueStore:
         changed = await self._engine.submit(OperatorMember(statement, known, apps, now_ms, by))
         done = set(changed)  # type: ignore[call-overload]
         if statement == "queue.cancel":
-            self._wake({message_of(d) for d in done})
+            self._waiters.wake({message_of(d) for d in done})
         refused = {d: await self._state_of(d) for d in ids if d not in done}
         return Change(tuple(d for d in ids if d in done), refused)
 
@@ -331,9 +316,6 @@ class SqlQueueStore:
             raise NotFound("There is no such message.")
         return rows[0]
 
-    async def _all_lanes(self) -> dict[int, LaneName]:
-        return {as_int(row[0]): _lane_name(row) for row in await self._engine.read("lane.all")}
-
     def _shown(self, row: Waiting) -> Waiting:
         """What may be leaving is active, whatever its row says: marks are not written into it."""
         if row.state in FINAL or not self._marks.covers(row.delivery):
@@ -349,15 +331,6 @@ class SqlQueueStore:
             gone = marked.result()
             if isinstance(gone, frozenset):
                 self._marks.close(tuple(gone))
-
-    def _wake(self, messages: set[MessageId]) -> None:
-        for message in messages:
-            for event in self._waiters.get(message, ()):
-                event.set()
-
-
-def _lane_name(row: Row) -> LaneName:
-    return LaneName(ObjectId(as_bytes(row[1])), as_text(row[2]), as_text(row[3]))
 
 
 def _waiting(row: Row) -> Waiting:
