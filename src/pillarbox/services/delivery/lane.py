@@ -47,7 +47,7 @@ class Lane:
     """
 
     def __init__(self, number: int, tools: LaneTools, changed: Callable[[], None]) -> None:
-        """`changed` is called when the lane has learnt of another due time, or come to rest."""
+        """`changed` is called when the lane has learnt of an earlier due time."""
         self.number = number
         self.due_at = 0
         """When waiting mail next falls due, as far as this lane knows; 0 where it does not."""
@@ -215,6 +215,4 @@ class Lane:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("lane.broke", lane=self.number, reason=repr(error))
-        if not self._tasks:
-            self._changed()
         self.wake()

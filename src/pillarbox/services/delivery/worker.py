@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from pillarbox.observe.log import logger
 from pillarbox.services.delivery.lane import Lane, LaneTools
@@ -12,6 +13,9 @@ from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.terms.setting import setting
 
 _log = logger("delivery")
+
+
+_SHORTEST_PAUSE_SECONDS: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Worker:
         self._lanes: dict[int, Lane] = {}
         self._changed = asyncio.Event()
         self._stopping = False
+        self._looked_at = float("-inf")
 
     def start_mirroring(self) -> None:
         """From now on fresh mail comes straight here."""
@@ -49,6 +54,7 @@ class Worker:
 
     def look_now(self) -> None:
         """Somebody changed what waits: look at it now instead of at the next poll."""
+        self._looked_at = float("-inf")
         self._changed.set()
 
     async def run(self) -> None:
@@ -77,18 +83,24 @@ class Worker:
         return any(lane.busy for lane in self._lanes.values())
 
     async def _look(self) -> float:
-        """Claim in every lane whose mail is due; gives the seconds until the next look."""
-        now_ms = self._tools.clock.now_ms()
-        for head in await self._tools.queue.heads():
-            lane = self._lane(head.lane)
-            lane.due_at = min(lane.due_at or head.first_due_at, head.first_due_at)
-        soonest = self._poll_seconds
+        """Claim in every lane whose mail is due; gives the seconds until the next look.
+
+        What lanes learn of their own mail wakes this too; the store is asked only once a poll.
+        """
+        clock = self._tools.clock
+        if clock.monotonic() - self._looked_at >= self._poll_seconds:
+            self._looked_at = clock.monotonic()
+            for head in await self._tools.queue.heads():
+                lane = self._lane(head.lane)
+                lane.due_at = min(lane.due_at or head.first_due_at, head.first_due_at)
+        now_ms = clock.now_ms()
+        soonest = self._looked_at + self._poll_seconds - clock.monotonic()
         for lane in self._lanes.values():
             if lane.due_at and lane.due_at <= now_ms:
                 await lane.claim()
             elif lane.due_at:
                 soonest = min(soonest, (lane.due_at - now_ms) / 1000)
-        return max(soonest, 0.005)
+        return max(soonest, _SHORTEST_PAUSE_SECONDS)
 
     def _lane(self, number: int) -> Lane:
         lane = self._lanes.get(number)

@@ -53,6 +53,7 @@ class Authenticator:
     def __init__(self, directory: DirectoryStore, clock: Clock) -> None:
         self._directory = directory
         self._clock = clock
+        self._local: tuple[int, str, Submitter | None] | None = None
 
     @property
     def version(self) -> int:
@@ -70,10 +71,22 @@ class Authenticator:
         return await self._of_credential(credential)
 
     async def local(self, name: str) -> Submitter | None:
-        """The submitter for a plain port of this machine, by the credential's name."""
+        """The submitter for a plain port of this machine, by the credential's name.
+
+        Asked for at every connection, so the answer is kept as long as nothing has changed.
+        """
+        kept = self._local
+        if kept is None or kept[:2] != (self._directory.version, name):
+            version = self._directory.version
+            kept = self._local = (version, name, await self._find_local(name))
+        submitter = kept[2]
+        if submitter is not None:
+            self._directory.note_use(submitter.id, self._clock.now_ms())
+        return submitter
+
+    async def _find_local(self, name: str) -> Submitter | None:
         for credential in await self._directory.credentials():
             if credential.name == name and credential.active:
-                self._directory.note_use(credential.id, self._clock.now_ms())
                 return await self._of_credential(credential)
         return None
 
