@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import os
 import platform
 import ssl
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -100,6 +102,33 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     on_the_wire = HERE / "wire" in item.path.parents
     return _loops("both" if on_the_wire else config.getoption("--loop"))
+
+
+def _bounded(
+    test: Callable[..., Awaitable[None]], seconds: float
+) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def run(*arguments: object, **fixtures: object) -> None:
+        async with asyncio.timeout(seconds):
+            await test(*arguments, **fixtures)
+
+    return run
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Async tests are bounded inside their loop.
+
+    pytest-timeout raises from a signal handler. uvloop runs handlers in a callback, where what is
+    raised is logged and forgotten, and the test hangs on.
+    """
+    usual = float(config.getini("timeout") or 0)
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            marker = item.get_closest_marker("timeout")
+            seconds = float(config.getoption("timeout") or usual)
+            seconds = float(marker.args[0]) if marker and marker.args else seconds
+            if seconds:
+                item.obj = _bounded(item.obj, seconds * 0.9)
 
 
 # --- loud skips ------------------------------------------------------------------------------

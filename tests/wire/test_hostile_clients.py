@@ -17,7 +17,9 @@ import pytest
 from pillarbox.net.listener import PortKind
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Mode
+from pillarbox.storage.interface.errors import StorageFull
 from pillarbox.storage.interface.messages import MessageFilter, StoredMessage
+from pillarbox.terms.ids import MessageId
 from tests.doubles.bad_server import BadServer
 from tests.e2e.porch import (
     BOTH,
@@ -135,6 +137,25 @@ async def test_content_with_a_bare_line_end_far_behind_leaves_nothing_behind(
     async with logged_in(house, PortKind.TLS) as client:
         said = await converse(client, ENVELOPE + HEAD + LINE * 9000 + b"smuggled\n.\r\n")
         assert codes(said) == [250, 250, 354, 550]
+    await until_blocks(house, 0)
+
+
+async def test_storage_that_is_full_in_the_middle_is_a_452_and_keeps_nothing(
+    house: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = house.house.storage.queue
+    store = queue.store_block
+
+    async def full_at_the_third(message: MessageId, number: int, body: bytes) -> None:
+        if number == 3:
+            raise StorageFull("no room")
+        await store(message, number, body)
+
+    monkeypatch.setattr(type(queue), "store_block", staticmethod(full_at_the_third))
+    async with logged_in(house, PortKind.TLS) as client:
+        said = await converse(client, ENVELOPE + HEAD + LINE * 10_000 + b".\r\nQUIT\r\n")
+        assert codes(said) == [250, 250, 354, 452, 221]
+        assert b"452 4.3.1 No room to store mail" in said
     await until_blocks(house, 0)
 
 
@@ -302,6 +323,18 @@ async def test_clients_that_go_silent_are_sent_away(houses: Houses, kind: PortKi
     for name, said in zip(begun, await asyncio.gather(*waiting), strict=True):
         assert said.splitlines()[-1].startswith(b"421 4.4.2 "), name
     assert len(await taken(house)) == 1
+
+
+async def test_a_client_that_says_something_is_not_taken_for_silent(houses: Houses) -> None:
+    house = await houses.start(Mode.SANDBOX, smtp=replace(SMALL, idle_seconds=1))
+    async with logged_in(house, PortKind.TLS) as client:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 2
+        while loop.time() < until:
+            for command in (b"NOOP\r\n", b"RSET\r\n", b"VRFY ann\r\n"):
+                assert (await client.say(command)).startswith(b"25"), command
+                await asyncio.sleep(0.1)
+        assert (await hand_in(client, HEAD + LINE)).startswith(b"250")
 
 
 async def test_a_crowd_that_says_a_byte_now_and_then_keeps_nobody_out(houses: Houses) -> None:

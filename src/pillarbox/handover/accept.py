@@ -63,6 +63,8 @@ class Content:
     """The id under which further blocks were stored."""
     stored_blocks: int = 0
     stored_bytes: int = 0
+    checked: bool = False
+    """It came through a server session, which lets no bare line end pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,7 @@ class Door:
                     expires_at=expires_at,
                     answer_by=arrival.answer_by,
                     mirrored=True,
+                    checked=content.checked,
                     marked=marked,
                 )
             )

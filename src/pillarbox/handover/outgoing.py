@@ -37,6 +37,8 @@ class Outgoing:
     answer_by: int | None
     mirrored: bool
     """It holds room in the mirror until it is settled."""
+    checked: bool = False
+    """The content came through a server session: it has no bare line end."""
     marked: bool = False
     """A start mark covers it, so it may leave at once."""
     mark: Awaitable[frozenset[DeliveryId]] | None = None

@@ -46,7 +46,7 @@ class Recording:
     and the next one finds the deliveries uncertain.
     """
 
-    __slots__ = ("_pause_seconds", "_queue", "_settlement", "_then", "_waiter", "done")
+    __slots__ = ("_pause_seconds", "_queue", "_settlement", "_then", "_waiters", "done")
 
     def __init__(self, queue: QueueStore, settlement: Settlement, then: Callable[[], None]) -> None:
         """`then` is called once, when it is `done`."""
@@ -54,7 +54,7 @@ class Recording:
         self._settlement = settlement
         self._then = then
         self._pause_seconds = _FIRST_PAUSE_SECONDS
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self.done = False
         queue.settle_soon(settlement, self._told)
 
@@ -66,9 +66,9 @@ class Recording:
     async def wait(self) -> None:
         """Until it is done."""
         if not self.done:
-            if self._waiter is None:
-                self._waiter = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._waiter)
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     def _told(self, error: BaseException | None) -> None:
         if isinstance(error, StorageTrouble) and not isinstance(error, StorageBroken):
@@ -79,8 +79,9 @@ class Recording:
             )  # fmt: skip
             return
         self.done = True
-        if self._waiter is not None:
-            self._waiter.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         self._then()
 
 

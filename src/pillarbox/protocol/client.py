@@ -82,13 +82,14 @@ class ClientSession(Opening):
             pipeline.hold(b"DATA\r\n", Expected.DATA)
             pipeline.release(at_once=False)
 
-    def content(self, data: bytes) -> None:
+    def content(self, data: bytes, *, checked: bool = False) -> None:
         """Send a whole message after a ready `EnvelopeAnswered`; `VerdictReceived` follows.
 
-        Dots are doubled, a missing last line end is added, everything else goes as it is.
+        Dots are doubled, a missing last line end is added, everything else goes as it is. `checked`
+        content is known to have no bare line end, because a server session took it in.
         """
         self._require(ClientTrigger.CONTENT_ENDED)
-        stuffed = stuff(data)
+        stuffed = stuff(data, checked=checked)
         self._move(ClientTrigger.CONTENT_ENDED)
         self._pipeline.say(stuffed, Expected.VERDICT)
 
