@@ -68,6 +68,7 @@ def test_pages_are_plain_and_readable_in_a_terminal() -> None:
     long = [
         f"{page.relative_to(ROOT)}:{number}"
         for page in pages()
+        if page.parent.name != "changes"  # each of those is one line
         for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
         if len(line) > 105 and not re.search(r"\||\]\(|<img", line)
     ]
