@@ -168,7 +168,8 @@ class SqlQueueStore:
     async def recover(self, now_ms: int) -> Recovered:
         """Before any listener opens."""
         packed = await self._engine.read("started.all")
-        marked = [delivery for row in packed for delivery in unpack_ids(as_bytes(row[0]))]
+        # Two marks may cover one delivery: it was put back after the first, and marked again.
+        marked = list(dict.fromkeys(d for row in packed for d in unpack_ids(as_bytes(row[0]))))
         uploads = [
             as_int(row[0])
             for row in await self._engine.read("upload.forsaken", self._engine.incarnation)

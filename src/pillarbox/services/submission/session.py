@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from pillarbox.handover.accept import Content, Door
@@ -50,6 +51,13 @@ class Desk:
     news: News
     hostname: str
     local_credential: str = ""
+    _cleaning: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def clean_up(self, work: Coroutine[None, None, None]) -> None:
+        """Work that outlives its session; it reports its own failure."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
 
 
 @dataclass(slots=True)
@@ -103,8 +111,10 @@ class SubmissionSession:
         return act(event) if act is not None else None
 
     def closed(self, reason: str) -> None:
-        """Blocks stored for a message that never came to its end are swept by `recover`, or now."""
-        self._transaction = None
+        """Blocks stored for a message that never came to its end belong to nobody."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None and transaction.upload is not None:
+            self._desk.clean_up(self._forget(transaction.upload))
 
     # --- who ----------------------------------------------------------------------------------
 
