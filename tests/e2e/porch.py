@@ -42,9 +42,7 @@ def right_login(running: Running) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def called(
-    running: Running, kind: PortKind, *, address: str = HOST
-) -> AsyncIterator[Typist]:
+async def called(running: Running, kind: PortKind, *, address: str = HOST) -> AsyncIterator[Typist]:
     """Connected from `address`, the banner read; under TLS where the port begins so."""
     tls = trusting(running) if kind is PortKind.TLS else None
     streams = await asyncio.open_connection(

@@ -25,6 +25,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -178,20 +179,23 @@ async def _kill_in_traffic(
     )  # fmt: skip
     target = HttpTarget.parse(relay.http_url, APP, secrets["Key"])
     journal = Journal(clients)
-    loads = asyncio.gather(
-        run_load(by_smtp, journal), run_http_load(by_http, target, journal)
-    )
+    loads = [
+        asyncio.create_task(run_load(by_smtp, journal)),
+        asyncio.create_task(run_http_load(by_http, target, journal)),
+    ]
     try:
         kills = await _kill(relay, scale, JournalTail(clients), loads)
-        return list(await loads), kills
+        return [await load for load in loads], kills
     finally:
-        loads.cancel()
-        await asyncio.gather(loads, return_exceptions=True)
+        while not all(load.done() for load in loads):
+            for load in loads:
+                load.cancel()
+            await asyncio.wait(loads, timeout=0.05)
         journal.close()
 
 
 async def _kill(
-    relay: Relay, scale: Scale, tail: JournalTail, loads: asyncio.Future[list[LoadReport]]
+    relay: Relay, scale: Scale, tail: JournalTail, loads: Sequence[asyncio.Task[LoadReport]]
 ) -> Kills:
     """Each kill comes when so many answers more were read, and a moment later."""
     dice = random.Random(SEED)
@@ -200,15 +204,18 @@ async def _kill(
     kills = Kills()
     answers = 0
 
+    def over() -> bool:
+        return all(load.done() for load in loads)
+
     async def answered(count: int) -> bool:
         nonlocal answers
         deadline = time.monotonic() + _TRAFFIC_SECONDS
         while answers < count:
-            if loads.done() or time.monotonic() > deadline:
+            if over() or time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.005)
             answers += len(tail.new_facts())
-        return not loads.done()
+        return not over()
 
     for count in due:
         at_start = answers

@@ -37,12 +37,13 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.crash.ledger import look
 from tests.crash.relay import IN_CLEAR, Relay
-from tests.doubles.journal import Journal, JournalTail, read_journal
+from tests.doubles.journal import Fact, Journal, JournalTail, read_journal, wall_ms
 from tests.doubles.judge import judge
 from tests.doubles.letters import Sizes
 from tests.doubles.load import LoadSettings, run_load
@@ -89,6 +90,8 @@ class Cuts:
     stopped_by_itself: int = 0
     survived: int = 0
     """Cuts after which nothing was missing."""
+    moments: list[tuple[int, int]] = field(default_factory=list)
+    """When each cut began and was done, in milliseconds since the epoch."""
 
 
 def prove(size: str) -> dict[str, object]:
@@ -115,7 +118,7 @@ async def _prove(scale: Scale, folder: Path) -> dict[str, object]:
                     await _hand_over_until_cut(relay, disk, scale, journal, dice, cuts)
                     await asyncio.to_thread(disk.recover)
                     _examine(relay, clients, cuts)
-                    assert not cuts.lost and not cuts.damaged, _loss(cuts)
+                    assert not cuts.lost and not cuts.damaged, _loss(cuts, read_journal(clients))
                 await relay.start()
                 await _drain(relay)
                 with look(relay.data_dir, alive=True) as ledger:
@@ -180,7 +183,9 @@ async def _hand_over_until_cut(
         relay.signal(signal.SIGSTOP)
         if lives_on:
             await _stopped(relay.pid)
+        began_at = wall_ms()
         disk.cut()
+        cuts.moments.append((began_at, wall_ms()))
         if lives_on:
             relay.signal(signal.SIGCONT)
             status = await relay.dead(seconds=_STOP_SECONDS)
@@ -189,8 +194,9 @@ async def _hand_over_until_cut(
             cuts.stopped_by_itself += 1
         await asyncio.to_thread(relay.kill)
     finally:
-        load.cancel()
-        await asyncio.gather(load, return_exceptions=True)
+        while not load.done():  # a worker that is just being told something may miss one call
+            load.cancel()
+            await asyncio.wait([load], timeout=0.05)
     answers += tail.count_new("acknowledged")
     cuts.acknowledged.append(answers)
     cuts.per_second.append(round(answers / seconds, 1))
@@ -235,10 +241,19 @@ def _examine(relay: Relay, clients: Path, cuts: Cuts) -> None:
     cuts.survived += not (missing or damaged or faults)
 
 
-def _loss(cuts: Cuts) -> str:
+def _loss(cuts: Cuts, facts: Sequence[Fact]) -> str:
+    """What is missing, and when it was acknowledged: before the cut, or on a disk that failed."""
+    began_at, done_at = cuts.moments[-1]
+    when = [
+        fact["at"] - began_at
+        for fact in facts
+        if fact["event"] == "acknowledged" and fact["id"] in {*cuts.lost, *cuts.damaged}
+    ]
     return (
-        f"cut {len(cuts.acknowledged)}: {len(cuts.lost)} of {sum(cuts.acknowledged)} acknowledged "
-        f"are lost, first {cuts.lost[:1]}; {len(cuts.damaged)} are damaged"
+        f"cut {len(cuts.moments)}: {len(cuts.lost)} of {sum(cuts.acknowledged)} acknowledged are "
+        f"lost, {len(cuts.damaged)} damaged, first {[*cuts.lost, *cuts.damaged][0]}; they were "
+        f"acknowledged from {min(when)} to {max(when)} ms after the cut began, which took "
+        f"{done_at - began_at} ms; {cuts.faults}"
     )
 
 

@@ -109,9 +109,7 @@ async def test_the_right_certificate_is_accepted_by_name_and_by_address(
     for host in ("localhost", "127.0.0.1"):
         tls = certificate.server_context()
         async with BadServer(tls=tls, implicit_tls=implicit, credentials=LOGIN) as server:
-            await add_secure(
-                running, server.port, certificate.ca, host=host, encryption=encryption
-            )
+            await add_secure(running, server.port, certificate.ca, host=host, encryption=encryption)
             receipt = await running.submit()
             await running.until(receipt.message)
             assert server.messages[0].username == "relay"

@@ -342,9 +342,7 @@ async def test_a_crowd_that_says_a_byte_now_and_then_keeps_nobody_out(houses: Ho
     house = await houses.start(
         Mode.SANDBOX, smtp=replace(SMALL, max_sessions_per_address=most, idle_seconds=2)
     )
-    crowd = [
-        await Typist.call(port_of(house, PROTECTED[number % 2])) for number in range(most)
-    ]
+    crowd = [await Typist.call(port_of(house, PROTECTED[number % 2])) for number in range(most)]
     # On the one port they are greeted, on the other they begin a handshake and never end it.
     for number, client in enumerate(crowd):
         client.type(b"\x16" if number % 2 else b"N")

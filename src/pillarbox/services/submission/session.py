@@ -112,9 +112,7 @@ class SubmissionSession:
 
     def closed(self, reason: str) -> None:
         """Blocks stored for a message that never came to its end belong to nobody."""
-        transaction, self._transaction = self._transaction, None
-        if transaction is not None and transaction.upload is not None:
-            self._desk.clean_up(self._forget(transaction.upload))
+        self._give_up()
 
     # --- who ----------------------------------------------------------------------------------
 
@@ -192,11 +190,13 @@ class SubmissionSession:
         transaction.recipients.append(Recipient(event.address))
         return replies.RECIPIENT_OK
 
-    def _reset(self, event: TransactionReset) -> Answer:
+    def _reset(self, event: TransactionReset) -> None:
+        self._give_up()
+
+    def _give_up(self) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None and transaction.upload is not None:
-            return self._forget(transaction.upload)
-        return None
+            self._desk.clean_up(self._forget(transaction.upload))
 
     async def _forget(self, upload: MessageId) -> None:
         """What cannot be removed now is swept after the next start."""
