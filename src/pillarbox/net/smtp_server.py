@@ -184,10 +184,11 @@ class SmtpServerProtocol(ServerWire):
                 if kind is TransactionReset:
                     self._in_transaction = False
                 self._ask(event)
-        if moved:
+        out = session.bytes_to_send()
+        if moved or out:
+            # Also what the session answers by itself, such as NOOP, shows that somebody is there.
             self._progress_at = self._heard_at
             self._bytes = 0
-        out = session.bytes_to_send()
         if out:
             self._transport.write(out)
         if self._leaving:
@@ -277,6 +278,7 @@ class SmtpServerProtocol(ServerWire):
         times = (
             self._progress_at + patience.idle_seconds,
             self._heard_at + patience.idle_seconds,
+            (self._unread_since or now) + patience.idle_seconds,
             self._started_at + patience.session_seconds,
             now + patience.slow_after_seconds,
         )

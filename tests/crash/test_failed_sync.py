@@ -1,0 +1,65 @@
+"""a sync that fails once: no 250 for what it was to cover, and the process does not go on
+
+The kernel forgets the pages that it could not write, so a second sync of them would succeed and
+mean nothing. strace lets exactly one sync fail, and every later one work.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.crash.conftest import Site
+from tests.crash.ledger import look
+from tests.crash.letter import Told, hand_over
+from tests.crash.relay import IN_CLEAR, Relay, copy_data
+from tests.doubles.judge import judge
+from tests.doubles.trace import faulted
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("strace")]
+
+BROKEN = 7
+"""The exit status after which the disk is to be looked at."""
+LETTERS = 12
+
+
+@pytest.mark.parametrize("nth", [4, 9])
+async def test_a_sync_that_failed_is_answered_by_no_250_and_ends_the_process(
+    site: Site, tmp_path: Path, nth: int
+) -> None:
+    data_dir = copy_data(site.begun, tmp_path / "data")
+    fault = partial(
+        faulted, trace=tmp_path / "trace", calls="fdatasync,fsync", fault="error=EIO", nth=nth
+    )
+    told: list[Told] = []
+    async with Relay(data_dir, tmp_path / "faulted.log", IN_CLEAR, wrap=fault) as relay:
+        with suppress(OSError):  # it may be gone before all are handed over
+            for number in range(LETTERS):
+                told.append(await hand_over(relay.port("plain"), f"eio-{nth}-{number}"))
+        assert await relay.dead() == BROKEN, relay.text()
+    trace = (tmp_path / "trace").read_text(errors="replace")
+    assert trace.count("(INJECTED)") == 1, "void: no sync failed"
+    assert 0 < sum(one.code == 250 for one in told) < LETTERS
+    assert all(one.code in (250, 451, None) for one in told), told
+
+    async with Relay(data_dir, tmp_path / "relay.log", IN_CLEAR) as relay:
+
+        def rests() -> bool:
+            with look(data_dir, alive=True) as ledger:
+                return not ledger.waiting()
+
+        await relay.until(rests)
+        with look(data_dir, alive=True) as ledger:
+            assert ledger.faults() == []
+            deliveries = ledger.deliveries()
+    names = [one.identity for one in told]
+    # What became of a commit whose sync failed nobody can know: 451 asks to come again, and the
+    # message may be there all the same, as if no answer had come.
+    said = [
+        {**one.fact, "event": "acknowledged" if one.code == 250 else "unanswered"} for one in told
+    ]
+    verdict = judge(said, site.facts(*names), deliveries)
+    assert verdict.lost == verdict.phantoms == verdict.duplicates_unexplained == 0, str(verdict)
