@@ -46,7 +46,7 @@ class Recording:
     and the next one finds the deliveries uncertain.
     """
 
-    __slots__ = ("_pause_seconds", "_queue", "_settlement", "_then", "_waiters", "done")
+    __slots__ = ("_broken", "_pause_seconds", "_queue", "_settlement", "_then", "_waiters", "done")
 
     def __init__(self, queue: QueueStore, settlement: Settlement, then: Callable[[], None]) -> None:
         """`then` is called once, when it is `done`."""
@@ -55,6 +55,7 @@ class Recording:
         self._then = then
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._waiters: list[asyncio.Future[None]] = []
+        self._broken: StorageBroken | None = None
         self.done = False
         queue.settle_soon(settlement, self._told)
 
@@ -64,11 +65,13 @@ class Recording:
         return min((v.due_at for v in self._settlement.verdicts if v.due_at), default=0)
 
     async def wait(self) -> None:
-        """Until it is done."""
+        """Until it is durable. Raises `StorageBroken` where it never will be."""
         if not self.done:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
+        if self._broken is not None:
+            raise self._broken
 
     def _told(self, error: BaseException | None) -> None:
         if isinstance(error, StorageTrouble) and not isinstance(error, StorageBroken):
@@ -79,6 +82,8 @@ class Recording:
             )  # fmt: skip
             return
         self.done = True
+        if error is not None:
+            self._broken = StorageBroken(detail=str(error))
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

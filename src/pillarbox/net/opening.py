@@ -40,15 +40,20 @@ class Opening:
 
     async def hello(self, name: str) -> None:
         """Say EHLO, or HELO to a server that knows no better."""
-        self._wire.session.hello(name)
-        self._wire.flush()
-        event = await self._wire.expect(HelloAnswered, "ehlo", self._timeouts.ehlo_seconds)
+        wire = self._wire
+        wire.stage = "ehlo"
+        # A server that said more than it was asked has ended the conversation already.
+        wire.check()
+        wire.session.hello(name)
+        wire.flush()
+        event = await wire.expect(HelloAnswered, "ehlo", self._timeouts.ehlo_seconds)
         self._accepted("ehlo", "EHLO", event.reply)
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Say STARTTLS and do the handshake; EHLO must follow."""
         wire = self._wire
         wire.stage = "starttls"
+        wire.check()
         if not wire.session.extensions.has("STARTTLS"):
             raise Broken("starttls", "the server does not offer STARTTLS, and TLS is required")
         wire.session.start_tls()
@@ -62,6 +67,8 @@ class Opening:
     async def login(self, username: str, password: Secret) -> str:
         """Log in by a mechanism that both sides know; its name."""
         wire = self._wire
+        wire.stage = "auth"
+        wire.check()
         offered = wire.session.extensions.mechanisms
         mechanism = next((name for name in _MECHANISMS if name in offered), "")
         if not mechanism:

@@ -270,6 +270,8 @@ class Connection:
     async def _send_blocks(self, blocks: AsyncIterator[bytes]) -> None:
         wire = self._wire
         async for block in blocks:
+            # While the block was being fetched the server may have said its verdict, or left.
+            wire.check()
             wire.session.content_block(block)
             wire.flush()
             await wire.drain(self._timeouts.block_seconds)

@@ -6,6 +6,7 @@ from pillarbox.handover.settle import Recording
 from pillarbox.message.render import Hop
 from pillarbox.net.smtp_client import Connection
 from pillarbox.policy.directory import Server
+from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.interface.events import EventStore, SessionFacts
 
 
@@ -34,9 +35,13 @@ class Carrier:
         return self.connection.transactions
 
     async def quit(self) -> None:
-        """Say goodbye and close."""
-        await self.recorded()
-        await self.connection.quit()
+        """Say goodbye and close; without a word where the last verdict could not be written down."""
+        try:
+            await self.recorded()
+        except StorageBroken:
+            self.connection.close()
+        else:
+            await self.connection.quit()
 
     def close(self) -> None:
         """Close without a word."""
@@ -45,10 +50,12 @@ class Carrier:
     async def recorded(self) -> None:
         """Until the verdict of the transaction before is durable: a crash must find at most one
         transaction a connection whose verdict was read and not written down.
+
+        Raises `StorageBroken` where it cannot be written: nothing more may be said here.
         """
-        recording, self.unrecorded = self.unrecorded, None
-        if recording is not None and not recording.done:
-            await recording.wait()
+        if self.unrecorded is not None:
+            await self.unrecorded.wait()
+            self.unrecorded = None
 
     def session(self, events: EventStore, now_ms: int) -> int:
         """Its number in the history, noted at the first attempt."""
