@@ -137,12 +137,12 @@ class Ledger:
     def under_mark(self) -> list[str]:
         """The experiment's ids of deliveries that a start mark covers, one for each."""
         names = self.identities()
-        packed = [row[0] for row in self.rows("SELECT ids FROM started")]
-        return [
-            names[delivery >> _ORDINAL_BITS]
-            for ids in packed
-            for (delivery,) in struct.iter_unpack("<q", ids)
-        ]
+        return [names[delivery >> _ORDINAL_BITS] for delivery in self.marked()]
+
+    def marked(self) -> list[int]:
+        """Deliveries that start marks cover, one for each mark."""
+        packed = [row[0] for row in self.rows("SELECT ids FROM started ORDER BY seq")]
+        return [number for ids in packed for (number,) in struct.iter_unpack("<q", ids)]
 
     def kinds(self, identity: str) -> list[str]:
         """The kinds of event that a message and its deliveries have met, oldest first."""
@@ -179,6 +179,18 @@ def look(data_dir: Path, *, alive: bool = False) -> Iterator[Ledger]:
             yield Ledger(connection)
         finally:
             connection.close()
+
+
+@contextmanager
+def somebody_writing(data_dir: Path) -> Iterator[None]:
+    """Another process that is in the middle of a transaction on the database."""
+    connection = apsw.Connection(str(data_dir / _DATABASE))
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
 
 
 def _identity(content: bytes) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pillarbox.policy.delivery import State
-from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.ids import delivery_id
 from tests.contract.post import NOW, Post
 from tests.crash.conftest import Site
-from tests.crash.ledger import look
+from tests.crash.ledger import look, somebody_writing
 
 
 async def test_a_delivery_under_two_marks_is_called_uncertain_once(tmp_path: Path) -> None:
@@ -37,6 +37,45 @@ async def test_a_delivery_under_two_marks_is_called_uncertain_once(tmp_path: Pat
         assert ledger.faults() == []
     assert recovered.uncertain == 2
     assert not broken
+
+
+async def test_what_must_not_leave_is_under_no_mark(tmp_path: Path) -> None:
+    """Claimed, and settled or held before its turn came: nobody settles it again, so a mark that
+    covered it would stay, and call it uncertain though it never left."""
+    broken: list[StorageBroken] = []
+    storage = await open_storage(tmp_path, now_ms=NOW, on_broken=broken.append)
+    post = await Post.into(storage)
+    settled, held, leaving = [delivery_id(await post.accept(), 1) for _ in range(3)]
+    await post.settle(settled)
+    await storage.queue.hold([held], NOW, "ann")
+    assert await storage.queue.mark_started([settled, held, leaving], verify=True) == {
+        settled,
+        held,
+    }
+    assert await storage.queue.mark_started([settled], verify=True) == {settled}
+    with look(tmp_path, alive=True) as ledger:
+        assert ledger.marked() == [leaving]
+    await post.settle(leaving)
+    with look(tmp_path, alive=True) as ledger:
+        assert ledger.counts().get("started", 0) == 0
+    await storage.close()
+
+
+async def test_a_settlement_that_was_offered_twice_takes_its_mark_with_it(tmp_path: Path) -> None:
+    """Storage that did not answer at first is asked again; the mark goes with the second answer."""
+    broken: list[StorageBroken] = []
+    storage = await open_storage(tmp_path, now_ms=NOW, on_broken=broken.append)
+    post = await Post.into(storage)
+    delivery = delivery_id(await post.accept(), 1)
+    await storage.queue.mark_started([delivery])
+    settlement = post.settlement(await post.verdict(delivery))
+    storage._engine._writer.set_busy_timeout(20)  # type: ignore[attr-defined]
+    with somebody_writing(tmp_path), pytest.raises(StorageTrouble):
+        await storage.queue.settle(settlement)
+    await storage.queue.settle(settlement)
+    with look(tmp_path, alive=True) as ledger:
+        assert ledger.waiting() == {}
+    await storage.close()
 
 
 @pytest.mark.slow

@@ -108,9 +108,12 @@ async def _prove(scale: Scale, folder: Path) -> dict[str, object]:
     assert len(by_http) == scale.http_messages, f"{len(by_http)} requests seen"
     _assert_covered(by_smtp, "final dots")
     _assert_covered(by_http, "requests")
+    assert not succeeding.uncovered, (
+        f"{len(succeeding.uncovered)} final dots behind a verdict without a sync between, "
+        f"first {succeeding.uncovered[0]} of the trace"
+    )
     least = (scale.smtp_messages + scale.http_messages) // 2
     assert succeeding.covered >= least, f"void: {succeeding} of verdict and next final dot"
-    assert not succeeding.uncovered, f"no sync between {succeeding.uncovered[:3]}"
     called = Counter(sync.name for one in (*by_smtp, *by_http) for sync in one.syncs)
     return {
         "final_dots": len(by_smtp),

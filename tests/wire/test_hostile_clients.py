@@ -7,7 +7,9 @@ hands in its message in the meantime or right behind it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import socket
 import ssl
 from dataclasses import replace
 
@@ -35,6 +37,7 @@ from tests.e2e.porch import (
     port_of,
     protected,
     right_login,
+    trusting,
 )
 from tests.fix_house import Houses, Running
 from tests.wire.conversation import HOST, Typist
@@ -74,6 +77,13 @@ async def until_blocks(house: Running, wanted: int) -> None:
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"{blocks_kept(house)} blocks, not {wanted}") from None
+
+
+async def until_all_have_left(house: Running) -> None:
+    """Nobody is counted any more; raises where that takes long."""
+    async with asyncio.timeout(5):
+        while house.house.listener.sessions:
+            await asyncio.sleep(0.01)
 
 
 # --- too much -------------------------------------------------------------------------------------
@@ -167,6 +177,27 @@ async def test_a_reply_of_refusal_reaches_a_client_that_is_still_sending(house: 
 
 
 @pytest.mark.parametrize("kind", PROTECTED)
+async def test_the_last_words_reach_a_client_that_sends_all_before_it_reads(
+    house: Running, kind: PortKind
+) -> None:
+    """More than fits on the way; where nobody reads it on, such a client never gets to listen."""
+    context = trusting(house) if kind is PortKind.TLS else None
+
+    def talk() -> bytes:
+        with socket.create_connection((HOST, port_of(house, kind)), 5) as line:
+            if context is not None:
+                line = context.wrap_socket(line, server_hostname="localhost")
+            with contextlib.suppress(OSError) if context else contextlib.nullcontext():
+                line.sendall(b"WHAT\r\n" * 3_000_000)
+            with line, line.makefile("rb") as replies:
+                return replies.read()
+
+    said = await asyncio.to_thread(talk)
+    assert codes(said) == [220] + [500] * 10 + [421]
+    await until_all_have_left(house)
+
+
+@pytest.mark.parametrize("kind", PROTECTED)
 async def test_a_line_of_a_megabyte_is_kept_as_it_is(houses: Houses, kind: PortKind) -> None:
     house = await houses.start(Mode.LIVE, smtp=replace(BOTH, max_message_mb=2))
     body = b"x" * MEGABYTE + b"\r\n.\r\n" + b"y" * 5000 + b"\r\n"
@@ -250,6 +281,7 @@ async def test_random_bytes_end_in_a_refusal(house: Running, kind: PortKind) -> 
         async with logged_in(house, kind) as client:
             said = await converse(client, ENVELOPE + noise(seed) + b"\r\n.\r\n")
             assert codes(said) == [250, 250, 354, 550], seed
+    await until_all_have_left(house)
     await good_client(house, kind)
     assert len(await taken(house)) == 1
 
@@ -383,8 +415,7 @@ async def test_a_client_that_does_not_read_is_not_read_and_goes_in_the_end(
             await asyncio.wait_for(talking, 10)
         assert accepted < 64 * MEGABYTE, "it was read on and on"
         client.writer.transport.abort()
-    while house.house.listener.sessions:
-        await asyncio.sleep(0.01)
+    await until_all_have_left(house)
 
 
 # --- order ----------------------------------------------------------------------------------------

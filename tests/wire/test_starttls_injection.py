@@ -94,6 +94,25 @@ async def test_what_comes_in_one_segment_with_starttls_is_refused_and_the_sessio
     assert await nothing_happened(house)
 
 
+@pytest.mark.parametrize("before", [4096, 16_384, 65_536, 131_072])
+async def test_what_comes_far_behind_in_the_same_write_is_not_executed_either(
+    house: Running, before: int
+) -> None:
+    """However much the server looks at in one go, and whether or not STARTTLS is the last of it."""
+    for more in (-8, -1, 0, 1, 8):
+        room = before + more - len(HELLO + b"STARTTLS\r\n")
+        padding = b"NOOP %s\r\n" % (b"x" * 243) * (room // 250)
+        padding += b"NOOP" + b" " * (room % 250 - 6) + b"\r\n" if room % 250 > 6 else b""
+        async with called(house, STARTTLS) as client:
+            injected = right_login(house) + ENVELOPE + CONTENT + b"NOOP\r\n" * 20_000
+            said = await converse(client, HELLO + padding + b"STARTTLS\r\n" + injected)
+            answers = codes(said)
+            assert answers[-1] in (220, 503), (before, more)
+            assert answers.count(250) <= 1 + padding.count(b"NOOP")
+            assert not {235, 354, 530, 538} & set(answers), (before, more)
+    assert await nothing_happened(house)
+
+
 async def test_what_comes_in_clear_a_byte_at_a_time_is_never_answered(house: Running) -> None:
     for name, injected in (await records(house)).items():
         async with called(house, STARTTLS) as client:
