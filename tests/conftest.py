@@ -14,6 +14,7 @@ from typing import Literal
 
 import hypothesis
 import pytest
+import structlog
 
 from tests import components
 
@@ -64,6 +65,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def size(request: pytest.FixtureRequest) -> Literal["small", "full"]:
     """How large a test in two sizes is to be."""
     return request.config.getoption("--size")
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Generator[None]:
+    """A test that ran a command leaves its log level to nobody."""
+    yield
+    structlog.reset_defaults()
 
 
 # --- engines ---------------------------------------------------------------------------------
