@@ -7,7 +7,6 @@ each message an id and a body of its own, and the sink writes down what it took.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,7 +112,6 @@ async def _check_size(
 
 def _check_syncs(trace: Path, peer: PillarboxPeer, acknowledged: int) -> dict[str, int]:
     """A sync must begin behind each final dot, and return before its 250 is written."""
-    _without_devices(trace)
     acceptances = read_acceptances(trace, port=peer.port, synced_below=peer.data)
     covered = sum(acceptance.covered for acceptance in acceptances)
     if not acknowledged == len(acceptances) == covered:
@@ -122,8 +120,3 @@ def _check_syncs(trace: Path, peer: PillarboxPeer, acknowledged: int) -> dict[st
             f"{covered} of them synced before their 250"
         )
     return {"acknowledged": acknowledged, "synced_before": covered}
-
-
-def _without_devices(trace: Path) -> None:
-    """Take out what strace writes behind the path of a device; the reader of traces knows paths."""
-    trace.write_text(re.sub(r"<char \d+:\d+>", "", trace.read_text()))

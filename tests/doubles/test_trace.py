@@ -160,6 +160,13 @@ def test_a_sync_that_was_already_under_way_does_not_count(tmp_path: Path) -> Non
     assert acceptance.covered and acceptance.syncs[0].descriptor == "7</data/q-wal>"
 
 
+def test_a_device_is_named_by_its_path(tmp_path: Path) -> None:
+    path = "".join(f"\\x{byte:02x}" for byte in b"/dev/urandom")
+    trace = write_trace(tmp_path / "trace", f'10 read(3<{path}<char 1:9>>, "\\x07", 1) = 1')
+    (call,) = read_calls(trace)
+    assert call.descriptor.startswith("3</dev/urandom") and call.data == b"\x07"
+
+
 def test_a_dot_may_come_in_pieces_and_two_replies_in_one_write(tmp_path: Path) -> None:
     crlf = bytes((13, 10))
     trace = write_trace(

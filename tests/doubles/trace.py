@@ -132,6 +132,7 @@ _RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
 _RESULT = re.compile(r"=\s+(-?\d+)[^=]*$")
 _DESCRIPTOR = re.compile(r"^(-?\d+(?:<[^>]*(?:->[^>]*)?>)?)")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+_ESCAPED = re.compile(r"(?:\\x[0-9a-f]{2})+")
 _UNFINISHED = "<unfinished ...>"
 
 
@@ -175,10 +176,8 @@ def _unhex(text: str) -> bytes:
 
 def _readable(descriptor: str) -> str:
     """With -xx even paths are written in hexadecimal."""
-    number, opened, path = descriptor.partition("<")
-    if not path.startswith("\\x"):
-        return descriptor
-    return f"{number}{opened}{_unhex(path.removesuffix('>')).decode(errors='replace')}>"
+    # Behind the path of a device strace says which one: 3<\x2f\x64...<char 1:9>>
+    return _ESCAPED.sub(lambda found: _unhex(found[0]).decode(errors="replace"), descriptor)
 
 
 def read_acceptances(

@@ -267,7 +267,7 @@ class ServerWire(asyncio.Protocol):
             self._peer = replace(self._peer, tls=tls)
 
     async def _flushed(self) -> None:
-        # uvloop writes at the end of its round, and its start_tls must not meet unsent bytes.
+        # start_tls of uvloop must not meet bytes that are not sent yet.
         self._transport.set_write_buffer_limits(0)
         while self._transport.get_write_buffer_size():
             self._written = self._loop.create_future()

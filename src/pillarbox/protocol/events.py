@@ -1,6 +1,6 @@
-"""what a session tells its driver: frozen dataclasses
+"""what a session tells its driver: frozen structs
 
-They are msgspec structs, which are made several times as fast, and there are some for every command.
+Structs of msgspec are made several times as fast as dataclasses, and every command makes some.
 """
 
 from __future__ import annotations
