@@ -133,6 +133,7 @@ class SqlQueueStore:
     ) -> None:
         """▣2."""
         ids = [verdict.delivery for verdict in settlement.verdicts]
+        told = self._marks.reopening(ids, told)
         member = SettleMember(settlement, self._marks.close(ids))
         if self._waiters or settlement.server_errors is not None:
             told = partial(self._settled, settlement, told)

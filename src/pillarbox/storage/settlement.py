@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pillarbox.policy.delivery import FINAL, State
 from pillarbox.storage.acceptance import OWNER_HELD, OWNER_WAITING, pack_ids
 from pillarbox.storage.codec import encode
-from pillarbox.storage.engine import Batch, Member, Row, Step
+from pillarbox.storage.engine import Batch, Member, Row, Step, Told
 from pillarbox.storage.interface.queue import Settlement
 
 
@@ -35,6 +35,23 @@ class MarkBook:
         for delivery in deliveries:
             self._mark_of[delivery] = self._last
         return self._last
+
+    def reopening(self, deliveries: Sequence[int], told: Told) -> Told:
+        """`told`, for a settlement about to `close` these: if it cannot be written, they stay open.
+
+        It is offered again then, and has to take its marks with it.
+        """
+        marks = self._mark_of
+        covered = {delivery: marks[delivery] for delivery in deliveries if delivery in marks}
+
+        def reopen(error: BaseException | None) -> None:
+            if error is not None:
+                for delivery, mark in covered.items():
+                    marks[delivery] = mark
+                    self._left[mark] = self._left.get(mark, 0) + 1
+            told(error)
+
+        return reopen if covered else told
 
     def close(self, deliveries: Sequence[int]) -> list[int]:
         """These are settled; gives the marks of which nothing is left."""
@@ -80,7 +97,10 @@ class MarkMember(Member):
 
     def write(self, batch: Batch) -> frozenset[int]:
         """Gives the deliveries that must not leave any more."""
-        batch.add("started.insert", (self._mark, self._owner, pack_ids(self._deliveries)))
+        # Nobody settles what is gone: a mark on it would stay, and call it uncertain after a crash.
+        leaving = [delivery for delivery in self._deliveries if delivery not in self._gone]
+        if leaving:
+            batch.add("started.insert", (self._mark, self._owner, pack_ids(leaving)))
         return self._gone
 
 
