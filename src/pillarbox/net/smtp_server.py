@@ -176,6 +176,7 @@ class SmtpServerProtocol(ServerWire):
                 return
             elif isinstance(event, SessionEnded):
                 self._reason = event.reason
+                self._uneaten = b""  # or the rest would not be read and thrown away
                 self._finish(
                     session.bytes_to_send(), at_once=self._shutting or event.reason == _QUIT
                 )
