@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,15 @@ class Site:
             elif fact.get("id") in wanted or fact.get("recipient", "").startswith(refused):
                 found.append(fact)
         return found
+
+    @contextmanager
+    def sink_stopped(self) -> Iterator[None]:
+        """Meanwhile the upstream takes connections and says nothing."""
+        self.sink.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.sink.signal(signal.SIGCONT)
 
     def taken(self, identity: str) -> int:
         """How many copies of a message the sink has taken."""

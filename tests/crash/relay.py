@@ -22,7 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.doubles.process import Product, read_json
+from tests.crash.ledger import look
+from tests.doubles.process import Product, ProgramError, read_json
 
 ROOT: Final = Path(__file__).parents[2]
 PILLARBOX: Final = (sys.executable, "-m", "pillarbox")
@@ -122,6 +123,21 @@ class Relay(Product):
         """What its command line answers, from JSON."""
         command = [*PILLARBOX, "--data-dir", str(self.data_dir), *words]
         return await asyncio.to_thread(read_json, command, env=_ENVIRONMENT)
+
+    async def rest(self, *, seconds: float = 20.0) -> None:
+        """Until nothing waits, nothing is owed and nothing may be leaving."""
+        waiting: dict[str, int] = {}
+
+        def rests() -> bool:
+            nonlocal waiting
+            with look(self.data_dir, alive=True) as ledger:
+                waiting = ledger.waiting()
+            return not waiting
+
+        try:
+            await self.until(rests, seconds=seconds)
+        except ProgramError as error:
+            raise ProgramError(f"{error}\nrows still there: {waiting}") from None
 
     async def go_live(self, port: int) -> None:
         """Real delivery, to the server on this loopback port."""

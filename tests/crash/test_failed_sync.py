@@ -46,12 +46,7 @@ async def test_a_sync_that_failed_is_answered_by_no_250_and_ends_the_process(
     assert all(one.code in (250, 451, None) for one in told), told
 
     async with Relay(data_dir, tmp_path / "relay.log", IN_CLEAR) as relay:
-
-        def rests() -> bool:
-            with look(data_dir, alive=True) as ledger:
-                return not ledger.waiting()
-
-        await relay.until(rests)
+        await relay.rest()
         with look(data_dir, alive=True) as ledger:
             assert ledger.faults() == []
             deliveries = ledger.deliveries()

@@ -10,7 +10,6 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +29,8 @@ LONG = 700_000
 """Bytes of content that comes in three blocks."""
 READ_BACK = {"accept__mirror_messages": "0"}
 """Nothing is delivered from memory: each message is claimed from its lane, with a mark of its own."""
+CAREFUL = {"smtp__local_credential": "careful"}
+"""A submitter who wants doubt held: delivered from memory, but with a mark of its own."""
 ONE = {"message": 1, "content": 1, "queue": 1}
 MARKED = {**ONE, "started": 1}
 SETTLED = {"message": 1, "content": 1, "delivery": 1}
@@ -71,6 +72,7 @@ DEATHS = (
     Death("accept-before-commit", "fresh", False, {}, 0),
     Death("accept-after-commit", "fresh", False, MARKED, 1, uncertain=True),
     Death("accept-after-commit", "unmarked", False, ONE, 1, settings=READ_BACK),
+    Death("accept-after-commit", "careful", False, ONE, 1, settings=CAREFUL),
     Death("accept-before-reply", "fresh", False, MARKED, 1, uncertain=True),
     Death("accept-before-reply", "long", False, {**ONE, "content": 3}, 1, size=LONG),
     # On its way.
@@ -116,7 +118,7 @@ async def test_a_death_at_this_point_breaks_no_promise(
         await _until(lambda: site.taken(name) == death.taken, f"{death.taken} copies before")
 
         await relay.start()
-        await _at_rest(relay)
+        await relay.rest()
         _assert_kept_promise(site, relay, told)
         assert site.taken(name) == death.copies
         with look(relay.data_dir, alive=True) as ledger:
@@ -132,7 +134,7 @@ async def test_who_hears_nothing_and_sends_again_has_sent_two(site: Site, tmp_pa
         await relay.start()
         heard = await hand_over(relay.port("plain"), "again")
         assert heard.code == 250
-        await _at_rest(relay)
+        await relay.rest()
         assert site.taken("again") == 2
 
 
@@ -147,7 +149,7 @@ async def test_who_names_an_idempotency_key_and_asks_again_has_asked_once(
         assert await relay.dead() == -signal.SIGKILL
         await relay.start()
         assert await post(relay, body, idempotency_key="k-1") == 202
-        await _at_rest(relay)
+        await relay.rest()
         assert site.taken("asked") == 1
         with look(relay.data_dir, alive=True) as ledger:
             assert ledger.counts()["message"] == 1
@@ -157,9 +159,7 @@ async def test_who_names_an_idempotency_key_and_asks_again_has_asked_once(
 
 
 async def test_doubt_is_held_where_the_submitter_wants_it_held(site: Site, tmp_path: Path) -> None:
-    async with site.relay(
-        tmp_path, crash_at("verdict-received"), smtp__local_credential="careful"
-    ) as relay:
+    async with site.relay(tmp_path, crash_at("verdict-received"), **CAREFUL) as relay:
         told = await hand_over(relay.port("plain"), "careful")
         assert (await relay.dead(), told.code) == (-signal.SIGKILL, 250)
         with look(relay.data_dir) as ledger:
@@ -169,14 +169,13 @@ async def test_doubt_is_held_where_the_submitter_wants_it_held(site: Site, tmp_p
         following = await hand_over(relay.port("plain"), "careful-next")
         await relay.until(lambda: site.taken("careful-next") == 1)
         assert site.taken("careful") == 1
+        assert _states(relay)["careful"] == "held"
         with look(relay.data_dir, alive=True) as ledger:
-            states = {row["message"]: row["state"] for row in ledger.deliveries()}
-            assert states["careful"] == "held"
             assert ledger.kinds("careful")[-1] == "delivery.uncertain"
         (shown,) = (await relay.ask("queue", "list", "--deliveries"))["items"]
         assert (shown["recipient"], shown["state"]) == (told.recipients[0], "held")
         await relay.ask("queue", "release", shown["id"])
-        await _at_rest(relay)
+        await relay.rest()
         _assert_kept_promise(site, relay, told, following)
         assert site.taken("careful") == 2
 
@@ -186,25 +185,23 @@ async def test_what_never_left_is_not_held_for_its_neighbours_sake(
 ) -> None:
     """Each message of such a submitter has a mark of its own, written when its content goes out."""
     async with site.relay(
-        tmp_path,
-        crash_at("verdict-received", 2),
-        smtp__local_credential="careful",
-        delivery__window="1",
+        tmp_path, crash_at("verdict-received"), **CAREFUL, delivery__window="1"
     ) as relay:
-        identities = [f"neighbour-{number}" for number in range(4)]
-        told = []
-        with suppress(OSError):  # it may be dead before all are handed over
-            for identity in identities:
-                told.append(await hand_over(relay.port("plain"), identity))
+        with site.sink_stopped():  # so that all of them wait in memory behind the first
+            told = [
+                await hand_over(relay.port("plain"), f"neighbour-{number}") for number in range(4)
+            ]
         assert await relay.dead() == -signal.SIGKILL
+        assert [one.code for one in told] == [250] * 4
         with look(relay.data_dir) as ledger:
-            marked = ledger.under_mark()
-        assert marked == ["neighbour-1"]
+            assert ledger.under_mark() == ["neighbour-0"]
         await relay.start()
-        await relay.until(lambda: all(site.taken(one.identity) for one in told if one.code))
-        with look(relay.data_dir, alive=True) as ledger:
-            held = [row["message"] for row in ledger.deliveries() if row["state"] == "held"]
-        assert held == marked
+        await relay.until(lambda: all(site.taken(one.identity) for one in told))
+        await relay.until(lambda: set(_states(relay).values()) == {"held", "handed_over"})
+        assert [name for name, state in _states(relay).items() if state == "held"] == [
+            "neighbour-0"
+        ]
+        assert [site.taken(one.identity) for one in told] == [1] * 4
 
 
 # --- what is owed -------------------------------------------------------------------------------
@@ -234,7 +231,7 @@ async def test_a_notice_that_is_owed_is_paid_once(
             assert ledger.counts() == rests
         assert _notices(site, author) == 0
         await relay.start()
-        await _at_rest(relay)
+        await relay.rest()
         assert _notices(site, author) == 1
         _assert_kept_promise(site, relay, told)
         # Its null return path: nothing that became of it can owe another one.
@@ -265,7 +262,7 @@ async def test_a_start_that_dies_in_its_recovery_is_made_up_for(site: Site, tmp_
             assert ledger.kinds("recovery").count("delivery.uncertain") == 1
 
         await relay.start()
-        await _at_rest(relay)
+        await relay.rest()
         _assert_kept_promise(site, relay, told)
         with look(relay.data_dir, alive=True) as ledger:
             assert ledger.kinds("recovery").count("delivery.uncertain") == 1
@@ -275,14 +272,10 @@ async def test_a_start_that_dies_in_its_recovery_is_made_up_for(site: Site, tmp_
 # --- hands --------------------------------------------------------------------------------------
 
 
-async def _at_rest(relay: Relay) -> None:
-    """Nothing waits, nothing is owed, nothing may be leaving."""
-
-    def rests() -> bool:
-        with look(relay.data_dir, alive=True) as ledger:
-            return not ledger.waiting()
-
-    await relay.until(rests)
+def _states(relay: Relay) -> dict[str, str]:
+    """How each message stands, where each has one recipient."""
+    with look(relay.data_dir, alive=True) as ledger:
+        return {row["message"]: row["state"] for row in ledger.deliveries()}
 
 
 async def _until(condition: Callable[[], bool], what: str, *, seconds: float = 5.0) -> None:

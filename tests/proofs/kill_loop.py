@@ -49,7 +49,7 @@ HTTP_CLIENTS = 2
 _MOST_DELAY_SECONDS = 0.05
 _START_KILLED_SHARE = 0.2
 _LONGEST_START_SECONDS = 0.9
-_DRAIN_SECONDS = 120.0
+_DRAIN_SECONDS = 60.0
 _TRAFFIC_SECONDS = 60.0
 """For the next answer to come; when none does, nobody is working any more."""
 
@@ -111,7 +111,7 @@ async def _prove(scale: Scale, folder: Path) -> dict[str, object]:
     async with sink, relay:
         await relay.go_live(sink.port)
         reports, kills = await _kill_in_traffic(relay, scale, clients)
-        await _drain(relay)
+        await relay.rest(seconds=_DRAIN_SECONDS)
         status = await asyncio.to_thread(relay.stop)
         await asyncio.to_thread(sink.stop)
     with look(relay.data_dir) as ledger:
@@ -235,13 +235,3 @@ async def _kill(
         kills.note_start(time.monotonic() - began)
         print(f"kill {len(kills.answers_before)}: {answers} answered", file=sys.stderr)
     return kills
-
-
-async def _drain(relay: Relay) -> None:
-    """Until nothing waits, nothing is owed and nothing may be leaving."""
-
-    def rests() -> bool:
-        with look(relay.data_dir, alive=True) as ledger:
-            return not ledger.waiting()
-
-    await relay.until(rests, seconds=_DRAIN_SECONDS)

@@ -120,7 +120,7 @@ async def _prove(scale: Scale, folder: Path) -> dict[str, object]:
                     _examine(relay, clients, cuts)
                     assert not cuts.lost and not cuts.damaged, _loss(cuts, read_journal(clients))
                 await relay.start()
-                await _drain(relay)
+                await relay.rest(seconds=_DRAIN_SECONDS)
                 with look(relay.data_dir, alive=True) as ledger:
                     deliveries, left_faults = ledger.deliveries(), ledger.faults()
             finally:
@@ -255,11 +255,3 @@ def _loss(cuts: Cuts, facts: Sequence[Fact]) -> str:
         f"acknowledged from {min(when)} to {max(when)} ms after the cut began, which took "
         f"{done_at - began_at} ms; {cuts.faults}"
     )
-
-
-async def _drain(relay: Relay) -> None:
-    def rests() -> bool:
-        with look(relay.data_dir, alive=True) as ledger:
-            return not ledger.waiting()
-
-    await relay.until(rests, seconds=_DRAIN_SECONDS)
