@@ -96,7 +96,6 @@ async def _prove(scale: Scale, folder: Path) -> dict[str, object]:
         finally:
             await asyncio.to_thread(relay.stop)
         await asyncio.to_thread(wait_for_trace, trace, relay.pid, seconds=60.0)
-        _drop_devices(trace)
     below = relay.data_dir
     by_smtp = read_acceptances(trace, port=smtp_port, synced_below=below)
     by_http = read_acceptances(
@@ -146,12 +145,6 @@ async def _hand_over(relay: Relay, scale: Scale) -> None:
     reports = await asyncio.gather(run_load(by_smtp), run_http_load(by_http, target))
     taken = sum(report.acknowledged for report in reports)
     assert taken == scale.smtp_messages + scale.http_messages, reports
-
-
-def _drop_devices(trace: Path) -> None:
-    """Lines about /dev/urandom and its like, whose paths strace writes in a form of their own."""
-    lines = trace.read_text(encoding="ascii", errors="replace").splitlines(keepends=True)
-    trace.write_text("".join(line for line in lines if "<char " not in line), encoding="ascii")
 
 
 def _successions(calls: Iterable[Call], synced_below: Path) -> Successions:
