@@ -238,6 +238,13 @@ async def test_stopping_does_not_wait_for_kept_connections() -> None:
         client.close()
 
 
+async def test_stopping_goes_on_where_the_socket_cannot_be_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    async with served(App(), unix_path=path):
+        path.unlink()
+        path.mkdir()  # unlink refuses that, as it does on a disk that fails
+
+
 async def test_a_busy_port_and_a_busy_socket_are_known_before_the_start(tmp_path: Path) -> None:
     app, path = App(), tmp_path / "api.sock"
     async with served(app, unix_path=path) as server:

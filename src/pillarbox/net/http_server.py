@@ -146,7 +146,9 @@ class HttpServer:
             if bound is not None:
                 bound.close()
         if self._unix_path is not None:
-            self._unix_path.unlink(missing_ok=True)
+            # A disk that fails may refuse this, too; why we stop must not be lost over it.
+            with contextlib.suppress(OSError):
+                self._unix_path.unlink()
         for connection in list(self._state.connections):
             cast(_Connection, connection).shutdown()
         with contextlib.suppress(TimeoutError):
