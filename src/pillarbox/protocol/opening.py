@@ -67,7 +67,7 @@ class Opening:
         return self._state
 
     def next_event(self) -> ClientEvent | None:
-        """The next thing that happened; None when that is all for now."""
+        """The next thing that happened; None until more bytes or a reply lead to another."""
         return self._events.popleft() if self._events else None
 
     def bytes_to_send(self) -> bytes:

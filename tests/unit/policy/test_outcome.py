@@ -311,7 +311,7 @@ def test_nobody_asked_means_nobody_refused() -> None:
     ("reply", "too_many"),
     [
         (Reply.of(452, "4.5.3", "Too many recipients"), True),
-        (Reply.of(452, None, "Enough for now"), True),
+        (Reply.of(452, None, "That is enough"), True),
         (Reply.of(451, "4.7.0", "Too many recipients this hour"), True),
         (Reply.of(552, None, "Too many recipients"), True),
         (Reply.of(550, "5.5.3", "Too many recipients"), True),
