@@ -207,7 +207,9 @@ def _make_leaf(
     now: datetime,
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[-1][:64])])
+    # Only people read it, so it is the name they gave us, where they gave one.
+    called = next((name for name in names if name not in LOCAL_NAMES), names[0])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, called[:64])])
     certificate = (
         _certificate(subject, authority.subject, key.public_key(), now, _LEAF_DAYS)
         .add_extension(x509.SubjectAlternativeName([_general(n) for n in names]), critical=False)

@@ -70,6 +70,17 @@ def test_keys_can_be_read_by_their_owner_only(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
+def test_the_certificate_is_called_by_the_name_it_was_given(tmp_path: Path) -> None:
+    for given, called in (
+        ([], "localhost"),
+        (["Host.Example.Test", "192.0.2.7"], "host.example.test"),
+    ):
+        directory = tmp_path / called
+        directory.mkdir()
+        files = ensure_local_ca(directory, given, clock=At())
+        assert leaf(files).subject.rfc4514_string() == f"CN={called}"
+
+
 def test_what_the_certificates_say(tmp_path: Path) -> None:
     files = ensure_local_ca(tmp_path, ["Host.Example.Test", "192.0.2.7"], clock=At())
     authority = x509.load_pem_x509_certificate(files.ca_path.read_bytes())
