@@ -8,6 +8,8 @@ import click
 
 from pillarbox.cli.call import Call
 from pillarbox.cli.changes import (
+    ABOUT_MODE,
+    MODE_COLOURS,
     MODES,
     describe,
     named,
@@ -20,15 +22,6 @@ from pillarbox.cli.client import Client, segment
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
-
-MODE_COLOURS = {"live": "green", "sandbox": "blue", "hold": "violet", "off": "red"}
-
-_ABOUT_MODE = {
-    "off": "it takes no mail",
-    "sandbox": "mail is kept here, nothing is sent out",
-    "hold": "mail waits until somebody releases it",
-    "live": "mail is sent out",
-}
 
 
 @click.group(
@@ -112,7 +105,7 @@ def show(call: Call, name: str) -> None:
         call.screen.say(call.screen.paint(found["name"], "bold"))
         call.screen.fields(
             [
-                ("Mode", f"{mode}, {_ABOUT_MODE.get(mode, '')}"),
+                ("Mode", f"{mode}, {ABOUT_MODE.get(mode, '')}"),
                 ("Active", "" if found["active"] else "no"),
                 ("Label", found["label"]),
                 ("Description", found["description"]),
@@ -185,7 +178,7 @@ def set_(call: Call, name: str, *, yes: bool, rename: str | None, **values: Any)
     def words() -> None:
         call.screen.say(f"{after['name']}: {told or 'nothing changed'}")
         if after["mode"] != before["mode"]:
-            call.screen.say(f"From now on {_ABOUT_MODE[after['mode']]}.")
+            call.screen.say(f"From now on {ABOUT_MODE[after['mode']]}.")
 
     call.result(after, "name", words)
 

@@ -14,7 +14,14 @@ from pillarbox.policy.authority import parse_pattern
 
 _SENDERS: Final = "Who may be the author"
 
-MODES: Final = click.Choice(["off", "sandbox", "hold", "live"])
+ABOUT_MODE: Final = {
+    "off": "it takes no mail",
+    "sandbox": "mail is kept here, nothing is sent out",
+    "hold": "mail waits until somebody releases it",
+    "live": "mail is sent out",
+}
+MODE_COLOURS: Final = {"live": "green", "sandbox": "blue", "hold": "violet", "off": "red"}
+MODES: Final = click.Choice(list(ABOUT_MODE))
 UNCERTAIN: Final = click.Choice(["retry", "hold"])
 KINDS: Final = click.Choice(["program", "relay"])
 ABOUT_UNCERTAIN: Final = (

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from pillarbox.cli.app import MODE_COLOURS
 from pillarbox.cli.call import Call
 from pillarbox.cli.changes import (
     ABOUT_KIND,
     ABOUT_UNCERTAIN,
     KINDS,
+    MODE_COLOURS,
     MODES,
     UNCERTAIN,
     describe,

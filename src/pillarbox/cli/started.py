@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pillarbox.cli.changes import ABOUT_MODE
 from pillarbox.cli.output import clean, cut, run_as
 from pillarbox.terms.clock import from_ms
 
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
 
 FIRST_RUN_FILE: Final = "first-run.txt"
 
-_MODES: Final = {
-    "off": "nothing is accepted from programs",
-    "sandbox": "mail is kept here, nothing is sent out",
-    "hold": "mail waits until somebody releases it",
-    "live": "mail is sent out",
-}
 _COLOURS: Final = {
     "kept": "blue",
     "handed over": "green",
@@ -45,21 +40,15 @@ def header(version: str, directory: Path, *, created: bool) -> str:
     return f"pillarbox {version}   data: {near(directory)}{' (created)' if created else ''}"
 
 
-def block(
-    started: Started, *, secrets: bool, place: str = "", http_port: int | None = None
-) -> Iterator[str]:
+def block(started: Started, *, secrets: bool, place: str = "") -> Iterator[str]:
     """What follows the header when everything is ready.
 
     `secrets`: a person reads this, and what is shown once is shown now. `place` is what another
-    command must be told to find this Pillarbox, such as ``--data-dir X``. `http_port` is the one
-    that was asked for.
+    command must be told to find this Pillarbox, such as ``--data-dir X``.
     """
     yield from (f"  {clean(note)}" for *_, note in started.smtp if note)
     if started.http_note:
         yield f"  {clean(started.http_note)}"
-    found = started.http_url.rpartition(":")[2]
-    if http_port and found != str(http_port):
-        yield f"  port {http_port} for HTTP is used by another program; using {found}"
     yield ""
     first = started.created
     called = f"{run_as()}{' ' + place if place else ''}"
@@ -80,7 +69,7 @@ def block(
     if first:
         yield ""
     mode = started.mode
-    yield _field("Mode", f"{mode.upper():<7}   {_MODES.get(mode, '')}".rstrip())
+    yield _field("Mode", f"{mode.upper():<7}   {ABOUT_MODE.get(mode, '')}".rstrip())
     if not first:
         plural = "delivery waits" if started.waiting == 1 else "deliveries wait"
         yield _field("Queue", f"{started.waiting} {plural}")

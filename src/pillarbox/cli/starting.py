@@ -142,7 +142,7 @@ def start(call: Call, flags: dict[str, str], *, take_next_port: bool, show_event
     quieter = show_events and settings.log.level == "info"
     log = dataclasses.replace(settings.log, level="error") if quieter else settings.log
     configure(sys.stderr, log, colour=call.screen.wants_colour(sys.stderr))
-    told = _Terminal(call, http_port=settings.http.port)
+    told = _Terminal(call)
     code = run(
         serve(
             settings,
@@ -158,10 +158,9 @@ def start(call: Call, flags: dict[str, str], *, take_next_port: bool, show_event
 class _Terminal:
     """What a running Pillarbox says to whoever watches it."""
 
-    def __init__(self, call: Call, *, http_port: int) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
         self._screen = call.screen
-        self._http_port = http_port
 
     def started(self, started: Started) -> None:
         """Everything is ready."""
@@ -185,7 +184,7 @@ class _Terminal:
             return
         directory = self._call.where.data_dir
         place = f"--data-dir {shlex.quote(directory)}" if directory else ""
-        lines = block(started, secrets=watched, place=place, http_port=self._http_port)
+        lines = block(started, secrets=watched, place=place)
         for text in lines:
             self._screen.say(text)
         if secret_file:

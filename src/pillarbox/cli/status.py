@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from pillarbox.cli.app import MODE_COLOURS
 from pillarbox.cli.call import Call
+from pillarbox.cli.changes import MODE_COLOURS
 from pillarbox.cli.errors import Exit
 from pillarbox.cli.group import Verb
 from pillarbox.cli.moments import ago, since

@@ -54,7 +54,7 @@ def second(first: Started) -> Started:
 def told(started: Started, **how: object) -> str:
     lines = [
         header(started.version, Path(started.data_dir), created=started.created),
-        *block(started, **{"secrets": True, "http_port": 8480, **how}),  # type: ignore[arg-type]
+        *block(started, **{"secrets": True, **how}),  # type: ignore[arg-type]
     ]
     return "\n".join(lines) + "\n"
 
@@ -79,15 +79,16 @@ def test_a_start_that_nobody_watches_shows_no_secret(first: Started) -> None:
 
 def test_a_port_that_was_taken_is_said(first: Started) -> None:
     note = 'port 2525 on 127.0.0.1 is used by "python" (pid 812); using 2526'
+    http_note = 'port 8480 on 127.0.0.1 is used by "python" (pid 812); using 8481'
     text = told(
         replace(
             first,
             smtp=[("127.0.0.1", 2526, "STARTTLS", note), ("::1", 2465, "TLS", "")],
             http_url="http://127.0.0.1:8481",
-            http_note="",
+            http_note=http_note,
         )
     )
-    assert f"  {note}\n  port 8480 for HTTP is used by another program; using 8481\n" in text
+    assert f"  {note}\n  {http_note}\n" in text
     assert "  SMTP        127.0.0.1   port 2526 (STARTTLS)\n              ::1   port 2465" in text
 
 
