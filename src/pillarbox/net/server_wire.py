@@ -8,10 +8,11 @@ import socket
 import ssl
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final, cast
 
+from pillarbox.net.burst import Burst
 from pillarbox.net.interface import Peer, SessionHandler
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.tls import describe_tls, explain_tls_failure
@@ -52,6 +53,7 @@ class PortTerms:
     sessions: Sessions
     patience: Patience
     tls: ssl.SSLContext | None = None
+    burst: Burst = field(default_factory=Burst)
 
 
 class Phase(IntEnum):
@@ -216,6 +218,7 @@ class ServerWire(asyncio.Protocol):
         # Before anything else, so that nothing sent in clear behind STARTTLS is read as SMTP.
         self._transport.pause_reading()
         self._disarm()
+        self._terms.burst.flush()
         self._transport.write(ready)
         self._handshake = self._loop.create_task(self._shake_hands())
         self._handshake.add_done_callback(lambda task: self._handshake_ended(task, self._transport))
@@ -280,6 +283,7 @@ class ServerWire(asyncio.Protocol):
         """Say `last_words` and close; `at_once` where the client is known to send no more."""
         transport = self._transport
         self._phase = Phase.ENDED
+        self._terms.burst.flush()
         if last_words:
             transport.write(last_words)
         self._disarm()

@@ -191,7 +191,7 @@ class SmtpServerProtocol(ServerWire):
             self._progress_at = self._heard_at
             self._bytes = 0
         if out:
-            self._transport.write(out)
+            self._terms.burst.write(self._transport, out)
         if self._leaving:
             self._leave_if_idle()
 
