@@ -14,7 +14,8 @@ import pytest
 from pillarbox.api.app import build_app
 from pillarbox.api.config import ApiConfig
 from pillarbox.api.rooms import ListenerFact, Rooms, SmtpFacts
-from pillarbox.handover.accept import Door, DoorConfig, Receipt
+from pillarbox.handover.accept import Door, Receipt
+from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.observe.metrics import Metrics
@@ -32,6 +33,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import SystemClock
 from pillarbox.terms.ids import new_object_id
+from tests.waited import settle
 
 CLOCK = SystemClock()
 LOOPBACK = ("127.0.0.1", 40000)
@@ -152,7 +154,7 @@ class Face:
             )
             for row, (state, facts) in zip(rows, outcomes, strict=False)
         ]
-        await self.storage.queue.settle(Settlement(CLOCK.now_ms(), self.app.id, verdicts))
+        await settle(self.storage.queue, Settlement(CLOCK.now_ms(), self.app.id, verdicts))
 
     async def content(self, receipt_or_id: Any) -> bytes:
         """What is stored of a message."""

@@ -21,6 +21,7 @@ from pillarbox.storage.interface.queue import (
 )
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id, new_object_id
+from tests.waited import accept, settle
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -100,7 +101,7 @@ class Post:
     async def accept(self, *recipients: str, **wishes: object) -> MessageId:
         """Accept a message; gives its id."""
         acceptance = self.acceptance(*recipients, **wishes)  # type: ignore[arg-type]
-        await self.storage.queue.accept(acceptance)
+        await accept(self.storage.queue, acceptance)
         return acceptance.message.id
 
     async def verdict(
@@ -132,4 +133,4 @@ class Post:
     ) -> None:
         """Settle one delivery."""
         verdict = await self.verdict(delivery, state, **wishes)  # type: ignore[arg-type]
-        await self.storage.queue.settle(self.settlement(verdict))
+        await settle(self.storage.queue, self.settlement(verdict))

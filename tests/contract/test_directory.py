@@ -13,6 +13,7 @@ from pillarbox.terms.ids import new_object_id
 from pillarbox.terms.secret import Secret
 from tests.contract.conftest import Place
 from tests.contract.post import NOW, Post
+from tests.waited import settle
 
 
 def server(post: Post, name: str, **facts: object) -> Server:
@@ -121,5 +122,5 @@ async def test_a_settlement_moves_a_servers_error_count(storage: Storage, post: 
     for change, count in ((1, 1), (1, 2), (None, 2), (0, 0)):
         settlement = post.settlement()
         settlement.server, settlement.server_errors = mine.id, change
-        await storage.queue.settle(settlement)
+        await settle(storage.queue, settlement)
         assert (await storage.directory.server(mine.id)).errors == count

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
 from pillarbox.storage.interface.errors import Conflict, Repeated, Unstorable
@@ -14,6 +14,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import delivery_id
 from tests.contract.post import Post
+from tests.waited import accept, settle
 
 
 def _too_large(acceptance: Acceptance) -> Acceptance:
@@ -44,7 +45,7 @@ async def test_a_member_that_cannot_be_stored_is_refused_alone(
     bad = spoil(post.acceptance())  # type: ignore[operator]
     everybody = [*good[:10], bad, *good[10:]]
     results = await asyncio.gather(
-        *(storage.queue.accept(one) for one in everybody), return_exceptions=True
+        *(accept(storage.queue, one) for one in everybody), return_exceptions=True
     )
     refused = results.pop(10)
     assert isinstance(refused, Unstorable)
@@ -57,7 +58,7 @@ async def test_a_duplicate_key_is_refused_alone(storage: Storage, post: Post) ->
     twin = post.acceptance(message=first.message.id)
     others = [post.acceptance() for _ in range(6)]
     results = await asyncio.gather(
-        *(storage.queue.accept(one) for one in (first, *others, twin)), return_exceptions=True
+        *(accept(storage.queue, one) for one in (first, *others, twin)), return_exceptions=True
     )
     assert isinstance(results[-1], Conflict)
     assert all(isinstance(result, int) for result in results[:-1])
@@ -68,7 +69,7 @@ async def test_nul_and_every_other_byte_from_outside_are_kept(storage: Storage, 
     odd = bytes(range(256))
     acceptance = post.acceptance(body=odd, return_path=b"a\x00b@example.com")
     acceptance.message.subject = odd
-    await storage.queue.accept(acceptance)
+    await accept(storage.queue, acceptance)
     assert await storage.messages.content(acceptance.message.id) == odd
     assert (await storage.messages.get(acceptance.message.id)).return_path == "a\x00b@example.com"
 
@@ -77,7 +78,7 @@ async def test_a_refused_companion_undoes_its_member_only(storage: Storage, post
     call = RecordCall(b"scope", b"key", b"digest")
     members = [post.acceptance(companions=(call,)) for _ in range(8)]
     results = await asyncio.gather(
-        *(storage.queue.accept(one) for one in members), return_exceptions=True
+        *(accept(storage.queue, one) for one in members), return_exceptions=True
     )
     assert sum(isinstance(result, int) for result in results) == 1
     assert sum(isinstance(result, Repeated) for result in results) == 7
@@ -89,7 +90,7 @@ async def test_events_are_numbered_without_gaps_whoever_was_refused(
     members = [post.acceptance() for _ in range(30)]
     members[7] = _too_large(members[7])
     members[19] = _lone_surrogate(members[19])
-    await asyncio.gather(*(storage.queue.accept(m) for m in members), return_exceptions=True)
+    await asyncio.gather(*(accept(storage.queue, m) for m in members), return_exceptions=True)
     numbers = [event.seq for event in await storage.events.read(0, 100)]
     assert numbers == list(range(numbers[0], numbers[0] + 28))
 
@@ -114,9 +115,9 @@ async def test_a_reader_that_polls_meanwhile_skips_no_event(storage: Storage, po
 async def test_settlements_are_not_held_up_by_acceptances(storage: Storage, post: Post) -> None:
     """Both come to their end however many of the other kind keep coming."""
     messages = [await post.accept() for _ in range(40)]
-    flood = [storage.queue.accept(post.acceptance()) for _ in range(2000)]
+    flood = [accept(storage.queue, post.acceptance()) for _ in range(2000)]
     verdicts = [await post.verdict(delivery_id(m, 1), State.HANDED_OVER) for m in messages]
-    await asyncio.gather(*(storage.queue.settle(post.settlement(v)) for v in verdicts))
+    await asyncio.gather(*(settle(storage.queue, post.settlement(v)) for v in verdicts))
     await asyncio.gather(*flood)
     assert len(await storage.queue.waiting(limit=3000)) == 2000
 
@@ -125,13 +126,13 @@ async def test_a_closed_store_says_so(storage: Storage, post: Post) -> None:
     acceptance = post.acceptance()
     await storage.close()
     with pytest.raises(PillarboxError):
-        await storage.queue.accept(acceptance)
+        await accept(storage.queue, acceptance)
 
 
 async def test_what_waits_is_committed_before_the_store_closes(
     storage: Storage, post: Post
 ) -> None:
-    waiting = [asyncio.ensure_future(storage.queue.accept(post.acceptance())) for _ in range(50)]
+    waiting = [asyncio.ensure_future(accept(storage.queue, post.acceptance())) for _ in range(50)]
     await storage.close()
     assert all(isinstance(result, int) for result in await asyncio.gather(*waiting))
 
@@ -139,7 +140,7 @@ async def test_what_waits_is_committed_before_the_store_closes(
 async def test_the_same_recipient_may_be_named_twice(storage: Storage, post: Post) -> None:
     acceptance = post.acceptance("a@example.org", "a@example.org")
     acceptance.deliveries = [replace_id(d) for d in acceptance.deliveries]
-    await storage.queue.accept(acceptance)
+    await accept(storage.queue, acceptance)
     assert len(await storage.queue.waiting()) == 2
 
 

@@ -14,6 +14,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import delivery_id
 from tests.contract.conftest import Place
 from tests.contract.post import HOUR, NOW, Post
+from tests.waited import settle
 
 
 async def test_what_was_accepted_is_there_after_a_restart(place: Place, post: Post) -> None:
@@ -192,7 +193,7 @@ async def test_an_obligation_is_paid_once_in_the_commit_of_its_message(
 ) -> None:
     delivery = delivery_id(await post.accept(), 1)
     verdict = await post.verdict(delivery, State.FAILED)
-    await storage.queue.settle(post.settlement(verdict, owed="failed"))
+    await settle(storage.queue, post.settlement(verdict, owed="failed"))
     (owed,) = await storage.queue.obligations(0, NOW, 10)
     assert (owed.kind, owed.delivery, owed.app) == ("failed", delivery, post.app.id)
     pays = (PayObligation(owed.id),)
@@ -208,7 +209,7 @@ async def test_an_obligation_is_paid_once_in_the_commit_of_its_message(
 async def test_an_obligation_that_cannot_be_paid_is_let_go(storage: Storage, post: Post) -> None:
     delivery = delivery_id(await post.accept(), 1)
     verdict = await post.verdict(delivery, State.FAILED)
-    await storage.queue.settle(post.settlement(verdict, owed="failed"))
+    await settle(storage.queue, post.settlement(verdict, owed="failed"))
     (owed,) = await storage.queue.obligations(0, NOW, 10)
     assert await storage.queue.obligations(0, NOW - 1, 10) == []
     await storage.queue.drop_obligation(owed.id)
@@ -242,7 +243,7 @@ async def test_what_a_caller_was_told_is_the_verdict_that_stays(
         (State.HANDED_OVER, False),
         (State.FAILED, True),
     ]
-    await storage.queue.settle(post.settlement(late))
+    await settle(storage.queue, post.settlement(late))
     assert (await storage.messages.delivery(second)).state is State.FAILED
     assert await storage.queue.waiting() == []
     assert "delivery.handed_over" in [e.kind for e in await storage.events.recent(1)]

@@ -14,6 +14,7 @@ from pillarbox.terms.ids import delivery_id
 from tests.contract.post import NOW, Post
 from tests.crash.conftest import Site
 from tests.crash.ledger import look, somebody_writing
+from tests.waited import settle
 
 
 async def test_a_delivery_under_two_marks_is_called_uncertain_once(tmp_path: Path) -> None:
@@ -71,8 +72,8 @@ async def test_a_settlement_that_was_offered_twice_takes_its_mark_with_it(tmp_pa
     settlement = post.settlement(await post.verdict(delivery))
     storage._engine._writer.set_busy_timeout(20)  # type: ignore[attr-defined]
     with somebody_writing(tmp_path), pytest.raises(StorageTrouble):
-        await storage.queue.settle(settlement)
-    await storage.queue.settle(settlement)
+        await settle(storage.queue, settlement)
+    await settle(storage.queue, settlement)
     with look(tmp_path, alive=True) as ledger:
         assert ledger.waiting() == {}
     await storage.close()

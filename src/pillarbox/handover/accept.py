@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+from msgspec import Struct
+
+from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.message.facts import MessageFacts, OptionValue, Origin, RecipientFacts
@@ -38,24 +42,11 @@ from pillarbox.terms.ids import (
     delivery_id,
     format_message_id,
 )
-from pillarbox.terms.setting import setting
 
 _STATE_OF_MODE = {Mode.SANDBOX: State.SANDBOXED, Mode.HOLD: State.HELD, Mode.LIVE: State.QUEUED}
 
 
-@dataclass(frozen=True, slots=True)
-class DoorConfig:
-    """How mail is taken charge of."""
-
-    give_up_hours: int = setting(48, "How long delivery is tried before a message expires.")
-    mirror_messages: int = setting(
-        2000, "How many fresh messages are kept in memory until they are delivered."
-    )
-    mirror_mb: int = setting(64, "How much content those may have, in megabytes.")
-
-
-@dataclass(slots=True)
-class Content:
+class Content(Struct, gc=False):
     """A message's content: all of it, or its first block where the rest is stored already."""
 
     head: bytes
@@ -67,28 +58,35 @@ class Content:
     """It came through a server session, which lets no bare line end pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True, gc=False):
     """What a submitter gets back: we are responsible now."""
 
     message: MessageId
     id_text: str
-    deliveries: tuple[tuple[DeliveryId, str, State], ...]
+    born: Sequence[NewDelivery]
+
+    @property
+    def deliveries(self) -> tuple[tuple[DeliveryId, str, State], ...]:
+        """Each recipient's delivery, address and first state, in the order of the envelope."""
+        return tuple((one.id, one.recipient.decode(), one.state) for one in self.born)
 
 
-@dataclass(slots=True)
-class _Arrival:
-    """What the steps of one acceptance hand on to each other."""
+Told = Callable[[Receipt | None, BaseException | None], None]
+"""Hears that a message is ours, with its receipt, or why it is not."""
 
-    envelope: Envelope
-    content: Content
+
+class _Arrival(Struct, gc=False):
+    """A message between its arrival and its commit."""
+
+    receipt: Receipt
+    outgoing: Outgoing | None
+    """What is delivered from memory once it is committed."""
+    size: int
+    recipients: Sequence[Recipient]
     submitter: Submitter
-    origin: Origin
-    message: MessageId
-    id_text: str
+    porch: str
+    subject: bytes
     now_ms: int
-    answer_by: int | None
-    companions: Sequence[Companion]
 
 
 class Door:
@@ -128,149 +126,147 @@ class Door:
         """Take charge of a message: when this returns, it is durable.
 
         Raises a `Refusal` where policy says no, `Repeated` or `AlreadyPaid` where a companion
-        does, `Trouble` where the store does not answer; then nothing was taken.
+        does, `Trouble` where the store does not answer; then nothing was taken. Whoever is
+        cancelled while waiting may have handed it over all the same.
+        """
+        await self.prepare(submitter)
+        promised: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self.accept_soon(
+            envelope, content, submitter, origin, partial(_keep, promised), options=options,
+            answer_by=answer_by, companions=companions,
+        )  # fmt: skip
+        return await promised
+
+    def is_prepared(self, submitter: Submitter) -> bool:
+        """Whether `accept_soon` may be called for mail of this submitter."""
+        return submitter.mode is Mode.SANDBOX or submitter.app.id in self._lanes
+
+    async def prepare(self, submitter: Submitter) -> None:
+        """Learn what the store must be asked before the first message of an app."""
+        if not self.is_prepared(submitter):
+            # Mail through an app's servers has one lane, whatever its destinations.
+            app = submitter.app
+            name = LaneName(app.id, *lane_for(app, Route.SERVERS, ""))
+            self._lanes[app.id] = await self._queue.lane(name)
+
+    def accept_soon(
+        self,
+        envelope: Envelope,
+        content: Content,
+        submitter: Submitter,
+        origin: Origin,
+        told: Told,
+        *,
+        options: Mapping[str, str] | None = None,
+        answer_by: int | None = None,
+        companions: Sequence[Companion] = (),
+    ) -> None:
+        """As `accept`, for whoever `is_prepared` and does not wait: `told` hears when it is durable
+        or why it is not. A `Refusal` is raised at once; `told` hears nothing then.
         """
         now_ms = self._clock.now_ms()
-        message = content.message or self._queue.next_message_id(now_ms)
-        arrival = _Arrival(
-            envelope, content, submitter, origin, message, format_message_id(message), now_ms,
-            answer_by, companions,
-        )  # fmt: skip
-        tidied = self._tidy_headers(arrival)
-        _check_authority(submitter, tidied, envelope.return_path)
-        facts = _facts(arrival, tidied, _resolve_options(submitter, tidied, options))
-        deliveries, marked = await self._choose_lanes(arrival, len(tidied.head))
-        await self._store(arrival, tidied, facts, deliveries, marked=marked)
-        self._tell(arrival, tidied, deliveries)
-        return Receipt(
-            message,
-            arrival.id_text,
-            tuple(
-                (delivery.id, recipient.address, delivery.state)
-                for delivery, recipient in zip(deliveries, envelope.recipients, strict=True)
+        number = content.message or self._queue.next_message_id(now_ms)
+        id_text = format_message_id(number)
+        recipients = envelope.recipients
+        tidied = tidy(
+            content.head,
+            message_id=id_text,
+            now_ms=now_ms,
+            hostname=self._hostname,
+            received=received_field(
+                origin, self._hostname, id_text,
+                recipients[0].address if len(recipients) == 1 else None, now_ms,
             ),
-        )
+            relays=submitter.relays,
+        )  # fmt: skip
+        _check_authority(submitter, tidied, envelope.return_path)
+        head, stored_blocks = tidied.head, content.stored_blocks
+        blocks = [head] if stored_blocks else _cut(head)
+        facts = _facts(envelope, tidied, len(blocks) + stored_blocks, submitter, origin,
+                       _resolve_options(submitter, tidied, options))  # fmt: skip
+        state = _STATE_OF_MODE[submitter.mode]
+        lane = 0 if state is State.SANDBOXED else self._lanes[submitter.app.id]
+        message = NewMessage(
+            number, submitter.app.id, submitter.id, submitter.mode.value,
+            len(head) + content.stored_bytes, envelope.return_path.encode(),
+            tidied.author.encode("utf-8", "replace"), tidied.subject, tidied.message_id,
+            now_ms + self._give_up_ms, submitter.uncertain.value, facts, answer_by,
+        )  # fmt: skip
+        born = [
+            NewDelivery(delivery_id(number, ordinal), one.address.encode(), state, lane, now_ms)
+            for ordinal, one in enumerate(recipients, 1)
+        ]
+        acceptance = Acceptance(message, now_ms, blocks, stored_blocks, born, companions=companions)
+        outgoing = None
+        if state is State.QUEUED and not stored_blocks and self._mirror.reserve(len(head)):
+            outgoing = self._mirrored(acceptance, head, checked=content.checked)
+        arrival = _Arrival(
+            Receipt(number, id_text, born), outgoing, message.size, recipients, submitter,
+            origin.porch, tidied.subject, now_ms,
+        )  # fmt: skip
+        self._queue.accept_soon(acceptance, partial(self._committed, arrival, told))
 
     # --- the steps ----------------------------------------------------------------------------
 
-    def _tidy_headers(self, arrival: _Arrival) -> Tidied:
-        recipients = arrival.envelope.recipients
-        only = recipients[0].address if len(recipients) == 1 else None
-        return tidy(
-            arrival.content.head,
-            message_id=f"<{arrival.id_text}@{self._hostname}>",
-            now_ms=arrival.now_ms,
-            hostname=self._hostname,
-            received=received_field(
-                arrival.origin, self._hostname, arrival.id_text, only, arrival.now_ms
-            ),
-            relays=arrival.submitter.relays,
-        )
+    def _mirrored(self, acceptance: Acceptance, head: bytes, *, checked: bool) -> Outgoing:
+        """It has room in memory: it is born owned, and perhaps marked, and leaves from there."""
+        message, born = acceptance.message, acceptance.deliveries
+        # See `Outgoing.exact`: these are marked when their own content goes out.
+        exact = message.answer_by is not None or message.uncertain == Uncertain.HOLD
+        acceptance.marked = marked = not exact and self._mirror.may_mark()
+        for one in born:
+            one.mirrored = True
+        return Outgoing(
+            message.id, message.app, born[0].lane, len(head), head, message.facts,
+            [
+                Addressee(one.id, recipient.address, 0, 0)
+                for one, recipient in zip(born, message.facts.recipients, strict=True)
+            ],
+            message.expires_at, message.answer_by, True, checked, marked,
+        )  # fmt: skip
 
-    async def _choose_lanes(
-        self, arrival: _Arrival, head_bytes: int
-    ) -> tuple[list[NewDelivery], bool]:
-        state = _STATE_OF_MODE[arrival.submitter.mode]
-        app = arrival.submitter.app
-        recipients = arrival.envelope.recipients
-        lane = 0
-        mirrored = marked = False
-        if state is not State.SANDBOXED:
-            # Mail through an app's servers has one lane, whatever its destinations.
-            lane = self._lanes.get(app.id, 0)
-            if not lane:
-                name = LaneName(app.id, *lane_for(app, Route.SERVERS, ""))
-                lane = self._lanes[app.id] = await self._queue.lane(name)
-        if state is State.QUEUED and not arrival.content.stored_blocks:
-            mirrored = self._mirror.reserve(head_bytes)
-            # See `Outgoing.exact`: these are marked when their own content goes out.
-            exact = arrival.answer_by is not None or arrival.submitter.uncertain is Uncertain.HOLD
-            marked = mirrored and not exact and self._mirror.may_mark()
-        return [
-            NewDelivery(
-                delivery_id(arrival.message, ordinal), recipient.address.encode(), state, lane,
-                arrival.now_ms, mirrored,
-            )
-            for ordinal, recipient in enumerate(recipients, 1)
-        ], marked  # fmt: skip
-
-    async def _store(
-        self,
-        arrival: _Arrival,
-        tidied: Tidied,
-        facts: MessageFacts,
-        deliveries: list[NewDelivery],
-        *,
-        marked: bool,
+    def _committed(
+        self, arrival: _Arrival, told: Told, event: int, error: BaseException | None
     ) -> None:
-        content, submitter, head = arrival.content, arrival.submitter, tidied.head
-        expires_at = arrival.now_ms + self._give_up_ms
-        message = NewMessage(
-            id=arrival.message,
-            app=submitter.app.id,
-            submitter=submitter.id,
-            mode=submitter.mode.value,
-            size=len(head) + content.stored_bytes,
-            return_path=arrival.envelope.return_path.encode(),
-            author=tidied.author.encode("utf-8", "replace"),
-            subject=tidied.subject,
-            message_id=tidied.message_id,
-            expires_at=expires_at,
-            uncertain=submitter.uncertain.value,
-            facts=facts,
-            answer_by=arrival.answer_by,
-        )
-        acceptance = Acceptance(
-            message=message,
-            at=arrival.now_ms,
-            blocks=[head] if content.stored_blocks else _cut(head),
-            stored_blocks=content.stored_blocks,
-            deliveries=deliveries,
-            marked=marked,
-            companions=arrival.companions,
-        )
-        mirrored = deliveries[0].mirrored
-        try:
-            event = await self._queue.accept(acceptance)
-        except BaseException:
-            if mirrored:
-                self._mirror.give_up(len(head), marked=marked)
-            raise
+        outgoing = arrival.outgoing
+        if error is not None:
+            if outgoing is not None:
+                self._mirror.give_up(outgoing.size, marked=outgoing.marked)
+            told(None, error)
+            return
         crash_point("accept-before-reply")
-        if mirrored:
-            self._mirror.put(
-                Outgoing(
-                    message=arrival.message,
-                    app=message.app,
-                    lane=deliveries[0].lane,
-                    size=len(head),
-                    content=head,
-                    facts=facts,
-                    addressees=[
-                        Addressee(delivery.id, recipient.address, 0, event)
-                        for delivery, recipient in zip(deliveries, facts.recipients, strict=True)
-                    ],
-                    expires_at=expires_at,
-                    answer_by=arrival.answer_by,
-                    mirrored=True,
-                    checked=content.checked,
-                    marked=marked,
-                )
-            )
+        if outgoing is not None:
+            for addressee in outgoing.addressees:
+                addressee.last_event = event
+            self._mirror.put(outgoing)
+        self._tell(arrival)
+        told(arrival.receipt, None)
 
-    def _tell(self, arrival: _Arrival, tidied: Tidied, deliveries: list[NewDelivery]) -> None:
-        metrics, porch = self._metrics, arrival.origin.porch
-        state = deliveries[0].state
+    def _tell(self, arrival: _Arrival) -> None:
+        metrics, porch = self._metrics, arrival.porch
+        born = arrival.receipt.born
+        state = born[0].state
         metrics.messages_accepted[porch] += 1
-        metrics.accepted_bytes[porch] += len(tidied.head) + arrival.content.stored_bytes
-        metrics.deliveries_accepted[state.value] += len(deliveries)
+        metrics.accepted_bytes[porch] += arrival.size
+        metrics.deliveries_accepted[state.value] += len(born)
         if self._news.wanted:
-            subject = decode_words(tidied.subject)
-            for recipient in arrival.envelope.recipients:
+            subject = decode_words(arrival.subject)
+            for recipient in arrival.recipients:
                 text = f'{recipient.address}  "{subject}"  {arrival.submitter.app.name}'
                 self._news.tell(
-                    arrival.now_ms, STATE_WORDS[state].word.lower(), arrival.id_text, text
+                    arrival.now_ms, STATE_WORDS[state].word.lower(), arrival.receipt.id_text, text
                 )
+
+
+def _keep(
+    promised: asyncio.Future[Receipt], receipt: Receipt | None, error: BaseException | None
+) -> None:
+    if promised.done():
+        return
+    if receipt is not None:
+        promised.set_result(receipt)
+    else:
+        promised.set_exception(error or RuntimeError("nothing was said"))
 
 
 def _check_authority(submitter: Submitter, tidied: Tidied, return_path: str) -> None:
@@ -296,15 +292,23 @@ def _resolve_options(
     )
 
 
-def _facts(arrival: _Arrival, tidied: Tidied, options: dict[str, OptionValue]) -> MessageFacts:
-    envelope, content, submitter = arrival.envelope, arrival.content, arrival.submitter
+def _facts(
+    envelope: Envelope,
+    tidied: Tidied,
+    blocks: int,
+    submitter: Submitter,
+    origin: Origin,
+    options: dict[str, OptionValue],
+) -> MessageFacts:
     return MessageFacts(
         return_path=envelope.return_path,
         recipients=tuple(
-            RecipientFacts(recipient.address, _wishes(recipient), recipient.original)
-            for recipient in envelope.recipients
+            [
+                RecipientFacts(recipient.address, _wishes(recipient), recipient.original)
+                for recipient in envelope.recipients
+            ]
         ),
-        origin=arrival.origin,
+        origin=origin,
         submitter_kind=submitter.kind.value,
         submitter_name=submitter.name,
         body=envelope.body if envelope.body != "7BIT" or tidied.head.isascii() else "8BITMIME",
@@ -314,7 +318,7 @@ def _facts(arrival: _Arrival, tidied: Tidied, options: dict[str, OptionValue]) -
         uncertain=submitter.uncertain.value,
         options=options,
         header_bytes=tidied.header_bytes,
-        blocks=1 + content.stored_blocks if content.stored_blocks else len(_cut(tidied.head)),
+        blocks=blocks,
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pillarbox.message.facts import MessageFacts
 from pillarbox.policy.directory import Uncertain
 from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
 
 
-@dataclass(slots=True)
-class Addressee:
+class Addressee(Struct, gc=False):
     """One recipient still to be served."""
 
     delivery: DeliveryId
@@ -21,8 +21,7 @@ class Addressee:
     last_event: int
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(Struct, gc=False):
     """Deliveries of one message that go together: same next hop, return path and rendition."""
 
     message: MessageId

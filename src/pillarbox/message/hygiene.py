@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from pillarbox.message.date import format_date
 from pillarbox.message.errors import HeaderTooLong, TooManyHops
@@ -22,8 +23,7 @@ _MATTERS: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tidied:
+class Tidied(Struct, frozen=True, gc=False):
     """The first block of a message as it is stored, and what was read on the way."""
 
     head: bytes

@@ -221,7 +221,7 @@ class SmtpServerProtocol(ServerWire):
         session.reply(answer)
 
     def _wait_for(self, answer: Awaitable[Reply | None], event: ServerEvent) -> None:
-        owed = asyncio.ensure_future(answer)
+        owed = answer if isinstance(answer, asyncio.Future) else asyncio.ensure_future(answer)
         self._owed = (owed, event)
         owed.add_done_callback(self._answered)
 

@@ -34,7 +34,7 @@ from pillarbox.terms.setting import (
 
 if TYPE_CHECKING:
     from pillarbox.api.config import ApiConfig
-    from pillarbox.handover.accept import DoorConfig
+    from pillarbox.handover.config import DoorConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.listener import SmtpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
@@ -103,7 +103,7 @@ class Entry:
 def all_rooms() -> dict[str, type]:
     """The config dataclass of each section. Imports the rooms, hence a function."""
     from pillarbox.api.config import ApiConfig
-    from pillarbox.handover.accept import DoorConfig
+    from pillarbox.handover.config import DoorConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.listener import SmtpConfig
     from pillarbox.net.smtp_client import ClientTimeouts

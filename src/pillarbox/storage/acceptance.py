@@ -39,7 +39,7 @@ def unpack_ids(packed: bytes) -> tuple[int, ...]:
 class AcceptMember(Member):
     """Everything an acceptance writes, or nothing of it."""
 
-    __slots__ = ("_acceptance", "_mark", "_owner")
+    __slots__ = ("_acceptance", "_mark", "_owner", "event")
 
     def __init__(self, acceptance: Acceptance, owner: int, mark: int | None) -> None:
         """`mark` is the number of the start mark that rides in this commit, if one does."""
@@ -47,6 +47,8 @@ class AcceptMember(Member):
         self._acceptance = acceptance
         self._owner = owner
         self._mark = mark
+        self.event = 0
+        """The number of the `message.accepted` event, once it is written."""
 
     def steps(self) -> list[Step]:
         """The companions, as guards."""
@@ -121,4 +123,5 @@ class AcceptMember(Member):
         if self._mark is not None:
             ids = [delivery.id for delivery in acceptance.deliveries if delivery.mirrored]
             batch.add("started.insert", (self._mark, self._owner, pack_ids(ids)))
+        self.event = accepted
         return accepted

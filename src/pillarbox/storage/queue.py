@@ -93,13 +93,18 @@ class SqlQueueStore:
             Step("upload.delete", (message,)),
         )
 
-    def accept(self, acceptance: Acceptance) -> Awaitable[int]:
+    def accept_soon(
+        self, acceptance: Acceptance, told: Callable[[int, BaseException | None], None]
+    ) -> None:
         """▣1."""
+        member = self._accepting(acceptance)
+        self._engine.submit_soon(member, lambda error: told(member.event, error))
+
+    def _accepting(self, acceptance: Acceptance) -> AcceptMember:
         mark = None
         if acceptance.marked:
             mark = self._marks.open([d.id for d in acceptance.deliveries if d.mirrored])
-        member = AcceptMember(acceptance, self._engine.incarnation, mark)
-        return self._engine.submit(member)  # type: ignore[return-value]
+        return AcceptMember(acceptance, self._engine.incarnation, mark)
 
     def mark_started(
         self, deliveries: Sequence[DeliveryId], *, verify: bool = False
@@ -112,21 +117,6 @@ class SqlQueueStore:
         if verify:
             marked.add_done_callback(self._unmark_gone)
         return marked  # type: ignore[return-value]
-
-    async def settle(self, settlement: Settlement) -> None:
-        """▣2, waited for."""
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def told(error: BaseException | None) -> None:
-            if settled.done():
-                return
-            if error is None:
-                settled.set_result(None)
-            else:
-                settled.set_exception(error)
-
-        self.settle_soon(settlement, told)
-        await settled
 
     def settle_soon(
         self, settlement: Settlement, told: Callable[[BaseException | None], None]

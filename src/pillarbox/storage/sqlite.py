@@ -7,6 +7,7 @@ standard library's driver is not used anywhere: Debian 12 links a SQLite with a 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -48,6 +49,8 @@ _CACHE_KIB: Final = 32 * 1024
 _STATEMENTS: Final = 400
 """More than there are, so that none is compiled twice."""
 
+_log = logging.getLogger(__name__)
+
 _Outcome = tuple[Member, object, BaseException | None]
 
 
@@ -72,7 +75,7 @@ class SqliteEngine:
         self._reader_connections: list[apsw.Connection] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="pillarbox-read")
         self._writer = connect(path)
-        self._thread = threading.Thread(target=self._run, name="pillarbox-write", daemon=True)
+        self._writing = threading.Thread(target=self._run, name="pillarbox-write", daemon=True)
 
     @classmethod
     async def open(
@@ -87,7 +90,7 @@ class SqliteEngine:
             await asyncio.to_thread(engine._prepare, node, now_ms)
         except apsw.Error as error:
             raise mapped(error) from error
-        engine._thread.start()
+        engine._writing.start()
         return engine
 
     @property
@@ -135,7 +138,7 @@ class SqliteEngine:
             return
         self._closing = True
         self._inbox.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._writing.join)
         self._readers.shutdown()
         for connection in [*self._reader_connections, self._writer]:
             connection.close()
@@ -329,4 +332,8 @@ def mapped(error: Exception) -> PillarboxError:
 
 def _hand_back(outcomes: Sequence[_Outcome]) -> None:
     for member, result, error in outcomes:
-        member.report(result, error)
+        try:
+            member.report(result, error)
+        except Exception:
+            # Whoever listens made a mistake; the others of the group must hear all the same.
+            _log.exception("a listener to a commit failed")

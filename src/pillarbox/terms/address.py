@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.hostname import InvalidHostname, parse_domain, parse_literal
@@ -24,8 +25,7 @@ class InvalidAddress(PillarboxError):
     code = "recipient_invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True, gc=False):
     """A mailbox. `local` is what was written, quotes included; `domain` is folded to A-labels."""
 
     local: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording
@@ -47,8 +48,7 @@ _DONE: Final = 2
 _REFUSED: Final = 4
 
 
-@dataclass(slots=True)
-class Given:
+class Given(Struct, gc=False):
     """What became of each recipient at one server, and what the attempt was."""
 
     outcomes: list[tuple[Addressee, Outcome]]

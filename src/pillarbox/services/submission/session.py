@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 
-from pillarbox.handover.accept import Content, Door
+from pillarbox.handover.accept import Content, Door, Receipt
 from pillarbox.handover.gate import Gate
 from pillarbox.message.facts import Origin
 from pillarbox.net.interface import Answer, Peer
@@ -83,6 +84,7 @@ class SubmissionSession:
         self._submitter: Submitter | None = None
         self._version = 0
         self._logged_in = False
+        self._known_origin: Origin | None = None
         self._transaction: _Transaction | None = None
         self._on_event: dict[type, Callable[..., Answer]] = {
             MailReceived: self._mail,
@@ -103,6 +105,7 @@ class SubmissionSession:
         """TLS was started; everything said before is forgotten."""
         self._peer = peer
         self._hello = ""
+        self._known_origin = None
         self._transaction = None
 
     def handle(self, event: ServerEvent) -> Answer:
@@ -119,6 +122,7 @@ class SubmissionSession:
     def _greeted(self, event: HelloReceived) -> None:
         self._hello = event.name
         self._extended = event.extended
+        self._known_origin = None
         self._transaction = None
 
     async def _login(self, event: LoginReceived) -> Reply:
@@ -139,6 +143,7 @@ class SubmissionSession:
         desk.metrics.logins["smtp", "accepted"] += 1
         self._take(submitter)
         self._logged_in = True
+        self._known_origin = None
         desk.news.tell(
             now_ms, "login", submitter.name, f"from {self._peer.address} {self._channel}"
         )
@@ -233,27 +238,73 @@ class SubmissionSession:
         content = Content(
             transaction.head, transaction.upload, transaction.blocks, transaction.bytes
         )
-        return await self._finish(transaction, content)
+        return await self._finished(self._finish(transaction, content))
 
-    async def _finish(self, transaction: _Transaction, content: Content) -> Reply:
-        desk = self._desk
+    async def _finished(self, answer: Reply | Awaitable[Reply | None]) -> Reply | None:
+        return answer if isinstance(answer, Reply) else await answer
+
+    def _finish(
+        self, transaction: _Transaction, content: Content
+    ) -> Reply | Awaitable[Reply | None]:
+        """Hand it to the door; the answer comes with the commit, and no task waits for it."""
         submitter = self._submitter
-        mail = transaction.mail
-        self._transaction = None
         if submitter is None:
+            self._transaction = None
             return replies.LOGIN_FIRST
+        door = self._desk.door
+        if not door.is_prepared(submitter):
+            return self._prepare(transaction, content, submitter)
+        self._transaction = None
+        mail = transaction.mail
         envelope = Envelope(
             mail.return_path, tuple(transaction.recipients), mail.smtputf8, mail.body
         )
-        peer = self._peer
-        origin = Origin("smtp", peer.address, peer.port, self._hello, self._protocol, peer.tls)
+        answer: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        told = partial(self._told, answer, transaction.upload)
         try:
-            receipt = await desk.door.accept(envelope, content, submitter, origin)
+            door.accept_soon(envelope, content, submitter, self._origin, told)
         except PillarboxError as error:
-            if transaction.upload is not None:
-                await self._forget(transaction.upload)
-            return self._refused(error)
-        return replies.accepted_message(receipt.id_text)
+            told(None, error)
+        return answer
+
+    async def _prepare(
+        self, transaction: _Transaction, content: Content, submitter: Submitter
+    ) -> Reply | None:
+        try:
+            await self._desk.door.prepare(submitter)
+        except Trouble as trouble:
+            self._give_up()
+            return self._refused(trouble)
+        return await self._finished(self._finish(transaction, content))
+
+    def _told(
+        self,
+        answer: asyncio.Future[Reply | None],
+        upload: MessageId | None,
+        receipt: Receipt | None,
+        error: BaseException | None,
+    ) -> None:
+        if receipt is None and upload is not None:
+            self._desk.clean_up(self._forget(upload))
+        if answer.done():
+            return  # the session was cut off meanwhile; whoever is ours stays ours
+        if receipt is not None:
+            answer.set_result(replies.accepted_message(receipt.id_text))
+        elif isinstance(error, PillarboxError):
+            answer.set_result(self._refused(error))
+        else:
+            answer.set_exception(error or RuntimeError("nothing was said"))
+
+    @property
+    def _origin(self) -> Origin:
+        """Where mail of this session comes from: the same for every message of a login."""
+        known = self._known_origin
+        if known is None:
+            peer = self._peer
+            known = self._known_origin = Origin(
+                "smtp", peer.address, peer.port, self._hello, self._protocol, peer.tls
+            )
+        return known
 
     @property
     def _protocol(self) -> str:

@@ -22,8 +22,7 @@ class LaneName:
     destination: str
 
 
-@dataclass(slots=True)
-class NewMessage:
+class NewMessage(Struct, gc=False):
     """The message row: written once, never updated."""
 
     id: MessageId
@@ -43,8 +42,7 @@ class NewMessage:
     scheduled_at: int | None = None
 
 
-@dataclass(slots=True)
-class NewDelivery:
+class NewDelivery(Struct, gc=False):
     """One recipient, as born in ▣1."""
 
     id: DeliveryId
@@ -75,8 +73,7 @@ class PayObligation:
 Companion = RecordCall | PayObligation
 
 
-@dataclass(slots=True)
-class Acceptance:
+class Acceptance(Struct, gc=False):
     """Everything ▣1 writes, in one transaction or not at all."""
 
     message: NewMessage
@@ -101,8 +98,7 @@ class NewObligation:
     due_at: int
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(Struct, gc=False):
     """One recipient's part of a settlement."""
 
     delivery: DeliveryId
@@ -118,8 +114,7 @@ class Verdict:
     uncertain: bool = False
 
 
-@dataclass(slots=True)
-class Settlement:
+class Settlement(Struct, gc=False):
     """Everything ▣2 writes about the recipients of one transaction, all or nothing."""
 
     at: int
@@ -241,11 +236,12 @@ class QueueStore(Protocol):
         """Forget the blocks of a message that will not be accepted after all."""
         ...
 
-    def accept(self, acceptance: Acceptance) -> Awaitable[int]:
-        """▣1. Gives the number of the `message.accepted` event once it is durable.
-
-        Raises `Repeated` or `AlreadyPaid` where a companion says so, `Unstorable` for a value no
-        store can hold; the members of the same group commit are not disturbed by either.
+    def accept_soon(
+        self, acceptance: Acceptance, told: Callable[[int, BaseException | None], None]
+    ) -> None:
+        """▣1. `told` hears the number of the `message.accepted` event once it is durable, or why
+        it is not: `Repeated` or `AlreadyPaid` where a companion says so, `Unstorable` for a value
+        no store can hold; the members of the same group commit are not disturbed by either.
         """
         ...
 
@@ -259,14 +255,12 @@ class QueueStore(Protocol):
         """
         ...
 
-    async def settle(self, settlement: Settlement) -> None:
-        """▣2. A delivery that was ended meanwhile keeps its verdict; the event is appended."""
-        ...
-
     def settle_soon(
         self, settlement: Settlement, told: Callable[[BaseException | None], None]
     ) -> None:
-        """As `settle`, for whoever goes on meanwhile: `told` hears that it is durable, or why not."""
+        """▣2. `told` hears that it is durable, or why not. A delivery that was ended meanwhile
+        keeps its verdict; the event is appended.
+        """
         ...
 
     async def heads(self) -> list[LaneHead]:
