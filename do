@@ -19,6 +19,8 @@ Run it
   send          send a test message, e.g. ./do send --to you@example.com
   ANYTHING      every verb not listed here goes to the installed pillarbox
 
+  compile       make it faster, once, where there is a C compiler (docs/performance.md)
+
 Work on it
   check         format, lint, types, import contracts, fast tests: under a minute
   test          everything CI runs; arguments go to pytest
@@ -150,8 +152,18 @@ install_package() {
     local site
     site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     printf '%s\n' "$here/src" >"$site/pillarbox.pth"
+    # What was compiled is run as long as no source is newer. PILLARBOX_PLAIN=1 runs the source.
     # -P: a file of the folder one happens to be in must not be imported instead of ours.
-    printf '#!/bin/sh\nexec %q -P -m pillarbox "$@"\n' "$venv/bin/python" >"$venv/bin/pillarbox"
+    cat >"$venv/bin/pillarbox" <<SH
+#!/bin/sh
+compiled=$(printf '%q' "$venv/compiled")
+if [ -z "\${PILLARBOX_PLAIN:-}" ] && [ -f "\$compiled/.made-from" ] &&
+    [ -z "\$(find $(printf '%q' "$here/src") -name __pycache__ -prune -o -type f -newer "\$compiled/.made-from" -print)" ]; then
+    PYTHONPATH=\$compiled\${PYTHONPATH:+:\$PYTHONPATH}
+    export PYTHONPATH
+fi
+exec $(printf '%q' "$venv/bin/python") -P -m pillarbox "\$@"
+SH
     chmod +x "$venv/bin/pillarbox"
 }
 
@@ -207,7 +219,7 @@ python_changed() {
 
 debian_packages=(
     postfix libsasl2-modules sasl2-bin swaks libio-socket-ssl-perl libnet-ssleay-perl
-    curl strace e2fsprogs util-linux iproute2 procps
+    curl strace e2fsprogs util-linux iproute2 procps gcc libc6-dev
 )
 
 # With root on Debian the missing packages are installed; anywhere else tests that miss a
@@ -320,12 +332,19 @@ case $verb in
         need requirements-test.lock
         need_system_packages
         cd "$here"
+        [ "$1" != bench ] || "$venv/bin/python" tools/compile.py "$venv/compiled"
         exec "$venv/bin/python" -m tests.proofs "$@"
+        ;;
+    compile)
+        need requirements-test.lock
+        cd "$here"
+        exec "$venv/bin/python" tools/compile.py "$venv/compiled"
         ;;
     bench)
         need requirements-test.lock
         need_system_packages
         cd "$here"
+        "$venv/bin/python" tools/compile.py "$venv/compiled"
         exec "$venv/bin/python" -m tests.bench "$@"
         ;;
     cover)

@@ -15,10 +15,13 @@ from tests.doubles.ports import free_port
 from tests.doubles.postfix import Postfix
 from tests.doubles.process import Product, clean_environment, smtp_ready
 from tests.doubles.trace import traced
+from tools.compile import is_current
 
 ROOT = Path(__file__).parents[2]
 APP = "first-app"
 """The app, and the credential, that a new data directory begins with."""
+COMMAND = str(Path(sys.prefix) / "bin" / "pillarbox")
+"""As `./do` installs it: it runs what was compiled unless a source is newer."""
 _LOG_TAIL_CHARACTERS = 3000
 
 
@@ -50,6 +53,11 @@ class Peer(Protocol):
         """What was on, and what was set, for the record."""
 
 
+def _compiled() -> bool:
+    """Whether `COMMAND` runs compiled modules."""
+    return is_current(Path(sys.prefix) / "compiled")
+
+
 class PillarboxPeer:
     """The product as its operator would start it, in a data directory of its own."""
 
@@ -60,7 +68,7 @@ class PillarboxPeer:
         self.sink_port = sink_port
         self.data = Path(tempfile.mkdtemp(prefix="pillarbox-", dir=place))
         self.port = free_port()
-        self.command = [sys.executable, "-m", "pillarbox", "serve", *self._options()]
+        self.command = [COMMAND, "serve", *self._options()]
         self._product = Product(
             traced(self.command, trace) if trace else self.command,
             output=place / f"{self.data.name}.log",
@@ -102,7 +110,7 @@ class PillarboxPeer:
     def tell(self, *arguments: str) -> str:
         """Run a verb of the command line against it; what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "pillarbox", "--data-dir", str(self.data), *arguments],
+            [COMMAND, "--data-dir", str(self.data), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -139,6 +147,7 @@ class PillarboxPeer:
                 "events, metrics and the log",
                 "durable: synced before each 250, bodies kept for their usual days",
                 "the HTTP API and ports with TLS, idle",
+                *(["compiled: what every message passes (./do compile)"] if _compiled() else []),
             ],
             "set": [
                 "smtp.local_ports and smtp.local_credential: a port in clear for smtp-source",

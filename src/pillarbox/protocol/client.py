@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pillarbox.protocol.command import check_envelope, format_mail
 from pillarbox.protocol.dots import DotWriter, stuff
 from pillarbox.protocol.events import EnvelopeAnswered, VerdictReceived
-from pillarbox.protocol.opening import Opening
+from pillarbox.protocol.opening import HEARS_OPENING, Hears, Opening
 from pillarbox.protocol.pipeline import Expected
 from pillarbox.protocol.reply import Reply
 from pillarbox.protocol.states import ClientState, ClientTrigger
@@ -27,7 +27,7 @@ class ClientSession(Opening):
 
     def __init__(self) -> None:
         """A connection that was just made; the banner is awaited."""
-        super().__init__()
+        super().__init__(_HEARS)
         self._asked = 0
         self._ahead = False
         self._mail: Reply | None = None
@@ -173,11 +173,12 @@ class ClientSession(Opening):
         self._pipeline.hold(what, Expected.CLEAN_UP)
         self._pipeline.release(at_once=self.extensions.has("PIPELINING"))
 
-    _hears: ClassVar[Mapping[Expected, Callable[..., None]]] = {
-        **Opening._hears,
-        Expected.MAIL: _mail_answer,
-        Expected.RCPT: _rcpt_answer,
-        Expected.DATA: _data_answer,
-        Expected.VERDICT: _verdict,
-        Expected.CLEAN_UP: _clean,
-    }
+
+_HEARS: Final[Mapping[Expected, Hears]] = {
+    **HEARS_OPENING,
+    Expected.MAIL: ClientSession._mail_answer,
+    Expected.RCPT: ClientSession._rcpt_answer,
+    Expected.DATA: ClientSession._data_answer,
+    Expected.VERDICT: ClientSession._verdict,
+    Expected.CLEAN_UP: ClientSession._clean,
+}

@@ -5,7 +5,7 @@ Structs of msgspec are made several times as fast as dataclasses, and every comm
 
 from __future__ import annotations
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from pillarbox.protocol.reply import Reply
 from pillarbox.terms.secret import Secret
@@ -43,7 +43,7 @@ class MailReceived(Struct, frozen=True, gc=False):
     size: int | None = None
     body: str = "7BIT"
     smtputf8: bool = False
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = {}
     """The others the session was configured to take (RET, ENVID, AUTH, ...), by upper-case name.
 
     Checked, RET in upper case, ENVID and AUTH decoded from xtext.
@@ -55,7 +55,7 @@ class RecipientReceived(Struct, frozen=True, gc=False):
 
     address: str
     """A mailbox, the domain folded; ``postmaster`` may come without a domain."""
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = {}
     """NOTIFY, in upper case, and ORCPT, its address decoded from xtext; checked."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final
+from typing import Any, Final
 
 from pillarbox.protocol.command import Verb, format_hello
 from pillarbox.protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -30,12 +30,18 @@ from pillarbox.terms.secret import Secret
 _NO_EHLO: Final = frozenset({500, 502, 504})
 _MAY_QUIT: Final = frozenset({ClientState.BANNER, ClientState.HELLO, ClientState.READY})
 
+Hears = Callable[[Any, Reply], None]
+"""A method of the session that takes a reply."""
+
 
 class Opening:
     """A connection from its banner to the point where mail may be sent, and its end."""
 
-    def __init__(self) -> None:
-        """A connection that was just made; the banner is awaited."""
+    def __init__(self, hears: Mapping[Expected, Hears] | None = None) -> None:
+        """A connection that was just made; the banner is awaited. `hears` is `HEARS_OPENING`, or
+        that and more.
+        """
+        self._hears = hears or HEARS_OPENING
         self.extensions = Extensions()
         """What the peer offered last; empty before EHLO, after HELO and after STARTTLS."""
         self._state = ClientState.BANNER
@@ -226,11 +232,13 @@ class Opening:
         self._pipeline.clear()
         self._exchange = None
 
-    _hears: ClassVar[Mapping[Expected, Callable[..., None]]] = {
-        Expected.BANNER: _banner,
-        Expected.EHLO: _ehlo,
-        Expected.HELO: _helo,
-        Expected.STARTTLS: _starttls,
-        Expected.AUTH: _auth,
-        Expected.QUIT: _goodbye,
-    }
+
+HEARS_OPENING: Final[Mapping[Expected, Hears]] = {
+    Expected.BANNER: Opening._banner,
+    Expected.EHLO: Opening._ehlo,
+    Expected.HELO: Opening._helo,
+    Expected.STARTTLS: Opening._starttls,
+    Expected.AUTH: Opening._auth,
+    Expected.QUIT: Opening._goodbye,
+}
+"""What is done with the reply to each thing that is said before mail."""

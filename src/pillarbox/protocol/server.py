@@ -108,8 +108,8 @@ class ServerSession(Conversation):
                 command(self, argument)
             else:
                 self._out.append(_ANSWERS[verb].encode())
-        except (BareLineEnd, LineTooLong) as error:
-            self._fail(error.answer, error.sentence)
+        except (BareLineEnd, LineTooLong) as fatal:
+            self._fail(fatal.answer, fatal.sentence)
         except InputError as error:
             if exchange is not None:
                 self._leave_exchange()
