@@ -54,8 +54,8 @@ class Content(Struct, gc=False):
     """The id under which further blocks were stored."""
     stored_blocks: int = 0
     stored_bytes: int = 0
-    checked: bool = False
-    """It came through a server session, which lets no bare line end pass."""
+    plain: bool = False
+    """It came through a server session with no bare line end and no line that begins with a dot."""
 
 
 class Receipt(Struct, frozen=True, gc=False):
@@ -199,7 +199,7 @@ class Door:
         acceptance = Acceptance(message, now_ms, blocks, stored_blocks, born, companions=companions)
         outgoing = None
         if state is State.QUEUED and not stored_blocks and self._mirror.reserve(len(head)):
-            outgoing = self._mirrored(acceptance, head, checked=content.checked)
+            outgoing = self._mirrored(acceptance, head, plain=content.plain)
         arrival = _Arrival(
             Receipt(number, id_text, born), outgoing, message.size, recipients, submitter,
             origin.porch, tidied.subject, now_ms,
@@ -208,7 +208,7 @@ class Door:
 
     # --- the steps ----------------------------------------------------------------------------
 
-    def _mirrored(self, acceptance: Acceptance, head: bytes, *, checked: bool) -> Outgoing:
+    def _mirrored(self, acceptance: Acceptance, head: bytes, *, plain: bool) -> Outgoing:
         """It has room in memory: it is born owned, and perhaps marked, and leaves from there."""
         message, born = acceptance.message, acceptance.deliveries
         # See `Outgoing.exact`: these are marked when their own content goes out.
@@ -222,7 +222,7 @@ class Door:
                 Addressee(one.id, recipient.address, 0, 0)
                 for one, recipient in zip(born, message.facts.recipients, strict=True)
             ],
-            message.expires_at, message.answer_by, True, checked, marked,
+            message.expires_at, message.answer_by, True, plain, marked,
         )  # fmt: skip
 
     def _committed(

@@ -36,8 +36,8 @@ class Outgoing(Struct, gc=False):
     answer_by: int | None
     mirrored: bool
     """It holds room in the mirror until it is settled."""
-    checked: bool = False
-    """The content came through a server session: it has no bare line end."""
+    plain: bool = False
+    """The content has no bare line end and no line that begins with a dot."""
     marked: bool = False
     """A start mark covers it, so it may leave at once."""
     mark: Awaitable[frozenset[DeliveryId]] | None = None

@@ -175,13 +175,13 @@ class Connection:
         data: bytes | AsyncIterator[bytes],
         ahead: EnvelopeWords | None = None,
         *,
-        checked: bool = False,
+        plain: bool = False,
     ) -> Reply:
         """Send the content and return the verdict, whatever it is.
 
         `ahead` is the envelope of the next message, said in the same breath where that is possible:
         one round trip for each message instead of two. See `ahead` whether it was.
-        `checked` content was taken in by a server session, so it has no bare line end.
+        `plain` content was taken in by a server session and goes out as it came: see `stuff`.
 
         Raises `Broken`, `after_dot` where all of the content was on its way. What the iterator
         raises passes through; the connection is then closed without the final dot.
@@ -191,7 +191,7 @@ class Connection:
         self._dot_sent = False
         try:
             if isinstance(data, bytes):
-                await self._send_whole(data, ahead, checked=checked)
+                await self._send_whole(data, ahead, plain=plain)
             else:
                 await self._send_blocks(data)
             if self._dot_sent:
@@ -242,10 +242,10 @@ class Connection:
 
     # --- inside -------------------------------------------------------------------------------
 
-    async def _send_whole(self, data: bytes, ahead: EnvelopeWords | None, *, checked: bool) -> None:
+    async def _send_whole(self, data: bytes, ahead: EnvelopeWords | None, *, plain: bool) -> None:
         wire = self._wire
         wire.check()
-        wire.session.content(data, checked=checked)
+        wire.session.content(data, plain=plain)
         if ahead is not None and len(data) < _AT_ONCE_BYTES // 2:
             if wire.session.may_go_ahead:
                 # What is wrong with the next envelope is said when its own turn comes.

@@ -82,14 +82,15 @@ class ClientSession(Opening):
             pipeline.hold(b"DATA\r\n", Expected.DATA)
             pipeline.release(at_once=False)
 
-    def content(self, data: bytes, *, checked: bool = False) -> None:
+    def content(self, data: bytes, *, plain: bool = False) -> None:
         """Send a whole message after a ready `EnvelopeAnswered`; `VerdictReceived` follows.
 
-        Dots are doubled, a missing last line end is added, everything else goes as it is. `checked`
-        content is known to have no bare line end, because a server session took it in.
+        Dots are doubled, a missing last line end is added, everything else goes as it is. `plain`
+        content is known to have no bare line end and no line that begins with a dot, because a
+        server session took it in.
         """
         self._require(ClientTrigger.CONTENT_ENDED)
-        stuffed = stuff(data, checked=checked)
+        stuffed = stuff(data, plain=plain)
         self._move(ClientTrigger.CONTENT_ENDED)
         self._pipeline.say(stuffed, Expected.VERDICT)
 

@@ -22,7 +22,7 @@ _BARE: Final = "content to be sent has a bare CR or LF in it"
 class DotReader:
     """Takes content out of what the peer sends after DATA: dots removed, line ends checked."""
 
-    __slots__ = ("_held", "_started", "ended")
+    __slots__ = ("_held", "_started", "dotted", "ended")
 
     def __init__(self) -> None:
         """Stand in front of the first byte of content, which is the start of a line."""
@@ -30,6 +30,8 @@ class DotReader:
         self._started = False
         self.ended = False
         """Whether the end was seen; then `take` is not called again."""
+        self.dotted = False
+        """Whether a line of the content began with a dot that was removed."""
 
     def take(self, data: bytes, at: int, most: int) -> tuple[bytes, int]:
         """Content from ``data[at:]``, and where reading goes on.
@@ -53,6 +55,7 @@ class DotReader:
         if has_bare_line_end(content):
             raise BareLineEnd
         if 0 <= dot < len(content) and dot != end:
+            self.dotted = True
             content = content.replace(_STUFFED, _LINE_END)
         if content and not self._started:
             self._started = True
@@ -79,6 +82,11 @@ class ContentReader:
     def ended(self) -> bool:
         """Whether the end was seen."""
         return self._dots.ended
+
+    @property
+    def dotted(self) -> bool:
+        """Whether a line of what was read began with a dot."""
+        return self._dots.dotted
 
     @property
     def too_large(self) -> bool:
@@ -155,16 +163,19 @@ class DotWriter:
         return _END[2:] if self._before else _END
 
 
-def stuff(content: bytes, *, checked: bool = False) -> bytes:
+def stuff(content: bytes, *, plain: bool = False) -> bytes:
     """A whole message as it goes out, its end included. Raises `LocalProtocolError`.
 
     A line end is added where the last line has none; nothing else is changed but the dots.
-    `checked` content came out of a `DotReader` and has no bare line end to be looked for.
+    `plain` content is known to have no bare line end and no line that begins with a dot, because a
+    `DotReader` met none: it is not looked through again.
     """
-    if not checked and has_bare_line_end(content):
+    end = _END[2:] if content.endswith(_LINE_END) or not content else _END
+    if plain:
+        return content + end
+    if has_bare_line_end(content):
         raise LocalProtocolError(_BARE)
     dots = b"." if content.startswith(b".") else b""
-    end = _END[2:] if content.endswith(_LINE_END) or not content else _END
     return b"".join((dots, content.replace(_STUFFED, b"\r\n.."), end))
 
 

@@ -68,6 +68,8 @@ class ContentReceived(Struct, frozen=True, gc=False):
 
     data: bytes
     last: bool
+    plain: bool = False
+    """Said with the last block: no line of all the content began with a dot."""
 
 
 class TransactionReset(Struct, frozen=True, gc=False):

@@ -133,7 +133,9 @@ class ServerSession(Conversation):
                 self._finish_discarded()
             else:
                 self._awaited = self._content_answered
-                self._events.append(ContentReceived(content.give(), last=True))
+                self._events.append(
+                    ContentReceived(content.give(), last=True, plain=not content.dotted)
+                )
         elif content.full:
             self._awaited = self._block_refused
             self._events.append(ContentReceived(content.give(), last=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -40,6 +41,7 @@ class Address(Struct, frozen=True, gc=False):
         return f"{self.local}@{self.domain}"
 
 
+@lru_cache(maxsize=2048)
 def parse_address(text: str) -> Address:
     """Read one bare mailbox (RFC 5321 §4.1.2, RFC 6531 §3.3), without brackets, name or comment.
 

@@ -26,7 +26,7 @@ from pillarbox.wiring.started import Started
 _log = logger("wiring")
 
 SOCKET_NAME: Final = "pillarbox.sock"
-_COLLECTED_AFTER: Final = 20_000
+_COLLECTED_AFTER: Final = 50_000
 _DRAIN_SECONDS: Final = 20.0
 _BROKEN_EXIT: Final = 7
 _LOOSEST: Final = (Mode.LIVE, Mode.HOLD, Mode.SANDBOX, Mode.OFF)

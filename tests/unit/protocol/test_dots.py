@@ -170,6 +170,16 @@ def test_discarded_content_is_not_kept_and_its_end_is_still_found() -> None:
     assert (reader.ended, reader.too_large, reader.give()) == (True, False, b"")
 
 
+@given(contents, st.data())
+def test_what_is_called_plain_goes_out_as_it_came(body: bytes, data: st.DataObject) -> None:
+    reader = ContentReader(1 << 20, 1 << 20)
+    for piece in cut(stuff(body), data):
+        reader.read(piece, 0)
+    assert reader.dotted == any(line.startswith(b".") for line in body.split(b"\r\n"))
+    if not reader.dotted:
+        assert stuff(body, plain=True) == stuff(body)
+
+
 # --- out ---------------------------------------------------------------------------------------
 
 

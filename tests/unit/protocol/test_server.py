@@ -542,7 +542,7 @@ def test_while_a_block_waits_nothing_is_read() -> None:
     assert session.buffered > 0
     session.receive(b"NOOP\r\n")
     session.proceed()
-    assert session.next_event() == ContentReceived(b"abc\r\n", True)
+    assert session.next_event() == ContentReceived(b"abc\r\n", True, plain=True)
     with pytest.raises(LocalProtocolError, match="no block"):
         session.proceed()
     with pytest.raises(LocalProtocolError, match="no block"):

@@ -199,16 +199,16 @@ class Transactions:
                 given.outcomes += [(addressee, from_caller_told()) for addressee in accepted]
             return
         ahead = None
-        checked = False
+        plain = False
         if isinstance(content, bytes):
             if content is outgoing.content:
-                checked = outgoing.checked
+                plain = outgoing.plain
             else:
                 given.digest = hashlib.sha256(content).digest()
             ahead = self._next_words(carrier, following)
         crash_point("content-before-dot")
         try:
-            reply = await carrier.connection.content(content, ahead, checked=checked)
+            reply = await carrier.connection.content(content, ahead, plain=plain)
         except Broken as broken:
             self._pool.discard(carrier)
             given.carrier = None

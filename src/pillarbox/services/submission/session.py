@@ -215,7 +215,7 @@ class SubmissionSession:
         if transaction is None:
             return replies.RETURN_PATH_FIRST
         if event.last and not transaction.head:
-            return self._finish(transaction, Content(event.data, checked=True))
+            return self._finish(transaction, Content(event.data, plain=event.plain))
         if not transaction.head:
             transaction.head = event.data
             return None
