@@ -61,8 +61,10 @@ class LineBuffer:
         if end < 0:
             return None
         self._at = end + 1
+        if end == at or data[end - 1] != 13:  # 13 is CR
+            raise BareLineEnd
         line = data[at : end - 1]
-        if end == at or data[end - 1] != 13 or b"\r" in line:  # 13 is CR
+        if b"\r" in line:
             raise BareLineEnd
         if b"\0" in line:
             raise UnreadableCommand
