@@ -11,8 +11,8 @@ from pillarbox.api.problems import NothingThere, RequestError
 from pillarbox.policy.directory import App, Credential, Key, Server
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.messages import StoredMessage
+from pillarbox.terms.errors import InvalidId
 from pillarbox.terms.ids import (
-    InvalidId,
     MessageId,
     ObjectId,
     format_object_id,

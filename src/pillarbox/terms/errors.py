@@ -56,3 +56,9 @@ class Trouble(PillarboxError):
         """As the root; `retry_after_seconds` is a hint for whoever asks again."""
         super().__init__(sentence, detail=detail, fix=fix, code=code)
         self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidId(PillarboxError):
+    """This is not an id, or it was mistyped."""
+
+    code: ClassVar[str] = "not_found"

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Final, NewType
 
-from pillarbox.terms.errors import PillarboxError
+from pillarbox.terms.errors import InvalidId
 
 MessageId = NewType("MessageId", int)
 """Milliseconds since `EPOCH_MS`, shifted by 12 bits, plus a counter: 53 bits until 2094."""
@@ -31,12 +31,6 @@ _MESSAGE_DIGITS: Final = 11
 _DELIVERY_DIGITS: Final = 13
 _OBJECT_DIGITS: Final = 20
 _OBJECT_BYTES: Final = 12
-
-
-class InvalidId(PillarboxError):
-    """This is not an id, or it was mistyped."""
-
-    code = "not_found"
 
 
 class MessageIds:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pillarbox.terms.errors import InvalidId
 from pillarbox.terms.ids import (
     EPOCH_MS,
     MAX_RECIPIENTS,
-    InvalidId,
     MessageId,
     MessageIds,
     ObjectId,

@@ -20,9 +20,9 @@ from pillarbox.policy.errors import WrongState
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.queue import Change, LaneDepth, QueueStore, Waiting
 from pillarbox.terms.clock import format_instant
+from pillarbox.terms.errors import InvalidId
 from pillarbox.terms.ids import (
     DeliveryId,
-    InvalidId,
     ObjectId,
     format_delivery_id,
     format_message_id,
