@@ -66,6 +66,11 @@ class Pool(Generic[K, C]):
         """How many connections there are: taken, idle, and being opened."""
         return self._counts.get(key, 0)
 
+    @property
+    def open(self) -> int:
+        """How many connections there are in all."""
+        return sum(self._counts.values())
+
     def idle(self, key: K) -> int:
         """How many of them wait for somebody to take them."""
         return len(self._idle.get(key, ()))

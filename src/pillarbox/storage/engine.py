@@ -77,6 +77,9 @@ class Batch:
 
 Told = Callable[[BaseException | None], None]
 
+Committed = Callable[[int, float], None]
+"""Hears of each group: how many members it had, and how many seconds it took."""
+
 
 class Member:
     """One thing to commit. Subclasses say what."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from pillarbox.storage.columns import as_int
 from pillarbox.storage.directory import SqlDirectoryStore
-from pillarbox.storage.engine import Engine
+from pillarbox.storage.engine import Committed, Engine
 from pillarbox.storage.events import SqlEventStore
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.store import Health, Storage
@@ -68,10 +68,19 @@ class SqlStorage:
         self._lock.release()
 
 
+def _unheard(members: int, seconds: float) -> None:
+    """Nobody counts."""
+
+
 async def open_storage(
-    data_dir: Path, *, now_ms: int, on_broken: Callable[[StorageBroken], None]
+    data_dir: Path,
+    *,
+    now_ms: int,
+    on_broken: Callable[[StorageBroken], None],
+    on_commit: Committed = _unheard,
 ) -> Storage:
-    """Open what lies in a data directory, making it on first use.
+    """Open what lies in a data directory, making it on first use. `on_commit` hears of each group
+    commit: its members, and the seconds it took.
 
     Raises `DataDirLocked` where another process owns it, `SchemaTooNew`, `StorageTrouble`.
     """
@@ -80,7 +89,11 @@ async def open_storage(
     try:
         vault = Vault.at(data_dir / "secret.key")
         engine = await SqliteEngine.open(
-            data_dir / DATABASE_NAME, node=os.uname().nodename, now_ms=now_ms, on_broken=on_broken
+            data_dir / DATABASE_NAME,
+            node=os.uname().nodename,
+            now_ms=now_ms,
+            on_broken=on_broken,
+            on_commit=on_commit,
         )
         message = as_int((await engine.read("message.highest"))[0][0])
         session = as_int((await engine.read("session.highest"))[0][0])

@@ -21,7 +21,7 @@ from typing import Final
 import apsw
 
 from pillarbox.observe.crash import crash_point
-from pillarbox.storage.engine import RANK, Batch, Change, Member, Row, Step, Told, Value
+from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row, Step, Told, Value
 from pillarbox.storage.interface.errors import (
     Conflict,
     StorageBroken,
@@ -57,10 +57,13 @@ _Outcome = tuple[Member, object, BaseException | None]
 class SqliteEngine:
     """One file, one writing process. See `storage.engine.Engine` for what is promised."""
 
-    def __init__(self, path: Path, on_broken: Callable[[StorageBroken], None]) -> None:
+    def __init__(
+        self, path: Path, on_broken: Callable[[StorageBroken], None], on_commit: Committed
+    ) -> None:
         """Use `open`. `on_broken` hears of an error after which the process must be restarted."""
         self._path = path
         self._on_broken = on_broken
+        self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._sql = load_queries("sqlite")
         self._wide = Widening({name: self._sql[name] for name in RANK})
@@ -79,13 +82,19 @@ class SqliteEngine:
 
     @classmethod
     async def open(
-        cls, path: Path, *, node: str, now_ms: int, on_broken: Callable[[StorageBroken], None]
+        cls,
+        path: Path,
+        *,
+        node: str,
+        now_ms: int,
+        on_broken: Callable[[StorageBroken], None],
+        on_commit: Committed,
     ) -> SqliteEngine:
         """Open or create the file, bring its schema up to date, begin an incarnation.
 
         Raises `SchemaTooNew`, `StorageTrouble`.
         """
-        engine = cls(path, on_broken)
+        engine = cls(path, on_broken, on_commit)
         try:
             await asyncio.to_thread(engine._prepare, node, now_ms)
         except apsw.Error as error:
@@ -143,6 +152,15 @@ class SqliteEngine:
         for connection in [*self._reader_connections, self._writer]:
             connection.close()
 
+    def _hand_back(self, outcomes: Sequence[_Outcome], spent_seconds: float) -> None:
+        self._on_commit(len(outcomes), spent_seconds)
+        for member, result, error in outcomes:
+            try:
+                member.report(result, error)
+            except Exception:
+                # Whoever listens made a mistake; the others of the group must hear all the same.
+                _log.exception("a listener to a commit failed")
+
     # --- in the threads -----------------------------------------------------------------------
 
     def _prepare(self, node: str, now_ms: int) -> None:
@@ -178,8 +196,10 @@ class SqliteEngine:
             closing = self._drain()
             outcomes: list[_Outcome] = []
             group = self._draw()
+            began_at = time.monotonic()
             self._commit(group, outcomes)
-            self._loop.call_soon_threadsafe(_hand_back, outcomes)
+            spent = time.monotonic() - began_at
+            self._loop.call_soon_threadsafe(self._hand_back, outcomes, spent)
             if closing:
                 self._inbox.put(None)
 
@@ -328,12 +348,3 @@ def mapped(error: Exception) -> PillarboxError:
     if found is not error:
         found.__cause__ = error
     return found
-
-
-def _hand_back(outcomes: Sequence[_Outcome]) -> None:
-    for member, result, error in outcomes:
-        try:
-            member.report(result, error)
-        except Exception:
-            # Whoever listens made a mistake; the others of the group must hear all the same.
-            _log.exception("a listener to a commit failed")

@@ -16,6 +16,7 @@ from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
+from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener, PortKind
 from pillarbox.net.pool import Pool
 from pillarbox.net.smtp_client import Connection
@@ -40,6 +41,7 @@ from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
+from pillarbox.wiring.counting import counting
 
 MEGABYTE: Final = 1024 * 1024
 _MARKED: Final = 64
@@ -73,7 +75,7 @@ class House:
 
     def app(self, *, owner: bool) -> ASGIApp:
         """The REST face; `owner` only for the socket in the data directory."""
-        return build_app(
+        app = build_app(
             Rooms(
                 storage=self.storage,
                 door=self.door,
@@ -82,7 +84,7 @@ class House:
                 hostname=self.settings.hostname,
                 version=__version__,
                 started_at=self.started_at,
-                metrics_text=self.metrics.render,
+                metrics_text=self.metrics_text,
                 smtp_facts=self.smtp_facts,
                 gate=self.gate,
                 note_refusal=self.note_refusal,
@@ -90,6 +92,13 @@ class House:
             ),
             owner=owner,
         )
+        return counting(app, self.metrics.http_requests)
+
+    def metrics_text(self) -> bytes:
+        """What is scraped; how many connections are open is looked at now."""
+        self.metrics.smtp_sessions[""] = self.listener.sessions
+        self.metrics.server_connections[""] = self.pool.open
+        return self.metrics.render()
 
     def note_refusal(self, code: str, name: str, sentence: str) -> None:
         """A submission over HTTP was refused."""
@@ -112,16 +121,25 @@ async def build(
 ) -> House:
     """Open storage and build all rooms over it. Raises what opening storage raises."""
     clock = SystemClock()
-    storage = await open_storage(settings.data_dir, now_ms=clock.now_ms(), on_broken=on_broken)
+    metrics = Metrics(version=__version__)
+
+    def committed(members: int, seconds: float) -> None:
+        metrics.commit_members[""] += members
+        metrics.commit_latency.observe(seconds)
+
+    storage = await open_storage(
+        settings.data_dir, now_ms=clock.now_ms(), on_broken=on_broken, on_commit=committed
+    )
     try:
-        return _build_over(storage, settings, clock, news)
+        return _build_over(storage, settings, clock, metrics, news)
     except BaseException:
         await storage.close()
         raise
 
 
-def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) -> House:
-    metrics = Metrics(version=__version__)
+def _build_over(
+    storage: Storage, settings: Settings, clock: Clock, metrics: Metrics, news: News
+) -> House:
     accept, delivery = settings.accept, settings.delivery
     mirror = Mirror(
         most_messages=accept.mirror_messages,
@@ -134,7 +152,7 @@ def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) 
     door = Door(storage.queue, mirror, clock, settings.hostname, accept, metrics=metrics, news=news)
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    pool = _pool(settings, clock)
+    pool = _pool(settings, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
         pool,
@@ -179,19 +197,24 @@ def _build_over(storage: Storage, settings: Settings, clock: Clock, news: News) 
     )  # fmt: skip
 
 
-def _pool(settings: Settings, clock: Clock) -> Pool[Server, Carrier]:
+def _pool(settings: Settings, clock: Clock, metrics: Metrics) -> Pool[Server, Carrier]:
     async def open_connection(server: Server) -> Carrier:
-        connection = await Connection.open(
-            server.host,
-            server.port,
-            encryption=server.encryption.value,
-            verify=server.verify,
-            ca_file=server.ca_file,
-            hello_name=settings.hostname,
-            username=server.username,
-            password=server.password,
-            timeouts=settings.timeouts,
-        )
+        try:
+            connection = await Connection.open(
+                server.host,
+                server.port,
+                encryption=server.encryption.value,
+                verify=server.verify,
+                ca_file=server.ca_file,
+                hello_name=settings.hostname,
+                username=server.username,
+                password=server.password,
+                timeouts=settings.timeouts,
+            )
+        except Broken:
+            metrics.server_connections_opened["failed"] += 1
+            raise
+        metrics.server_connections_opened["opened"] += 1
         return Carrier(server, connection)
 
     # Transactions are counted by the delivery service, which must not say goodbye before the last

@@ -99,6 +99,7 @@ class SubmissionSession:
     def opened(self, peer: Peer) -> Reply:
         """The banner; who it is shows at AUTH."""
         self._peer = peer
+        self._desk.metrics.smtp_sessions_opened[peer.listener] += 1
         return replies.banner(self._desk.hostname)
 
     def secured(self, peer: Peer) -> None:

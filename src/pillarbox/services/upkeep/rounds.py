@@ -19,7 +19,7 @@ from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.queue import Waiting
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import first_message_at, message_of
+from pillarbox.terms.ids import first_message_at, message_of, message_time_ms
 from pillarbox.terms.setting import InvalidSetting, setting
 
 _log = logger("upkeep")
@@ -115,6 +115,10 @@ class Rounds:
         waiting["waiting"] = sum(depth.waiting - depth.held - depth.active for depth in depths)
         waiting["held"] = sum(depth.held for depth in depths)
         waiting["active"] = sum(depth.active for depth in depths)
+        oldest = min((depth.oldest for depth in depths if depth.oldest), default=None)
+        since = message_time_ms(message_of(oldest)) if oldest else self._clock.now_ms()
+        age_ms = max(self._clock.now_ms() - since, 0)
+        self._metrics.queue_oldest_age[""] = age_ms / 1000
 
     async def expire(self) -> None:
         """Held mail nobody released in its time; what waits otherwise expires when it is tried."""
