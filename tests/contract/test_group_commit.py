@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 
 import pytest
 from msgspec.structs import replace
@@ -146,3 +148,18 @@ async def test_the_same_recipient_may_be_named_twice(storage: Storage, post: Pos
 
 def replace_id(delivery: object) -> object:
     return replace(delivery)  # type: ignore[type-var]
+
+
+async def test_what_is_committed_is_let_go_of_at_once(storage: Storage, post: Post) -> None:
+    body = bytes(100_000)
+    held = sys.getrefcount(body)
+    gc.disable()
+    try:
+        acceptance = post.acceptance()
+        acceptance.blocks = [body]
+        await accept(storage.queue, acceptance)
+        del acceptance
+        # The collector would find it in the end; a whole message must not wait for that.
+        assert sys.getrefcount(body) == held
+    finally:
+        gc.enable()

@@ -95,8 +95,10 @@ class Member:
 
     def report(self, result: object, error: BaseException | None) -> None:
         """On the loop, when it is durable, or is known not to become so."""
-        if self.told is not None:
-            self.told(error)
+        told, self.told = self.told, None
+        if told is not None:
+            # Forgotten first: whoever listens may hold the member, and with it a whole message.
+            told(error)
         elif self.future is not None and not self.future.done():
             if error is None:
                 self.future.set_result(result)

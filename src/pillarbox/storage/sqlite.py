@@ -23,14 +23,12 @@ import apsw
 from pillarbox.observe.crash import crash_point
 from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row, Step, Told, Value
 from pillarbox.storage.interface.errors import (
-    Conflict,
     StorageBroken,
-    StorageFull,
     StorageTrouble,
-    Unstorable,
 )
 from pillarbox.storage.migrate import migrate_sqlite
 from pillarbox.storage.queries import load_queries
+from pillarbox.storage.sqlite_errors import mapped
 from pillarbox.storage.widening import Widening
 from pillarbox.terms.errors import PillarboxError
 
@@ -184,24 +182,30 @@ class SqliteEngine:
         return self._writer.execute(self._sql[name], parameters).fetchall()
 
     def _run(self) -> None:
-        group: Sequence[Member] = ()
+        size = 0
         while True:
             if not self._settling and not self._others:
                 member = self._inbox.get()
                 if member is None:
                     return
                 self._sort(member)
-            if len(group) > 1 and not self._closing:
-                time.sleep(min(len(group) * _COMPANY_SECONDS, _LONGEST_COMPANY_SECONDS))
+                del member
+            if size > 1 and not self._closing:
+                time.sleep(min(size * _COMPANY_SECONDS, _LONGEST_COMPANY_SECONDS))
             closing = self._drain()
-            outcomes: list[_Outcome] = []
-            group = self._draw()
-            began_at = time.monotonic()
-            self._commit(group, outcomes)
-            spent = time.monotonic() - began_at
-            self._loop.call_soon_threadsafe(self._hand_back, outcomes, spent)
+            size = self._commit_next()
             if closing:
                 self._inbox.put(None)
+
+    def _commit_next(self) -> int:
+        """One group, told to the loop; nothing of it is held here afterwards. Gives its size."""
+        group = self._draw()
+        outcomes: list[_Outcome] = []
+        began_at = time.monotonic()
+        self._commit(group, outcomes)
+        spent = time.monotonic() - began_at
+        self._loop.call_soon_threadsafe(self._hand_back, outcomes, spent)
+        return len(group)
 
     def _drain(self) -> bool:
         """Take what else has come; true where the end was asked for."""
@@ -326,25 +330,3 @@ def connect(path: Path, *, reading: bool = False) -> apsw.Connection:
     except apsw.Error as error:
         raise mapped(error) from error
     return connection
-
-
-def mapped(error: Exception) -> PillarboxError:
-    """The one door through which SQLite's errors become ours."""
-    match error:
-        case PillarboxError():
-            found: PillarboxError = error
-        case apsw.FullError():
-            found = StorageFull(detail=str(error))
-        case apsw.IOError() | apsw.CorruptError() | apsw.NotADBError():
-            found = StorageBroken(detail=str(error))
-        case apsw.ConstraintError() if "UNIQUE" in str(error) or "PRIMARY KEY" in str(error):
-            found = Conflict(detail=str(error))
-        case apsw.ConstraintError() | apsw.TooBigError() | apsw.MismatchError():
-            found = Unstorable(detail=str(error))
-        case OverflowError() | UnicodeError() | TypeError() | ValueError():
-            found = Unstorable(detail=f"{type(error).__name__}: {error}")
-        case _:
-            found = StorageTrouble(detail=f"{type(error).__name__}: {error}")
-    if found is not error:
-        found.__cause__ = error
-    return found
