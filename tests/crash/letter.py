@@ -19,6 +19,9 @@ _PATIENCE_SECONDS = 20
 _LINE = b"All that was agreed last week is in this letter, and nothing else is.\r\n"
 
 
+_LEAVING = 421
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the client knows afterwards."""
@@ -108,4 +111,7 @@ def _hand_over(
 
 
 def _expect(answer: tuple[int, bytes]) -> None:
+    if answer[0] == _LEAVING:
+        # It stops between two commands: nothing was handed over, as where it is gone already.
+        raise ConnectionError(answer[1].decode())
     assert answer[0] == 250, answer
