@@ -7,6 +7,9 @@ wake a client that serves many connections again and again; written together the
 from __future__ import annotations
 
 import asyncio
+import logging
+
+_log = logging.getLogger(__name__)
 
 
 class Burst:
@@ -28,5 +31,11 @@ class Burst:
         """Write now: whoever writes or closes by another way does this first."""
         waiting, self._waiting = self._waiting, []
         for transport, data in waiting:
-            if not transport.is_closing():
+            if transport.is_closing():
+                continue
+            try:
                 transport.write(data)
+            except Exception:
+                # One connection that takes nothing more must not cost the others their replies.
+                _log.exception("a reply could not be written")
+                transport.abort()

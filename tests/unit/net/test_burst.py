@@ -14,9 +14,14 @@ class Journal:
     def __init__(self, name: str, done: list[tuple[str, bytes]]) -> None:
         self._name = name
         self._done = done
-        self.closing = False
+        self.closing = self.refuses = False
+
+    def abort(self) -> None:
+        self.closing = True
 
     def write(self, data: bytes) -> None:
+        if self.refuses:
+            raise RuntimeError("nothing more is taken")
         self._done.append((self._name, data))
 
     def is_closing(self) -> bool:
@@ -61,3 +66,15 @@ async def test_a_client_that_is_gone_gets_nothing_and_the_others_theirs() -> Non
     cast(Journal, first).closing = True
     await asyncio.sleep(0)
     assert done == [("second", b"2")]
+
+
+async def test_a_connection_that_takes_nothing_costs_the_others_nothing() -> None:
+    first, second, done = _two()
+    journal = cast(Journal, first)
+    journal.refuses = True
+    burst = Burst()
+    burst.write(first, b"1")
+    burst.write(second, b"2")
+    await asyncio.sleep(0)
+    assert done == [("second", b"2")]
+    assert journal.closing, "it is cut off"
