@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from typing import TypeVar
 
 from pillarbox.storage.interface.queue import Acceptance, QueueStore, Settlement
+
+T = TypeVar("T")
 
 
 def accept(queue: QueueStore, acceptance: Acceptance) -> asyncio.Future[int]:
     """The number of the `message.accepted` event, or what `accept_soon` tells."""
     accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def told(event: int, error: BaseException | None) -> None:
-        if error is None:
-            accepted.set_result(event)
-        else:
-            accepted.set_exception(error)
-
-    queue.accept_soon(acceptance, told)
+    queue.accept_soon(acceptance, partial(_tell, accepted))
     return accepted
 
 
 def settle(queue: QueueStore, settlement: Settlement) -> asyncio.Future[None]:
     """Done when it is durable, or what `settle_soon` tells."""
     settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def told(error: BaseException | None) -> None:
-        if error is None:
-            settled.set_result(None)
-        else:
-            settled.set_exception(error)
-
-    queue.settle_soon(settlement, told)
+    queue.settle_soon(settlement, partial(_tell, settled, None))
     return settled
+
+
+def _tell(promised: asyncio.Future[T], result: T, error: BaseException | None) -> None:
+    if error is None:
+        promised.set_result(result)
+    else:
+        promised.set_exception(error)

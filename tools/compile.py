@@ -56,9 +56,10 @@ def make(folder: Path) -> None:
     lacking = _lacking()
     if lacking:
         sys.exit(lacking)
-    made_from = fingerprint()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".compiling-") as scratch:
+        began_at = os.stat(scratch).st_mtime
+        made_from = fingerprint()
         package = Path(scratch) / "package"
         shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
         # mypyc writes its intermediate files where it is started.
@@ -72,6 +73,8 @@ def make(folder: Path) -> None:
             sys.exit(f"{log.read_text(errors='replace')[-4000:]}\nIt could not be compiled.")
         shutil.rmtree(package / "build")
         (package / STAMP).write_text(made_from)
+        # What is edited while this runs is newer than what was made.
+        os.utime(package / STAMP, (began_at, began_at))
         old = Path(scratch) / "old"
         if folder.exists():
             folder.rename(old)
@@ -82,7 +85,7 @@ def _lacking() -> str:
     """What is missing, and how to get it; empty where nothing is."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     headers = Path(sysconfig.get_path("include")) / "Python.h"
-    if not shutil.which(compiler) and not shutil.which("gcc"):
+    if not shutil.which(compiler):
         return f"There is no C compiler ({compiler}). Debian: apt install gcc"
     if not headers.is_file():
         return f"{headers} is missing. Debian: apt install python3-dev"

@@ -21,8 +21,10 @@ class Addressee(Struct, gc=False):
     last_event: int
 
 
-class Outgoing(Struct, gc=False):
+class Outgoing(Struct):
     """Deliveries of one message that go together: same next hop, return path and rendition."""
+
+    # Left to the collector: a mark that failed holds the frames it was awaited in, and they this.
 
     message: MessageId
     app: ObjectId
