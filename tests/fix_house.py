@@ -34,7 +34,7 @@ from pillarbox.policy.directory import (
 )
 from pillarbox.policy.envelope import Envelope, Recipient
 from pillarbox.policy.retry import RetryConfig
-from pillarbox.services.delivery.worker import DeliveryConfig
+from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
 from pillarbox.settings import Settings
 from pillarbox.storage.interface.errors import StorageBroken

@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from pillarbox.api.bodies import unknown
 from pillarbox.api.problems import InvalidRequest, Mistake
-from pillarbox.terms.clock import InvalidDuration, parse_duration
+from pillarbox.terms.clock import parse_duration
+from pillarbox.terms.errors import InvalidDuration
 
 MOST: Final = 500
 USUAL: Final = 50

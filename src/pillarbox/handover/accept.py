@@ -187,10 +187,10 @@ class Door:
         state = _STATE_OF_MODE[submitter.mode]
         lane = 0 if state is State.SANDBOXED else self._lanes[submitter.app.id]
         message = NewMessage(
-            number, submitter.app.id, submitter.id, submitter.mode.value,
+            number, submitter.app.id, submitter.id, submitter.mode,
             len(head) + content.stored_bytes, envelope.return_path.encode(),
             tidied.author.encode("utf-8", "replace"), tidied.subject, tidied.message_id,
-            now_ms + self._give_up_ms, submitter.uncertain.value, facts, answer_by,
+            now_ms + self._give_up_ms, submitter.uncertain, facts, answer_by,
         )  # fmt: skip
         born = [
             NewDelivery(delivery_id(number, ordinal), one.address.encode(), state, lane, now_ms)
@@ -248,7 +248,7 @@ class Door:
         state = born[0].state
         metrics.messages_accepted[porch] += 1
         metrics.accepted_bytes[porch] += arrival.size
-        metrics.deliveries_accepted[state.value] += len(born)
+        metrics.deliveries_accepted[state] += len(born)
         if self._news.wanted:
             subject = decode_words(arrival.subject)
             for recipient in arrival.recipients:
@@ -309,13 +309,13 @@ def _facts(
             ]
         ),
         origin=origin,
-        submitter_kind=submitter.kind.value,
+        submitter_kind=submitter.kind,
         submitter_name=submitter.name,
         body=envelope.body if envelope.body != "7BIT" or tidied.head.isascii() else "8BITMIME",
         smtputf8=envelope.smtputf8,
         report=envelope.report,
         envelope_id=envelope.envelope_id,
-        uncertain=submitter.uncertain.value,
+        uncertain=submitter.uncertain,
         options=options,
         header_bytes=tidied.header_bytes,
         blocks=blocks,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
 
 from msgspec import Struct
 
@@ -42,7 +42,7 @@ class Outgoing(Struct):
     """The content has no bare line end and no line that begins with a dot."""
     marked: bool = False
     """A start mark covers it, so it may leave at once."""
-    mark: Awaitable[frozenset[DeliveryId]] | None = None
+    mark: asyncio.Future[frozenset[DeliveryId]] | None = None
     """A start mark for it is being written; gives what must not leave after all."""
 
     @property

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.retry import RetryConfig
-    from pillarbox.services.delivery.worker import DeliveryConfig
+    from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
 
 _CUTOFF: Final = 0.6
@@ -111,7 +111,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.retry import RetryConfig
-    from pillarbox.services.delivery.worker import DeliveryConfig
+    from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
 
     return {

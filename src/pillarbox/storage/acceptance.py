@@ -108,7 +108,7 @@ class AcceptMember(Member):
             if state in FINAL:
                 batch.add(
                     "delivery.insert",
-                    (delivery.id, state.value, message.app, 0, 0, acceptance.at, last_event,
+                    (delivery.id, state, message.app, 0, 0, acceptance.at, last_event,
                      delivery.recipient),
                 )  # fmt: skip
                 continue
@@ -117,7 +117,7 @@ class AcceptMember(Member):
                 owner = OWNER_HELD
             batch.add(
                 "queue.insert",
-                (delivery.id, owner, delivery.lane, state.value, delivery.due_at, 0, 0, last_event,
+                (delivery.id, owner, delivery.lane, state, delivery.due_at, 0, 0, last_event,
                  delivery.recipient),
             )  # fmt: skip
         if self._mark is not None:

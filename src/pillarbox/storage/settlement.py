@@ -133,7 +133,7 @@ class SettleMember(Member):
             if state in FINAL:
                 batch.add(
                     "delivery.insert",
-                    (delivery, state.value, app, verdict.attempts, int(verdict.uncertain),
+                    (delivery, state, app, verdict.attempts, int(verdict.uncertain),
                      settlement.at, event, verdict.recipient),
                 )  # fmt: skip
                 batch.add("queue.delete", (delivery,))
@@ -141,7 +141,7 @@ class SettleMember(Member):
                 owner = OWNER_HELD if state is State.HELD else OWNER_WAITING
                 batch.add(
                     "queue.defer",
-                    (delivery, owner, state.value, verdict.due_at, verdict.attempts,
+                    (delivery, owner, state, verdict.due_at, verdict.attempts,
                      int(verdict.uncertain), event),
                 )  # fmt: skip
         for mark in self._marks:

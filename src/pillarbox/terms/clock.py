@@ -7,17 +7,11 @@ import time
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from pillarbox.terms.errors import PillarboxError
+from pillarbox.terms.errors import InvalidDuration
 
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NUMBER: Final = re.compile(r"\d{1,9}(?:\.\d{1,3})?", re.ASCII)
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w)", re.ASCII)
-
-
-class InvalidDuration(PillarboxError):
-    """A duration is a number and a unit, such as 30s, 5m, 48h or 7d."""
-
-    code = "invalid_value"
 
 
 class Clock(Protocol):

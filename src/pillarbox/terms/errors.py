@@ -62,3 +62,9 @@ class InvalidId(PillarboxError):
     """This is not an id, or it was mistyped."""
 
     code: ClassVar[str] = "not_found"
+
+
+class InvalidDuration(PillarboxError):
+    """A duration is a number and a unit, such as 30s, 5m, 48h or 7d."""
+
+    code: ClassVar[str] = "invalid_value"

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillarbox.terms.clock import (
-    InvalidDuration,
     SystemClock,
     format_duration,
     format_instant,
     from_ms,
     parse_duration,
 )
+from pillarbox.terms.errors import InvalidDuration
 
 
 def test_the_wall_clock_counts_milliseconds_since_1970() -> None:

@@ -124,11 +124,13 @@ class Attempts:
                 continue
             # What follows may be said on the same connection only if it goes there for sure.
             following = course.following if certain and server is servers[0] else None
-            await way.slots.acquire()
+            # Where there is room, and nearly always there is, nothing is waited for.
+            if not way.slots.take_now():
+                await way.slots.take()
             try:
                 await self._at(server, walk, course, following)
             finally:
-                way.slots.release()
+                way.slots.give_back()
             if not course.left:
                 return
         endings = walk.endings()

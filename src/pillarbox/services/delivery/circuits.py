@@ -13,6 +13,7 @@ from pillarbox.policy.directory import Server
 from pillarbox.policy.events import ServerFacts
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.outcome import Outcome
+from pillarbox.services.delivery.slots import Slots
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.terms.clock import Clock
 
@@ -29,7 +30,7 @@ class Way:
     """One server as several apps may share it: its breaker, and room for its connections."""
 
     breaker: Breaker
-    slots: asyncio.Semaphore
+    slots: Slots
     size: int
 
 
@@ -63,12 +64,12 @@ class Circuits:
         if way is None:
             way = Way(
                 Breaker(self._config),
-                asyncio.Semaphore(server.max_connections),
+                Slots(server.max_connections),
                 server.max_connections,
             )
             self._ways[key] = way
         elif way.size != server.max_connections:
-            way.slots = asyncio.Semaphore(server.max_connections)
+            way.slots = Slots(server.max_connections)
             way.size = server.max_connections
         self._by_server[server.id] = (server, way)
         return way

@@ -53,7 +53,9 @@ class Marks:
         if outgoing.marked or outgoing.mark is None:
             return _NOBODY
         try:
-            gone = await asyncio.shield(outgoing.mark)
+            mark = outgoing.mark
+            # Neighbours wait for the same mark: who is cut off must not end it for them.
+            gone = mark.result() if mark.done() else await asyncio.shield(mark)
         except BaseException:
             outgoing.mark = None
             raise

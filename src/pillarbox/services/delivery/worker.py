@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from pillarbox.observe.log import logger
 from pillarbox.services.delivery.lane import Lane, LaneTools
 from pillarbox.storage.interface.errors import StorageTrouble
-from pillarbox.terms.setting import setting
 
 _log = logger("delivery")
 
-
 _SHORTEST_PAUSE_SECONDS: Final = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryConfig:
-    """How mail goes out."""
-
-    window: int = setting(20, "How many messages of one lane may be on their way at once.")
-    recipients_per_transaction: int = setting(
-        100, "How many recipients of one message are given to a server at once."
-    )
-    idle_seconds: float = setting(
-        20.0, "How long a connection to a server is kept for the next message."
-    )
-    transactions_per_connection: int = setting(
-        1000, "After how many messages a connection to a server is replaced."
-    )
-    poll_seconds: float = setting(
-        2.0, "How often lanes are looked through for mail that nobody announced."
-    )
 
 
 class Worker:

@@ -1,0 +1,26 @@
+"""the settings of delivery"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pillarbox.terms.setting import setting
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryConfig:
+    """How mail goes out."""
+
+    window: int = setting(20, "How many messages of one lane may be on their way at once.")
+    recipients_per_transaction: int = setting(
+        100, "How many recipients of one message are given to a server at once."
+    )
+    idle_seconds: float = setting(
+        20.0, "How long a connection to a server is kept for the next message."
+    )
+    transactions_per_connection: int = setting(
+        1000, "After how many messages a connection to a server is replaced."
+    )
+    poll_seconds: float = setting(
+        2.0, "How often lanes are looked through for mail that nobody announced."
+    )
