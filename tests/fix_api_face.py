@@ -14,10 +14,11 @@ import pytest
 from pillarbox.api.app import build_app
 from pillarbox.api.config import ApiConfig
 from pillarbox.api.rooms import ListenerFact, Rooms, SmtpFacts
-from pillarbox.handover.accept import Door, Receipt
+from pillarbox.handover.accept import Door
 from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
+from pillarbox.handover.receipt import Receipt
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.delivery import State
@@ -28,7 +29,7 @@ from pillarbox.services.submission.authenticate import (
     hash_secret,
     new_key_secret,
 )
-from pillarbox.storage.interface.queue import Settlement, Verdict
+from pillarbox.storage.interface.settlement import Settlement, Verdict
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import SystemClock

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pillarbox.api.config import ApiConfig
-from pillarbox.handover.accept import Content, Receipt
 from pillarbox.handover.config import DoorConfig
+from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.http_server import HttpConfig

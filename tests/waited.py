@@ -6,7 +6,9 @@ import asyncio
 from functools import partial
 from typing import TypeVar
 
-from pillarbox.storage.interface.queue import Acceptance, QueueStore, Settlement
+from pillarbox.storage.interface.acceptance import Acceptance
+from pillarbox.storage.interface.queue import QueueStore
+from pillarbox.storage.interface.settlement import Settlement
 
 T = TypeVar("T")
 

@@ -9,16 +9,10 @@ from pillarbox.message.facts import MessageFacts, Origin, RecipientFacts
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Account, App
 from pillarbox.policy.events import AttemptFacts
-from pillarbox.storage.interface.queue import (
-    Acceptance,
-    Companion,
-    LaneName,
-    NewDelivery,
-    NewMessage,
-    NewObligation,
-    Settlement,
-    Verdict,
-)
+from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
+from pillarbox.storage.interface.companions import Companion, NewObligation
+from pillarbox.storage.interface.queue import LaneName
+from pillarbox.storage.interface.settlement import Settlement, Verdict
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id, new_object_id
 from tests.waited import accept, settle

@@ -7,11 +7,11 @@ import gc
 import sys
 
 import pytest
-from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
+from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery
+from pillarbox.storage.interface.companions import RecordCall
 from pillarbox.storage.interface.errors import Conflict, Repeated, Unstorable
-from pillarbox.storage.interface.queue import Acceptance, RecordCall
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import delivery_id
@@ -141,13 +141,12 @@ async def test_what_waits_is_committed_before_the_store_closes(
 
 async def test_the_same_recipient_may_be_named_twice(storage: Storage, post: Post) -> None:
     acceptance = post.acceptance("a@example.org", "a@example.org")
-    acceptance.deliveries = [replace_id(d) for d in acceptance.deliveries]
+    acceptance.deliveries = [
+        NewDelivery(d.id, b"a@example.org", d.state, d.lane, d.due_at)
+        for d in acceptance.deliveries
+    ]
     await accept(storage.queue, acceptance)
     assert len(await storage.queue.waiting()) == 2
-
-
-def replace_id(delivery: object) -> object:
-    return replace(delivery)  # type: ignore[type-var]
 
 
 async def test_what_is_committed_is_let_go_of_at_once(storage: Storage, post: Post) -> None:

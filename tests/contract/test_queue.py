@@ -8,8 +8,9 @@ import pytest
 
 from pillarbox.policy.delivery import State
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.storage.interface.companions import PayObligation, RecordCall
 from pillarbox.storage.interface.errors import AlreadyPaid, NotFound, Repeated
-from pillarbox.storage.interface.queue import LaneName, PayObligation, RecordCall
+from pillarbox.storage.interface.queue import LaneName
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import delivery_id
 from tests.contract.conftest import Place

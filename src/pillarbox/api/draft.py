@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from pillarbox.api.parcel import Parcel, check_size, make_envelope
 from pillarbox.api.rooms import Rooms
-from pillarbox.handover.accept import Content
+from pillarbox.handover.receipt import Content
 from pillarbox.message.compose import Attachment, Composition, Mailbox, compose
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import format_message_id

@@ -13,12 +13,12 @@ from starlette.requests import Request
 from pillarbox.api.auth import Caller
 from pillarbox.api.problems import RequestError
 from pillarbox.api.rooms import Rooms
-from pillarbox.handover.accept import Content, Receipt
+from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.message.header import split_content
 from pillarbox.policy.directory import Submitter
 from pillarbox.policy.envelope import Envelope, Recipient
-from pillarbox.storage.interface.queue import Companion
+from pillarbox.storage.interface.companions import Companion
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import MAX_RECIPIENTS
 

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from msgspec import Struct
-
 from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
+from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import MessageFacts, OptionValue, Origin, RecipientFacts
 from pillarbox.message.hygiene import Tidied, tidy
 from pillarbox.message.options import resolve
@@ -25,19 +24,12 @@ from pillarbox.policy.directory import Mode, Submitter, SubmitterKind, Uncertain
 from pillarbox.policy.envelope import DEFAULT_NOTIFY, Envelope, Recipient
 from pillarbox.policy.lanes import lane_for
 from pillarbox.policy.routing import Route
+from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
+from pillarbox.storage.interface.companions import Companion
 from pillarbox.storage.interface.messages import BLOCK_BYTES
-from pillarbox.storage.interface.queue import (
-    Acceptance,
-    Companion,
-    LaneName,
-    NewDelivery,
-    NewMessage,
-    QueueStore,
-)
+from pillarbox.storage.interface.queue import LaneName, QueueStore
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import (
-    DeliveryId,
-    MessageId,
     ObjectId,
     delivery_id,
     format_message_id,
@@ -46,47 +38,37 @@ from pillarbox.terms.ids import (
 _STATE_OF_MODE = {Mode.SANDBOX: State.SANDBOXED, Mode.HOLD: State.HELD, Mode.LIVE: State.QUEUED}
 
 
-class Content(Struct, gc=False):
-    """A message's content: all of it, or its first block where the rest is stored already."""
-
-    head: bytes
-    message: MessageId | None = None
-    """The id under which further blocks were stored."""
-    stored_blocks: int = 0
-    stored_bytes: int = 0
-    plain: bool = False
-    """It came through a server session with no bare line end and no line that begins with a dot."""
-
-
-class Receipt(Struct, frozen=True, gc=False):
-    """What a submitter gets back: we are responsible now."""
-
-    message: MessageId
-    id_text: str
-    born: Sequence[NewDelivery]
-
-    @property
-    def deliveries(self) -> tuple[tuple[DeliveryId, str, State], ...]:
-        """Each recipient's delivery, address and first state, in the order of the envelope."""
-        return tuple((one.id, one.recipient.decode(), one.state) for one in self.born)
-
-
 Told = Callable[[Receipt | None, BaseException | None], None]
 """Hears that a message is ours, with its receipt, or why it is not."""
 
 
-class _Arrival(Struct, gc=False):
+class _Arrival:
     """A message between its arrival and its commit."""
 
-    receipt: Receipt
-    outgoing: Outgoing | None
-    """What is delivered from memory once it is committed."""
-    size: int
-    recipients: Sequence[Recipient]
-    submitter: Submitter
-    porch: str
-    subject: bytes
-    now_ms: int
+    __slots__ = (
+        "now_ms", "outgoing", "porch", "receipt", "recipients", "size", "subject", "submitter",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        receipt: Receipt,
+        outgoing: Outgoing | None,
+        size: int,
+        recipients: Sequence[Recipient],
+        submitter: Submitter,
+        porch: str,
+        subject: bytes,
+        now_ms: int,
+    ) -> None:
+        """`outgoing` is delivered from memory once it is committed."""
+        self.receipt = receipt
+        self.outgoing = outgoing
+        self.size = size
+        self.recipients = recipients
+        self.submitter = submitter
+        self.porch = porch
+        self.subject = subject
+        self.now_ms = now_ms
 
 
 class Door:

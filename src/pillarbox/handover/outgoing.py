@@ -4,52 +4,68 @@ from __future__ import annotations
 
 import asyncio
 
-from msgspec import Struct
-
 from pillarbox.message.facts import MessageFacts
 from pillarbox.policy.directory import Uncertain
 from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
 
 
-class Addressee(Struct, gc=False):
+class Addressee:
     """One recipient still to be served."""
 
-    delivery: DeliveryId
-    address: str
-    attempts: int
-    """Made so far."""
-    last_event: int
+    __slots__ = ("address", "attempts", "delivery", "last_event")
+
+    def __init__(self, delivery: DeliveryId, address: str, attempts: int, last_event: int) -> None:
+        """`attempts` were made so far; `last_event` is the newest of its history."""
+        self.delivery = delivery
+        self.address = address
+        self.attempts = attempts
+        self.last_event = last_event
 
 
-class Outgoing(Struct):
+class Outgoing:
     """Deliveries of one message that go together: same next hop, return path and rendition."""
 
-    # Left to the collector: a mark that failed holds the frames it was awaited in, and they this.
+    __slots__ = (
+        "__weakref__", "addressees", "answer_by", "app", "content", "exact", "expires_at", "facts",
+        "lane", "mark", "marked", "message", "mirrored", "plain", "size",
+    )  # fmt: skip
 
-    message: MessageId
-    app: ObjectId
-    lane: int
-    size: int
-    content: bytes | None
-    """None where it must be read back."""
-    facts: MessageFacts
-    addressees: list[Addressee]
-    expires_at: int
-    answer_by: int | None
-    mirrored: bool
-    """It holds room in the mirror until it is settled."""
-    plain: bool = False
-    """The content has no bare line end and no line that begins with a dot."""
-    marked: bool = False
-    """A start mark covers it, so it may leave at once."""
-    mark: asyncio.Future[frozenset[DeliveryId]] | None = None
-    """A start mark for it is being written; gives what must not leave after all."""
-
-    @property
-    def exact(self) -> bool:
+    def __init__(
+        self,
+        message: MessageId,
+        app: ObjectId,
+        lane: int,
+        size: int,
+        content: bytes | None,
+        facts: MessageFacts,
+        addressees: list[Addressee],
+        expires_at: int,
+        answer_by: int | None,
+        mirrored: bool,
+        plain: bool = False,
+        marked: bool = False,
+    ) -> None:
+        """`content` is None where it must be read back. `mirrored` holds room in the mirror until
+        it is settled. `plain` content has no bare line end and no line that begins with a dot. A
+        start mark covers what is `marked`, so it may leave at once.
+        """
+        self.message = message
+        self.app = app
+        self.lane = lane
+        self.size = size
+        self.content = content
+        self.facts = facts
+        self.addressees = addressees
+        self.expires_at = expires_at
+        self.answer_by = answer_by
+        self.mirrored = mirrored
+        self.plain = plain
+        self.marked = marked
+        self.mark: asyncio.Future[frozenset[DeliveryId]] | None = None
+        """A start mark for it is being written; gives what must not leave after all."""
+        self.exact = answer_by is not None or facts.uncertain == Uncertain.HOLD
         """Whether its start mark must mean that its own content is about to go out.
 
         Somebody who wants doubt held, or who waits for an answer, must not be told of a doubt that
         a mark shared with waiting neighbours would make.
         """
-        return self.answer_by is not None or self.facts.uncertain == Uncertain.HOLD

@@ -18,8 +18,10 @@ from pillarbox.policy.notice import notice_owed, read_notify
 from pillarbox.policy.outcome import Outcome
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.routing import Route
+from pillarbox.storage.interface.companions import NewObligation
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
-from pillarbox.storage.interface.queue import NewObligation, QueueStore, Settlement, Verdict
+from pillarbox.storage.interface.queue import QueueStore
+from pillarbox.storage.interface.settlement import Settlement, Verdict
 from pillarbox.terms.ids import (
     ObjectId,
     format_message_id,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from msgspec import Struct
-
 from pillarbox.message.date import format_date
 from pillarbox.message.errors import HeaderTooLong, TooManyHops
 from pillarbox.message.mailboxes import addresses_in
@@ -23,23 +21,39 @@ _MATTERS: Final = re.compile(
 )
 
 
-class Tidied(Struct, frozen=True, gc=False):
+class Tidied:
     """The first block of a message as it is stored, and what was read on the way."""
 
-    head: bytes
-    author: str
-    """The first address of the From field; empty where there is none."""
-    subject: bytes
-    """Unfolded, still encoded."""
-    message_id: bytes
-    """With its angle brackets; empty only for a relayed message that has none."""
-    options: list[tuple[str, str]]
-    """The option headers that were removed, names in lower case, in order."""
-    header_bytes: int
-    """Length of the header section of `head`, blank line included."""
-    eight_bit_header: bool
-    authors: tuple[str, ...] = ()
-    """Every address of every From field: whoever asks who may speak must ask for all of them."""
+    __slots__ = (
+        "author", "authors", "eight_bit_header", "head", "header_bytes", "message_id", "options",
+        "subject",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        head: bytes,
+        subject: bytes,
+        message_id: bytes,
+        options: list[tuple[str, str]],
+        header_bytes: int,
+        eight_bit_header: bool,
+        authors: tuple[str, ...],
+    ) -> None:
+        """See the attributes."""
+        self.head = head
+        self.author = authors[0] if authors else ""
+        """The first address of the From field; empty where there is none."""
+        self.authors = authors
+        """Every address of every From field: whoever asks who may speak must ask for all."""
+        self.subject = subject
+        """Unfolded, still encoded."""
+        self.message_id = message_id
+        """With its angle brackets; empty only for a relayed message that has none."""
+        self.options = options
+        """The option headers that were removed, names in lower case, in order."""
+        self.header_bytes = header_bytes
+        """Length of the header section of `head`, blank line included."""
+        self.eight_bit_header = eight_bit_header
 
 
 def tidy(
@@ -108,7 +122,6 @@ def tidy(
         fields += b"\r\n"
     return Tidied(
         b"".join((fields, blank, memoryview(head)[end:])),
-        authors[0] if authors else "",
         subject,
         found_id,
         options,

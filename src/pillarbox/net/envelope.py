@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from pillarbox.protocol.client import ClientSession
 
 
-class EnvelopeWords(Struct, frozen=True, gc=False):
+class EnvelopeWords:
     """An envelope as it will be said."""
 
-    return_path: str
-    recipients: Sequence[str]
-    size: int | None = None
-    body: str = "7BIT"
-    smtputf8: bool = False
+    __slots__ = ("body", "recipients", "return_path", "size", "smtputf8")
+
+    def __init__(
+        self,
+        return_path: str,
+        recipients: Sequence[str],
+        size: int | None = None,
+        body: str = "7BIT",
+        smtputf8: bool = False,
+    ) -> None:
+        """`size` in octets, where it is known."""
+        self.return_path = return_path
+        self.recipients = recipients
+        self.size = size
+        self.body = body
+        self.smtputf8 = smtputf8
 
     def say(self, session: ClientSession) -> None:
         """Say it."""

@@ -9,8 +9,9 @@ from typing import Final
 from pillarbox.policy.delivery import FINAL, State
 from pillarbox.storage.codec import encode
 from pillarbox.storage.engine import Batch, Member, Row, Step
+from pillarbox.storage.interface.acceptance import Acceptance
+from pillarbox.storage.interface.companions import PayObligation, RecordCall
 from pillarbox.storage.interface.errors import AlreadyPaid, Repeated
-from pillarbox.storage.interface.queue import Acceptance, PayObligation, RecordCall
 from pillarbox.terms.ids import ORDINAL_BITS
 
 RAW: Final = 0

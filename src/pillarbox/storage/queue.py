@@ -14,9 +14,9 @@ from pillarbox.storage.acceptance import RAW, AcceptMember, unpack_ids
 from pillarbox.storage.codec import encode
 from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Engine, Row, Step
+from pillarbox.storage.interface.acceptance import Acceptance
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.queue import (
-    Acceptance,
     Change,
     DeliveryRow,
     LaneDepth,
@@ -24,9 +24,9 @@ from pillarbox.storage.interface.queue import (
     LaneName,
     Obligation,
     Recovered,
-    Settlement,
     Waiting,
 )
+from pillarbox.storage.interface.settlement import Settlement
 from pillarbox.storage.lanes import LaneBook, lane_name
 from pillarbox.storage.operation import EndMember, OperatorMember
 from pillarbox.storage.recovery import RecoverMember

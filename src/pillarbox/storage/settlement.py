@@ -8,7 +8,7 @@ from pillarbox.policy.delivery import FINAL, State
 from pillarbox.storage.acceptance import OWNER_HELD, OWNER_WAITING, pack_ids
 from pillarbox.storage.codec import encode
 from pillarbox.storage.engine import Batch, Member, Row, Step, Told
-from pillarbox.storage.interface.queue import Settlement
+from pillarbox.storage.interface.settlement import Settlement
 
 
 class MarkBook:

@@ -31,7 +31,7 @@ from pillarbox.api.problems import (
     status_of,
 )
 from pillarbox.api.rooms import Rooms
-from pillarbox.handover.accept import Receipt
+from pillarbox.handover.receipt import Receipt
 from pillarbox.policy.directory import App, Key, Mode
 from pillarbox.services.submission.authenticate import hash_secret
 from pillarbox.storage.interface.errors import NotFound

@@ -8,7 +8,7 @@ from typing import Final
 
 from pillarbox.api.problems import RequestError
 from pillarbox.api.rooms import Rooms
-from pillarbox.handover.accept import Receipt
+from pillarbox.handover.receipt import Receipt
 from pillarbox.policy.delivery import BIRTH, FINAL, TAKEN, State
 from pillarbox.policy.directory import App, Server
 from pillarbox.policy.events import AttemptFacts, ServerFacts

@@ -26,8 +26,8 @@ from pillarbox.message.header import HeaderBlock, split_content
 from pillarbox.message.mailboxes import addresses_in
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import App, Mode, Submitter
+from pillarbox.storage.interface.companions import RecordCall
 from pillarbox.storage.interface.errors import Repeated
-from pillarbox.storage.interface.queue import RecordCall
 from pillarbox.terms.address import InvalidAddress, parse_address, parse_mailbox
 from pillarbox.terms.ids import (
     DeliveryId,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from pillarbox.handover.accept import Content, Door
+from pillarbox.handover.accept import Door
+from pillarbox.handover.receipt import Content
 from pillarbox.message.dsn_write import Action, Notice, RecipientReport, write_dsn
 from pillarbox.message.facts import Origin
 from pillarbox.observe.crash import crash_point
@@ -15,9 +16,10 @@ from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Mode, Submitter, SubmitterKind
 from pillarbox.policy.envelope import Envelope, Notify, Recipient
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.storage.interface.companions import PayObligation
 from pillarbox.storage.interface.errors import AlreadyPaid, NotFound, StorageTrouble
 from pillarbox.storage.interface.messages import StoredMessage
-from pillarbox.storage.interface.queue import DeliveryRow, Obligation, PayObligation
+from pillarbox.storage.interface.queue import DeliveryRow, Obligation
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.errors import PillarboxError

@@ -11,8 +11,6 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from msgspec import Struct
-
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording
 from pillarbox.message.errors import CannotRender
@@ -48,17 +46,27 @@ _DONE: Final = 2
 _REFUSED: Final = 4
 
 
-class Given(Struct, gc=False):
+class Given:
     """What became of each recipient at one server, and what the attempt was."""
 
-    outcomes: list[tuple[Addressee, Outcome]]
-    session: int = 0
-    dialogue: tuple[tuple[int, str], ...] = ()
-    digest: bytes = b""
-    carrier: Carrier | None = None
-    """Still open; handed back with `Transactions.end`."""
-    gone: frozenset[DeliveryId] = frozenset()
-    """Held or ended by an operator after they were claimed: nothing was sent for them."""
+    __slots__ = ("carrier", "dialogue", "digest", "gone", "outcomes", "session")
+
+    def __init__(
+        self,
+        outcomes: list[tuple[Addressee, Outcome]],
+        session: int = 0,
+        dialogue: tuple[tuple[int, str], ...] = (),
+        carrier: Carrier | None = None,
+    ) -> None:
+        """The `carrier` is still open, and handed back with `Transactions.end`."""
+        self.outcomes = outcomes
+        self.session = session
+        self.dialogue = dialogue
+        self.digest = b""
+        """SHA-256 of what left, where rendering changed it."""
+        self.carrier = carrier
+        self.gone: frozenset[DeliveryId] = frozenset()
+        """Held or ended by an operator after they were claimed: nothing was sent for them."""
 
     @property
     def all_taken(self) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 
-from pillarbox.handover.accept import Content, Door, Receipt
+from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
+from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.net.interface import Answer, Peer
 from pillarbox.observe.log import logger

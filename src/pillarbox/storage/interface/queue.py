@@ -8,8 +8,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from pillarbox.message.facts import MessageFacts
 from pillarbox.policy.delivery import State
+from pillarbox.storage.interface.acceptance import Acceptance
+from pillarbox.storage.interface.settlement import Settlement
 from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
 
 
@@ -20,111 +21,6 @@ class LaneName:
     app: ObjectId
     route: str
     destination: str
-
-
-class NewMessage(Struct, gc=False):
-    """The message row: written once, never updated."""
-
-    id: MessageId
-    app: ObjectId
-    submitter: ObjectId
-    mode: str
-    size: int
-    return_path: bytes
-    author: bytes
-    subject: bytes
-    message_id: bytes
-    expires_at: int
-    uncertain: str
-    """``retry`` or ``hold``: what follows a connection lost behind the final dot."""
-    facts: MessageFacts
-    answer_by: int | None = None
-    scheduled_at: int | None = None
-
-
-class NewDelivery(Struct, gc=False):
-    """One recipient, as born in ▣1."""
-
-    id: DeliveryId
-    recipient: bytes
-    state: State
-    lane: int = 0
-    due_at: int = 0
-    mirrored: bool = False
-    """Born owned by this node, which delivers it from memory without reading it back."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordCall:
-    """Companion: remember an idempotent call, or raise `Repeated` if it was taken before."""
-
-    scope: bytes
-    key: bytes
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PayObligation:
-    """Companion: this message pays what was owed, or raises `AlreadyPaid`."""
-
-    obligation: int
-
-
-Companion = RecordCall | PayObligation
-
-
-class Acceptance(Struct, gc=False):
-    """Everything ▣1 writes, in one transaction or not at all."""
-
-    message: NewMessage
-    at: int
-    blocks: Sequence[bytes]
-    """Content blocks from number 0 that are not stored yet; see `upload`."""
-    stored_blocks: int = 0
-    """Further blocks, numbered on from there, that `store_block` has already written."""
-    deliveries: Sequence[NewDelivery] = ()
-    marked: bool = False
-    """The start mark of its mirrored deliveries rides in the same commit."""
-    companions: Sequence[Companion] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NewObligation:
-    """Something owed because of a settlement: a notice to the submitter, a report to forward."""
-
-    kind: str
-    app: ObjectId
-    delivery: DeliveryId
-    due_at: int
-
-
-class Verdict(Struct, gc=False):
-    """One recipient's part of a settlement."""
-
-    delivery: DeliveryId
-    recipient: bytes
-    state: State
-    attempts: int
-    previous_event: int
-    kind: str
-    """Event kind, of `policy.events`."""
-    data: Struct
-    """The struct that `policy.events` names for the kind."""
-    due_at: int = 0
-    uncertain: bool = False
-
-
-class Settlement(Struct, gc=False):
-    """Everything ▣2 writes about the recipients of one transaction, all or nothing."""
-
-    at: int
-    app: ObjectId
-    verdicts: Sequence[Verdict]
-    obligations: Sequence[NewObligation] = ()
-    server: ObjectId | None = None
-    """The app's server concerned; its error count is moved by `server_errors`."""
-    server_errors: int | None = None
-    """0 puts the count back to nothing, 1 adds one, None leaves it."""
 
 
 @dataclass(frozen=True, slots=True)
