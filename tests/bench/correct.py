@@ -20,7 +20,7 @@ from tests.doubles.letters import Sizes
 from tests.doubles.load import run_load
 from tests.doubles.outbox import LoadSettings
 from tests.doubles.sink import SinkProcess
-from tests.doubles.trace import read_acceptances, wait_for_trace
+from tests.doubles.trace import LOG_NAME, read_acceptances, wait_for_trace
 
 _ARRIVE_SECONDS = 60.0
 _SETTLE_SECONDS = 20.0
@@ -112,7 +112,7 @@ async def _check_size(
 
 def _check_syncs(trace: Path, peer: PillarboxPeer, acknowledged: int) -> dict[str, int]:
     """A sync must begin behind each final dot, and return before its 250 is written."""
-    acceptances = read_acceptances(trace, port=peer.port, synced_below=peer.data)
+    acceptances = read_acceptances(trace, port=peer.port, synced_below=peer.data / LOG_NAME)
     covered = sum(acceptance.covered for acceptance in acceptances)
     if not acknowledged == len(acceptances) == covered:
         raise BenchError(

@@ -5,7 +5,7 @@
     command = traced([sys.executable, "-m", "pillarbox", "serve", ...], tmp_path / "trace")
     async with Product(command, ...) as product:
         ...                                    # hand mail over IN CLEAR to the listener on `port`
-    acceptances = read_acceptances(tmp_path / "trace", port=port, synced_below=data_directory)
+    acceptances = read_acceptances(tmp_path / "trace", port=port, synced_below=data / LOG_NAME)
     assert acceptances and all(a.covered for a in acceptances)
 
 An acceptance is the arrival of a final dot on a connection to `port`, and the reply to it. It is
@@ -27,6 +27,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+LOG_NAME = "pillarbox.db-wal"
+"""What a commit writes and syncs, in the data directory."""
 
 SYNCS = frozenset({"fsync", "fdatasync", "syncfs", "msync"})
 _READS = frozenset({"read", "readv", "recvfrom", "recvmsg"})
@@ -190,7 +193,7 @@ def read_acceptances(
 ) -> list[Acceptance]:
     """Every final dot read on connections to `port` that was answered with `answered`.
 
-    `synced_below` counts only syncs of files in that directory. For HTTP, `asked` is the end of
+    `synced_below` counts only syncs of files in that directory, or of that file. For HTTP, `asked` is the end of
     the request's body and `answered` ``b"HTTP/1.1 2"``.
     """
     calls = list(read_calls(trace))

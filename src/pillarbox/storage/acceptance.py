@@ -48,6 +48,7 @@ class AcceptMember(Member):
         self._acceptance = acceptance
         self._owner = owner
         self._mark = mark
+        self.content_bytes = sum(map(len, acceptance.blocks))
         self.event = 0
         """The number of the `message.accepted` event, once it is written."""
 

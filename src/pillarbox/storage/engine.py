@@ -84,7 +84,7 @@ Committed = Callable[[int, float], None]
 class Member:
     """One thing to commit. Subclasses say what."""
 
-    __slots__ = ("future", "told")
+    __slots__ = ("content_bytes", "future", "told")
 
     settles: bool = False
     """Settlements go before acceptances: what has left must be known before more comes in."""
@@ -92,6 +92,8 @@ class Member:
     def __init__(self) -> None:
         self.future: asyncio.Future[object] | None = None
         self.told: Told | None = None
+        self.content_bytes = 0
+        """How much content it writes: what others of its group wait for."""
 
     def report(self, result: object, error: BaseException | None) -> None:
         """On the loop, when it is durable, or is known not to become so."""

@@ -1,7 +1,6 @@
 """SQLite through apsw: one writer thread with group commit, readers apart
 
-WAL and ``synchronous=FULL``: when a member's future is done, its bytes have been synced. The
-standard library's driver is not used anywhere: Debian 12 links a SQLite with a WAL corruption bug.
+When a member's future is done, its bytes have been synced: see `storage.connection`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ from typing import Final
 import apsw
 
 from pillarbox.observe.crash import crash_point
+from pillarbox.storage.checkpoint import Checkpoints
+from pillarbox.storage.connection import connect
 from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row, Step, Told, Value
 from pillarbox.storage.interface.errors import (
     StorageBroken,
@@ -32,20 +33,16 @@ from pillarbox.storage.sqlite_errors import mapped
 from pillarbox.storage.widening import Widening
 from pillarbox.terms.errors import PillarboxError
 
-OLDEST_SAFE: Final = (3, 51, 3)
 _GROUP: Final = 256
+_CONTENT_BYTES: Final = 1024 * 1024
+_CONTENT_BESIDE_BYTES: Final = 256 * 1024
+"""So much content at most, and so much beside settlements, but for the last message."""
 _READERS: Final = 2
 _COMPANY_SECONDS: Final = 50e-6
 _LONGEST_COMPANY_SECONDS: Final = 1e-3
 """How long a commit waits for others, for each member of the one before: larger groups cost less a
 member, and whoever commits alone is not kept waiting.
 """
-
-_PAGE_BYTES: Final = 8192
-_CHECKPOINT_PAGES: Final = 4000
-_CACHE_KIB: Final = 32 * 1024
-_STATEMENTS: Final = 400
-"""More than there are, so that none is compiled twice."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +73,7 @@ class SqliteEngine:
         self._reader_connections: list[apsw.Connection] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="pillarbox-read")
         self._writer = connect(path)
+        self._checkpoints: Checkpoints | None = None
         self._writing = threading.Thread(target=self._run, name="pillarbox-write", daemon=True)
 
     @classmethod
@@ -97,6 +95,7 @@ class SqliteEngine:
             await asyncio.to_thread(engine._prepare, node, now_ms)
         except apsw.Error as error:
             raise mapped(error) from error
+        engine._checkpoints = Checkpoints(path, engine._writer, engine._stop_writing)
         engine._writing.start()
         return engine
 
@@ -146,6 +145,8 @@ class SqliteEngine:
         self._closing = True
         self._inbox.put(None)
         await asyncio.to_thread(self._writing.join)
+        if self._checkpoints is not None:
+            await asyncio.to_thread(self._checkpoints.close)
         self._readers.shutdown()
         for connection in [*self._reader_connections, self._writer]:
             connection.close()
@@ -205,6 +206,9 @@ class SqliteEngine:
         self._commit(group, outcomes)
         spent = time.monotonic() - began_at
         self._loop.call_soon_threadsafe(self._hand_back, outcomes, spent)
+        del outcomes
+        if self._checkpoints is not None and self._broken is None:
+            self._checkpoints.committed()
         return len(group)
 
     def _drain(self) -> bool:
@@ -222,11 +226,18 @@ class SqliteEngine:
         (self._settling if member.settles else self._others).append(member)
 
     def _draw(self) -> list[Member]:
-        """Settlements first; while they wait, others get at most half of the group."""
+        """Settlements first; while they wait, others get at most half of the group, and little of
+        its time: a connection that waits for a settlement carries no mail.
+        """
         settling, others = self._settling, self._others
         group = [settling.popleft() for _ in range(min(len(settling), _GROUP // 2))]
-        share = max(len(group), 4) if group else _GROUP
-        group += [others.popleft() for _ in range(min(len(others), share))]
+        room = max(len(group), 4) if group else _GROUP
+        left = _CONTENT_BESIDE_BYTES if group else _CONTENT_BYTES
+        while others and room and left > 0:
+            member = others.popleft()
+            group.append(member)
+            room -= 1
+            left -= member.content_bytes
         return group
 
     def _commit(self, group: Sequence[Member], outcomes: list[_Outcome]) -> None:
@@ -241,9 +252,8 @@ class SqliteEngine:
             self._next_event = first_event
             trouble = self._roll_back(error)
             if isinstance(trouble, StorageBroken):
-                self._broken = trouble
+                self._stop_writing(trouble)
                 outcomes.extend((member, None, trouble) for member in group)
-                self._loop.call_soon_threadsafe(self._on_broken, trouble)
             elif len(group) == 1:
                 outcomes.append((group[0], None, trouble))
             else:
@@ -296,6 +306,11 @@ class SqliteEngine:
                 self._writer.execute("RELEASE member")
         return None
 
+    def _stop_writing(self, trouble: StorageBroken) -> None:
+        """Nothing is committed from here on; from any of the threads."""
+        self._broken = trouble
+        self._loop.call_soon_threadsafe(self._on_broken, trouble)
+
     def _roll_back(self, error: Exception) -> PillarboxError:
         try:
             if self._writer.in_transaction:
@@ -303,30 +318,3 @@ class SqliteEngine:
         except apsw.Error as second:
             return StorageBroken(detail=f"rollback: {second}; after: {error}")
         return mapped(error)
-
-
-def connect(path: Path, *, reading: bool = False) -> apsw.Connection:
-    """A connection as every part of Pillarbox uses it. Raises `StorageTrouble`."""
-    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-    if version < OLDEST_SAFE:
-        raise StorageTrouble(
-            f"SQLite {apsw.sqlite_lib_version()} may corrupt its write-ahead log.",
-            fix="Install apsw 3.51.3 or newer; its wheels bring their own SQLite.",
-        )
-    flags = (
-        apsw.SQLITE_OPEN_READONLY
-        if reading
-        else (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-    )
-    try:
-        connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS)
-        connection.set_busy_timeout(5000)
-        if not reading:
-            connection.pragma("page_size", _PAGE_BYTES)
-            connection.pragma("journal_mode", "wal")
-            connection.pragma("synchronous", "FULL")
-            connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
-        connection.pragma("cache_size", -_CACHE_KIB)
-    except apsw.Error as error:
-        raise mapped(error) from error
-    return connection
