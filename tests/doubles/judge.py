@@ -84,6 +84,8 @@ class Verdict:
     """Connections of the server to the sink that ended without QUIT."""
     open_when_lost: int = 0
     """Pairs that were in doubt at those moments."""
+    unanswered_when_lost: int = 0
+    """Those of them that stood between the final dot and the sink's reply."""
     deferrals: int = 0
     """Answers of 4xx that the sink gave, to recipients and to final dots."""
 
@@ -172,6 +174,8 @@ def judge(
                 verdict.connections_lost += 1
                 for entry in fact["open"]:
                     opened.update((entry["id"], _fold(r)) for r in entry["recipients"])
+                    if not entry["replied"]:
+                        verdict.unanswered_when_lost += len(entry["recipients"])
             case "deferred":
                 verdict.deferrals += 1
             case "refused" if fact["code"] < 500:

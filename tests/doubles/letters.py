@@ -50,6 +50,9 @@ subscription renewal reminder maintenance outage incident severity rollback migr
 certificate password login session permission policy audit compliance retention archive
 """.split()
 
+_LONGEST_TEXT = 50 * 1024
+"""In bytes, of what `Letters.text` gives."""
+
 _HARMLESS_DOTS = (
     b"...and so on, as agreed.\r\n",
     b". a line that begins with a dot\r\n",
@@ -163,7 +166,7 @@ class Letters:
     def text(self, number: int) -> str:
         """The body of this number as text with LF, for APIs that compose the message."""
         body = self._bodies[number % len(self._bodies)]
-        return body.data[:20_000].decode("ascii").replace("\r\n", "\n")
+        return body.data[:_LONGEST_TEXT].decode("ascii").replace("\r\n", "\n")
 
     def _make_body(self, dice: random.Random, size: int, attachment_share: float) -> _Body:
         # Header and mark take some 350 bytes of what the message is to have.

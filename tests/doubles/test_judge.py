@@ -31,8 +31,11 @@ def taken(identity: str, *recipients: str, **more: object) -> Fact:
     }
 
 
-def lost(*identities: str) -> Fact:
-    opened = [{"id": identity, "recipients": ["a@example.test"]} for identity in identities]
+def lost(*identities: str, replied: bool = False) -> Fact:
+    opened = [
+        {"id": identity, "recipients": ["a@example.test"], "replied": replied}
+        for identity in identities
+    ]
     return {"event": "lost", "open": opened}
 
 
@@ -175,3 +178,11 @@ def test_numbers_are_printed_and_no_judgement(tmp_path: Path, capsys: object) ->
     words = dict(line.split(None, 1) for line in written.splitlines())
     assert words["lost"] == "1" and words["phantoms"] == "1" and words["ledger_missing"] == "1"
     assert "passed" not in written
+
+
+def test_what_the_sink_had_not_answered_yet_is_counted_apart() -> None:
+    verdict = judge(
+        [acknowledged("1"), acknowledged("2")],
+        [taken("1"), taken("2"), lost("1"), lost("2", replied=True)],
+    )
+    assert (verdict.open_when_lost, verdict.unanswered_when_lost) == (2, 1)

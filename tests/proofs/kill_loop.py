@@ -13,7 +13,9 @@ phantoms 0
 duplicates
     A second copy is explained only where the upstream had the transaction open (its final dot had
     come, and neither the next final dot nor QUIT) when a kill cut the connection. The history of
-    each names it: ``delivery.uncertain``.
+    each names it: ``delivery.uncertain``. Only some of these had not been answered yet; for the
+    others the answer was on its way, or read and not yet on disk. Both are counted, and no relay
+    can do without the second kind: it writes down an answer after it has come (RFC 1047).
 
 A run in which no kill met a message on its way proves nothing and is no proof: it is void.
 """
@@ -136,6 +138,8 @@ async def _prove(scale: Scale, folder: Path) -> dict[str, object]:
         "lost": verdict.lost,
         "phantoms": verdict.phantoms,
         "duplicates": verdict.duplicates,
+        "open_when_lost": verdict.open_when_lost,
+        "open_and_not_yet_answered": verdict.unanswered_when_lost,
         "duplicates_unexplained": verdict.duplicates_unexplained,
         "duplicates_unnamed": verdict.duplicates_unnamed,
         "judge": verdict.numbers(),
