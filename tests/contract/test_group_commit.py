@@ -7,6 +7,7 @@ import gc
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery
@@ -34,12 +35,13 @@ def _too_long(acceptance: Acceptance) -> Acceptance:
     return acceptance
 
 
-def _wrong_type(acceptance: Acceptance) -> Acceptance:
-    acceptance.message.size = "large"  # type: ignore[assignment]
+def _no_document(acceptance: Acceptance) -> Acceptance:
+    message = acceptance.message
+    message.facts = replace(message.facts, tags=(object(),))
     return acceptance
 
 
-@pytest.mark.parametrize("spoil", [_too_large, _lone_surrogate, _wrong_type, _too_long])
+@pytest.mark.parametrize("spoil", [_too_large, _lone_surrogate, _no_document, _too_long])
 async def test_a_member_that_cannot_be_stored_is_refused_alone(
     storage: Storage, post: Post, spoil: object
 ) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Self
+from typing import Final
 
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.status import severity, split_status
@@ -20,21 +19,39 @@ _USUAL_LINE_OCTETS: Final = 128
 _LINE_ENDS: Final = "\r\n"
 
 
-@dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply as RFC 5321 §4.2 has it; `status` is the enhanced code of RFC 2034, if any."""
+    """A reply as RFC 5321 §4.2 has it; `status` is the enhanced code of RFC 2034, if any.
 
-    code: int
-    status: str | None
-    lines: tuple[str, ...]
-    """The text without code and status; there is always a line, perhaps an empty one."""
+    A value, never changed once it is made.
+    """
 
-    _wire: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    __slots__ = ("_wire", "code", "lines", "status")
 
-    @classmethod
-    def of(cls, code: int, status: str | None, *lines: str) -> Self:
+    def __init__(self, code: int, status: str | None, lines: tuple[str, ...]) -> None:
+        """`lines` are the text without code and status: at least one, perhaps empty."""
+        self.code = code
+        self.status = status
+        self.lines = lines
+        self._wire: bytes | None = None
+
+    @staticmethod
+    def of(code: int, status: str | None, *lines: str) -> Reply:
         """A reply of ours; without `lines` its text is empty."""
-        return cls(code, status, lines or ("",))
+        return Reply(code, status, lines or ("",))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Reply)
+            and self.code == other.code
+            and self.status == other.status
+            and self.lines == other.lines
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.status, self.lines))
+
+    def __repr__(self) -> str:
+        return f"Reply({self.code}, {self.status!r}, {self.lines!r})"
 
     @property
     def severity(self) -> int:
@@ -61,8 +78,8 @@ class Reply:
         become question marks, so that no text can end a line early. Made once, then kept.
         """
         if self._wire is None:
-            object.__setattr__(self, "_wire", self._encoded())
-        return self._wire or b""
+            self._wire = self._encoded()
+        return self._wire
 
     def _encoded(self) -> bytes:
         status = f"{self.status} " if self.status else ""

@@ -62,16 +62,18 @@ class Desk:
         task.add_done_callback(self._cleaning.discard)
 
 
-@dataclass(slots=True)
 class _Transaction:
     """One MAIL and what followed."""
 
-    mail: MailReceived
-    recipients: list[Recipient] = field(default_factory=list)
-    head: bytes = b""
-    upload: MessageId | None = None
-    blocks: int = 0
-    bytes: int = 0
+    __slots__ = ("blocks", "bytes", "head", "mail", "recipients", "upload")
+
+    def __init__(self, mail: MailReceived) -> None:
+        self.mail = mail
+        self.recipients: list[Recipient] = []
+        self.head = b""
+        self.upload: MessageId | None = None
+        self.blocks = 0
+        self.bytes = 0
 
 
 class SubmissionSession:
