@@ -59,3 +59,37 @@ async def test_a_sync_that_failed_is_answered_by_no_250_and_ends_the_process(
     verdict = judge(said, site.facts(*names), deliveries)
     unwanted = ("lost", "phantoms", "duplicates_unexplained", "duplicates_unnamed", "mismatches")
     assert not any(getattr(verdict, name) for name in unwanted), str(verdict)
+
+
+async def test_a_copy_of_the_log_whose_sync_failed_ends_the_process_and_leaves_the_log(
+    site: Site, tmp_path: Path
+) -> None:
+    data_dir = copy_data(site.begun, tmp_path / "data")
+    database = data_dir / "pillarbox.db"
+    fault = partial(
+        faulted, trace=tmp_path / "trace", calls="fdatasync,fsync", fault="error=EIO", nth=1,
+        file=database,
+    )  # fmt: skip
+    told: list[Told] = []
+    async with Relay(data_dir, tmp_path / "faulted.log", IN_CLEAR, wrap=fault) as relay:
+        with suppress(OSError):
+            # The log is copied when it has some 32 MB.
+            for number in range(80):
+                told.append(await hand_over(relay.port("plain"), f"copy-{number}", size=1_000_000))
+        assert await relay.dead() == BROKEN, relay.text()
+    assert (tmp_path / "trace").read_text(errors="replace").count("(INJECTED)") == 1
+    log = data_dir / "pillarbox.db-wal"
+    assert log.stat().st_size > 30_000_000, "what could not be synced was tried again"
+    taken = [one for one in told if one.code == 250]
+    assert len(taken) > 20
+
+    async with Relay(data_dir, tmp_path / "relay.log", IN_CLEAR) as relay:
+        await relay.rest()
+        with look(data_dir, alive=True) as ledger:
+            assert ledger.faults() == []
+            deliveries = ledger.deliveries()
+    said = [
+        {**one.fact, "event": "acknowledged" if one.code == 250 else "unanswered"} for one in told
+    ]
+    verdict = judge(said, site.facts(*(one.identity for one in told)), deliveries)
+    assert verdict.lost == verdict.phantoms == verdict.mismatches == 0, str(verdict)

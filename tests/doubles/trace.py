@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,14 +54,24 @@ def traced(command: Sequence[str], trace: Path) -> list[str]:
     ]
 
 
-def faulted(command: Sequence[str], trace: Path, calls: str, fault: str, nth: int) -> list[str]:
+def faulted(
+    command: Sequence[str],
+    trace: Path,
+    calls: str,
+    fault: str,
+    nth: int,
+    *,
+    file: Path | None = None,
+) -> list[str]:
     """The command that runs `command` with a fault at the n-th of `calls`.
 
     `calls` as strace takes it ("fdatasync,fsync"), `fault` likewise: ``signal=KILL``,
-    ``error=EIO``, ``delay_enter=3000`` (microseconds). The count is of each thread.
+    ``error=EIO``, ``delay_enter=3000`` (microseconds). The count is of each thread; with `file`
+    only calls that concern it are counted.
     """
     return [
         *_strace(trace),
+        *(() if file is None else ("-P", str(file))),
         "-e",
         f"trace={calls}",
         "-e",
@@ -108,6 +119,7 @@ class Call:
     data: bytes
     """What was read or written; empty for syncs."""
     result: int
+    thread: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +182,7 @@ def read_calls(trace: Path) -> Iterator[Call]:
             if name in _READS or name in _WRITES:
                 data = b"".join(_unhex(found) for found in _STRING.findall(arguments))
                 data = data[: max(value, 0)]
-            yield Call(name, began, number, _readable(descriptor.group(1)), data, value)
+            yield Call(name, began, number, _readable(descriptor.group(1)), data, value, pid)
 
 
 def _unhex(text: str) -> bytes:
@@ -193,17 +205,11 @@ def read_acceptances(
 ) -> list[Acceptance]:
     """Every final dot read on connections to `port` that was answered with `answered`.
 
-    `synced_below` counts only syncs of files in that directory, or of that file. For HTTP, `asked` is the end of
-    the request's body and `answered` ``b"HTTP/1.1 2"``.
+    `synced_below` counts only syncs of files in that directory, or of that file; see `commits`.
+    For HTTP, `asked` is the end of the request's body and `answered` ``b"HTTP/1.1 2"``.
     """
     calls = list(read_calls(trace))
-    syncs = [
-        call
-        for call in calls
-        if call.name in SYNCS
-        and call.result == 0
-        and (synced_below is None or f"<{synced_below}" in call.descriptor)
-    ]
+    syncs = commits(calls, synced_below)
     ours = f":{port}->"
     tails: dict[str, bytes] = {}
     asked_at: dict[str, list[int]] = {}
@@ -225,6 +231,22 @@ def read_acceptances(
                 covering = tuple(s for s in syncs if s.began > dot_read and s.returned < call.began)
                 acceptances.append(Acceptance(connection, dot_read, call.began, line, covering))
     return acceptances
+
+
+def commits(calls: Sequence[Call], synced_below: Path | None) -> list[Call]:
+    """The syncs, below a directory or of a file, of the thread that makes the most of them.
+
+    Another one may sync the log as well, to copy it, and says nothing of a commit by that.
+    """
+    syncs = [
+        call
+        for call in calls
+        if call.name in SYNCS
+        and call.result == 0
+        and (synced_below is None or f"<{synced_below}" in call.descriptor)
+    ]
+    busiest = Counter(call.thread for call in syncs).most_common(1)
+    return [call for call in syncs if busiest and call.thread == busiest[0][0]]
 
 
 def _moment(call: Call) -> int:

@@ -40,7 +40,8 @@ json.dump([said, sys.modules["pillarbox.protocol.server"].__file__], sys.stdout)
 _SAME_OF_BOTH = (
     "tests/unit/protocol", "tests/unit/message", "tests/unit/policy", "tests/pair",
     "tests/dialogue", "tests/fuzz", "tests/contract", "tests/crash/test_walk.py", "tests/wire",
-    "tests/service/test_failover.py",
+    "tests/service/test_failover.py", "tests/service/test_checkpoint.py",
+    "tests/service/test_slots.py",
 )  # fmt: skip
 _LOOK_INSIDE = ("tests/unit/protocol/test_conversation.py", "tests/unit/protocol/test_opening.py")
 """They put classes of their own below ours, which what is compiled does not allow."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.doubles.trace import (
     SYNCS,
     Acceptance,
     Call,
+    commits,
     read_acceptances,
     read_calls,
     traced,
@@ -97,13 +98,12 @@ async def _prove(scale: Scale, folder: Path) -> dict[str, object]:
         finally:
             await asyncio.to_thread(relay.stop)
         await asyncio.to_thread(wait_for_trace, trace, relay.pid, seconds=60.0)
-    # Syncs of the database file belong to copies that nobody waits for.
     below = relay.data_dir / LOG_NAME
     by_smtp = read_acceptances(trace, port=smtp_port, synced_below=below)
     by_http = read_acceptances(
         trace, port=http_port, synced_below=below, asked=_BODY_END, answered=b"HTTP/1.1 2"
     )
-    succeeding = _successions(read_calls(trace), below)
+    succeeding = _successions(list(read_calls(trace)), below)
 
     assert len(by_smtp) == scale.smtp_messages, f"{len(by_smtp)} final dots seen"
     assert len(by_http) == scale.http_messages, f"{len(by_http)} requests seen"
@@ -149,8 +149,9 @@ async def _hand_over(relay: Relay, scale: Scale) -> None:
     assert taken == scale.smtp_messages + scale.http_messages, reports
 
 
-def _successions(calls: Iterable[Call], synced_below: Path) -> Successions:
+def _successions(calls: Sequence[Call], synced_below: Path) -> Successions:
     """What lies between each verdict of the upstream and the next final dot on its connection."""
+    recorded = set(commits(calls, synced_below))
     syncs: list[Call] = []
     upstream: set[str] = set()
     verdict_read: dict[str, int] = {}
@@ -159,8 +160,9 @@ def _successions(calls: Iterable[Call], synced_below: Path) -> Successions:
     uncovered: list[str] = []
     # In the order in which they began: a write is judged by the syncs that had returned by then.
     for call in sorted(calls, key=lambda call: call.began):
-        if call.name in SYNCS and call.result == 0 and f"<{synced_below}" in call.descriptor:
-            syncs.append(call)
+        if call.name in SYNCS:
+            if call in recorded:
+                syncs.append(call)
         elif call.name in _READS and call.data.startswith(_BANNER):
             upstream.add(call.descriptor)
         elif call.descriptor not in upstream or call.result <= 0:

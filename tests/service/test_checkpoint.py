@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
-from pillarbox.storage import checkpoint
 from pillarbox.storage.checkpoint import Checkpoints
 from pillarbox.storage.connection import connect
 from pillarbox.storage.interface.errors import StorageBroken
@@ -20,9 +19,7 @@ LONG, LITTLE = 60, 10
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(checkpoint, "_LONG_PAGES", LONG)
-    monkeypatch.setattr(checkpoint, "_LITTLE_PAGES", LITTLE)
+def path(tmp_path: Path) -> Path:
     return tmp_path / "test.db"
 
 
@@ -30,91 +27,150 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def writer(path: Path) -> Iterator[apsw.Connection]:
     with closing(connect(path)) as connection:
         connection.execute("CREATE TABLE letter (id INTEGER PRIMARY KEY, body BLOB)")
+        # What waits for a reader fails at once, and is seen.
+        connection.set_busy_timeout(0)
         yield connection
 
 
-def write(writer: apsw.Connection, checkpoints: Checkpoints, count: int) -> None:
+@pytest.fixture
+def broken() -> list[StorageBroken]:
+    return []
+
+
+@pytest.fixture
+def checkpoints(
+    path: Path, writer: apsw.Connection, broken: list[StorageBroken]
+) -> Iterator[Checkpoints]:
+    made = Checkpoints(writer, connect(path), broken.append, long_pages=LONG, little_pages=LITTLE)
+    yield made
+    made.close()
+
+
+def write(writer: apsw.Connection, checkpoints: Checkpoints, count: int = 1) -> None:
     for _ in range(count):
         writer.execute("INSERT INTO letter (body) VALUES (zeroblob(?))", (3 * PAGE,))
         checkpoints.committed()
 
 
-def in_the_file(path: Path, copy: Path) -> int:
-    """Rows that are in the database file itself, as if the log were lost."""
-    copy.write_bytes(path.read_bytes())
-    with closing(apsw.Connection(str(copy))) as alone:
-        return int(alone.execute("SELECT count(*) FROM letter").get)
+def length(connection: apsw.Connection) -> tuple[int, int]:
+    """Pages in the log, and how many of them are copied."""
+    return connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
 
 
-def test_the_log_begins_anew_while_the_writer_goes_on(path: Path, writer: apsw.Connection) -> None:
-    broken: list[StorageBroken] = []
-    checkpoints = Checkpoints(path, writer, broken.append)
-    log = path.with_name("test.db-wal")
-    written = 0
+def until(holds: Callable[[], bool], work: Callable[[], None], what: str) -> None:
+    """Work on until it holds."""
     deadline = time.monotonic() + 20
-    sizes = set()
-    # It has begun anew when much more was written than it holds.
-    while written * 3 < 40 * LONG or log.stat().st_size > written * PAGE:
-        assert time.monotonic() < deadline, f"{log.stat().st_size} bytes after {written} letters"
-        write(writer, checkpoints, 1)
-        written += 1
-        sizes.add(log.stat().st_size)
-    checkpoints.close()
-    assert max(sizes) > LONG * PAGE, "void: it was never long"
+    while not holds():
+        assert time.monotonic() < deadline, what
+        work()
+
+
+def begins_anew(writer: apsw.Connection, checkpoints: Checkpoints) -> None:
+    """Write until the log is shorter than it was."""
+    before = 0
+
+    def shorter() -> bool:
+        nonlocal before
+        last, before = before, length(writer)[0]
+        return before < last
+
+    until(shorter, lambda: write(writer, checkpoints), "the log never began anew")
+
+
+def test_the_log_begins_anew_again_and_again_while_the_writer_goes_on(
+    writer: apsw.Connection, checkpoints: Checkpoints, broken: list[StorageBroken]
+) -> None:
+    for _ in range(5):
+        begins_anew(writer, checkpoints)
     assert not broken
-    assert writer.execute("SELECT count(*) FROM letter").get == written
     assert writer.pragma("integrity_check") == "ok"
 
 
-def test_what_was_copied_is_in_the_file(path: Path, writer: apsw.Connection) -> None:
-    checkpoints = Checkpoints(path, writer, lambda _: None)
-    write(writer, checkpoints, LONG)
-    deadline = time.monotonic() + 20
-    while not checkpoints._finished_at:
-        assert time.monotonic() < deadline, "it was never finished"
-        checkpoints.committed()
-    checkpoints.close()
-    # It was copied for the first time when the log had so many pages, with at most five a letter.
-    assert in_the_file(path, path.with_name("copy.db")) >= LONG // 5
-
-
-def test_somebody_who_reads_for_long_keeps_nobody_waiting(
-    path: Path, writer: apsw.Connection
+def test_a_log_left_by_a_process_that_was_killed_is_copied_too(
+    path: Path, writer: apsw.Connection, broken: list[StorageBroken]
 ) -> None:
-    checkpoints = Checkpoints(path, writer, lambda _: None)
+    for _ in range(LONG // 2):
+        writer.execute("INSERT INTO letter (body) VALUES (zeroblob(?))", (3 * PAGE,))
+    # Nothing of it was ever told to these.
+    checkpoints = Checkpoints(
+        writer, connect(path), broken.append, long_pages=LONG, little_pages=LITTLE
+    )
+    begun = length(writer)[0]
+    assert begun > LONG
+    begins_anew(writer, checkpoints)
+    checkpoints.close()
+
+
+def test_somebody_who_reads_for_long_keeps_nobody_waiting_and_then_the_log_begins_anew(
+    path: Path, writer: apsw.Connection, checkpoints: Checkpoints, broken: list[StorageBroken]
+) -> None:
     write(writer, checkpoints, 2)
     with closing(connect(path, reading=True)) as reader:
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM letter").get == 2
-        write(writer, checkpoints, 5 * LONG)
+        until(
+            lambda: length(writer)[0] > 4 * LONG,
+            lambda: write(writer, checkpoints),
+            "the log did not grow, so nothing was kept from being copied",
+        )
         assert reader.execute("SELECT count(*) FROM letter").get == 2
-    checkpoints.close()
-    assert writer.execute("SELECT count(*) FROM letter").get == 2 + 5 * LONG
+    begins_anew(writer, checkpoints)
+    assert not broken
 
 
 class Failing:
-    """Stands for a connection whose disk fails, or is full."""
+    """Stands for a connection whose disk fails, or is full, once something is to be copied."""
 
     def __init__(self, error: apsw.Error) -> None:
         self._error = error
-
-    def status(self, _: int) -> tuple[int, int]:
-        return 0, 0
+        self.tried = 0
 
     def wal_checkpoint(self, mode: int) -> tuple[int, int]:
+        if mode == apsw.SQLITE_CHECKPOINT_NOOP:
+            return 10_000, 0
+        self.tried += 1
         raise self._error
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize(
     ("error", "ends_it"),
     [(apsw.IOError("disk I/O error"), True), (apsw.FullError("disk full"), False)],
 )
-def test_a_copy_that_could_not_be_synced_ends_the_process_and_a_full_disk_does_not(
-    path: Path, error: apsw.Error, ends_it: bool
+def test_after_a_failed_sync_nothing_is_copied_any_more_but_a_full_disk_may_have_room_later(
+    error: apsw.Error, ends_it: bool
 ) -> None:
     broken: list[StorageBroken] = []
-    failing = Failing(error)
-    checkpoints = Checkpoints(path, failing, broken.append)  # type: ignore[arg-type]
-    assert not checkpoints._copy(failing)  # type: ignore[arg-type]
+    writer, copier = Failing(error), Failing(error)
+    checkpoints = Checkpoints(writer, copier, broken.append)  # type: ignore[arg-type]
+    until(lambda: copier.tried > 0, checkpoints.committed, "nothing was copied")
+    if ends_it:
+        until(lambda: bool(broken), checkpoints.committed, "nobody was told")
+        for _ in range(100):
+            checkpoints.committed()
+        assert (copier.tried, writer.tried, len(broken)) == (1, 0, 1)
+    else:
+        until(lambda: copier.tried > 1, checkpoints.committed, "it was given up")
+        assert not broken
     checkpoints.close()
-    assert bool(broken) is ends_it
+
+
+def test_a_copier_that_stumbles_is_not_the_last_one() -> None:
+    stumbling = Failing(apsw.FullError("disk full"))
+    stumbles = iter([RuntimeError("out of memory")])
+
+    def stumble(mode: int) -> tuple[int, int]:
+        for error in stumbles:
+            raise error
+        return Failing.wal_checkpoint(stumbling, mode)
+
+    stumbling.wal_checkpoint = stumble  # type: ignore[method-assign]
+    checkpoints = Checkpoints(
+        Failing(apsw.FullError("disk full")),  # type: ignore[arg-type]
+        stumbling,  # type: ignore[arg-type]
+        lambda _: None,
+    )
+    until(lambda: stumbling.tried > 0, checkpoints.committed, "it never copied again")
+    checkpoints.close()

@@ -2,11 +2,13 @@
 
 Left to SQLite, whichever commit makes the log too long copies all of it before it is done: tens of
 megabytes, and a sync, while everybody waits. Here a thread of its own copies while the writer goes
-on, and again what came meanwhile, until little is left. That little is copied by the writer between
-two commits, because only what nobody adds to can be finished; then the log begins anew.
+on. What came meanwhile is copied by the writer between two commits, because only what nobody adds
+to can be finished; then the log begins anew, unless somebody has been reading all the while, and is
+looked at again a little later. A writer that outruns the copies is slowed down by its own share.
 
-A copy whose sync failed ends the process as a failed commit does: SQLite would try again, and the
-kernel has forgotten by then what it could not write.
+A copy whose sync failed ends the process as a failed commit does, and nothing is copied after it, not
+at the end either: SQLite would try again, and the kernel has forgotten what it could not write. The
+log still has everything.
 """
 
 from __future__ import annotations
@@ -14,97 +16,119 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
 
 import apsw
 
-from pillarbox.storage.connection import connect
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.sqlite_errors import mapped
-
-_LONG_PAGES: Final = 4000
-"""A log of so many pages is copied."""
-
-_LITTLE_PAGES: Final = 400
-"""So many are left to the writer."""
-
-_MOST_ROUNDS: Final = 5
-"""Copies in a row, should the writer add as fast as it is copied."""
 
 _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """Keeps the log short. One thread writes and calls; another copies."""
+    """Keeps the log short. One thread writes and calls `committed`; another copies."""
 
     def __init__(
-        self, path: Path, writer: apsw.Connection, on_broken: Callable[[StorageBroken], None]
+        self,
+        writer: apsw.Connection,
+        copier: apsw.Connection,
+        on_broken: Callable[[StorageBroken], None],
+        *,
+        long_pages: int = 4000,
+        little_pages: int = 400,
     ) -> None:
-        """`writer` is the only connection that writes. `on_broken` is called in either thread."""
-        self._path = path
+        """`writer` is the only connection that writes; `copier` is for the thread alone, and closed
+        by it. A log of `long_pages` is copied; up to `little_pages` are left to the writer.
+        `on_broken` is called in either thread.
+        """
         self._writer = writer
+        self._copier = copier
         self._on_broken = on_broken
-        self._pages = 0
-        self._finished_at = 0
+        self._long = long_pages
+        self._little = little_pages
         self._copying = False
-        self._finish = False
+        self._copied = False
+        self._broken = False
         self._closing = False
         self._wanted = threading.Event()
-        self._copier = threading.Thread(target=self._run, name="pillarbox-checkpoint", daemon=True)
-        self._copier.start()
+        self._thread = threading.Thread(target=self._run, name="pillarbox-checkpoint", daemon=True)
+        self._thread.start()
 
     def committed(self) -> None:
-        """To be called by the writer between two commits."""
-        self._pages = self._written()
-        if self._finish:
-            self._finish = False
+        """To be called by the writer between two commits. Never raises."""
+        if self._broken or (self._copying and not self._copied):
+            return
+        if self._copying:
+            self._copying = self._copied = False
             self._copy(self._writer)
-            self._finished_at = self._pages
-            self._copying = False
-        elif not self._copying and self._pages - self._finished_at >= _LONG_PAGES:
+            return
+        long, left = self._length(self._writer)
+        if long < self._long:
+            return
+        if left >= self._long:
             self._copying = True
             self._wanted.set()
+        elif left >= self._little:
+            self._copy(self._writer)
 
     def close(self) -> None:
         """End the thread; a copy that is under way is waited for."""
         self._closing = True
         self._wanted.set()
-        self._copier.join()
-
-    def _written(self) -> int:
-        """Pages written to the log since the writer opened it."""
-        return self._writer.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0]
+        self._thread.join()
 
     def _run(self) -> None:
-        connection: apsw.Connection | None = None
         while True:
             self._wanted.wait()
             self._wanted.clear()
             if self._closing:
                 break
-            if connection is None:
-                connection = connect(self._path)
-            for _ in range(_MOST_ROUNDS):
-                before = self._pages
-                if not self._copy(connection) or self._pages - before < _LITTLE_PAGES:
-                    break
-            self._finish = True
-        if connection is not None:
-            connection.close()
+            try:
+                self._catch_up()
+            except Exception:
+                # The writer copies in its stead, and the next long log is tried again.
+                _log.exception("the log could not be copied")
+            self._copied = True
+        self._copier.close()
+
+    def _catch_up(self) -> None:
+        """Copy again what came meanwhile, as long as that is worth while."""
+        _, before = self._length(self._copier)
+        while self._copy(self._copier) and not self._closing:
+            _, left = self._length(self._copier)
+            if left <= self._little or left * 2 >= before:
+                break
+            before = left
+
+    def _length(self, connection: apsw.Connection) -> tuple[int, int]:
+        """Pages in the log, and how many of them are not copied yet."""
+        try:
+            long, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        except apsw.Error as error:
+            self._note(error)
+            return 0, 0
+        return long, long - copied
 
     def _copy(self, connection: apsw.Connection) -> bool:
         """Copy what can be copied without making anybody wait; False where it failed."""
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except apsw.BusyError:
-            return False
         except apsw.Error as error:
-            trouble = mapped(error)
-            if isinstance(trouble, StorageBroken):
-                self._on_broken(trouble)
-            else:
-                # A full disk: the log stays as it is and is copied when there is room.
-                _log.warning("the log could not be copied: %s", error)
+            self._note(error)
             return False
         return True
+
+    def _note(self, error: apsw.Error) -> None:
+        if isinstance(error, apsw.BusyError):
+            return  # another program copies
+        trouble = mapped(error)
+        if not isinstance(trouble, StorageBroken):
+            # A full disk: the log stays as it is, and is copied when there is room.
+            _log.warning("the log could not be copied: %s", error)
+            return
+        self._broken = True
+        try:
+            self._on_broken(trouble)
+        except Exception:
+            # The loop is gone already, and with it whoever wanted to know.
+            _log.exception("nobody heard that the log could not be copied: %s", error)

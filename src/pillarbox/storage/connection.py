@@ -41,7 +41,9 @@ def connect(path: Path, *, reading: bool = False) -> apsw.Connection:
             connection.pragma("page_size", _PAGE_BYTES)
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "FULL")
-            connection.pragma("wal_autocheckpoint", 0)  # see `storage.checkpoint`
+            # See `storage.checkpoint`.
+            connection.pragma("wal_autocheckpoint", 0)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.pragma("cache_size", -_CACHE_KIB)
     except apsw.Error as error:
         raise mapped(error) from error

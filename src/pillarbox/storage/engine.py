@@ -124,8 +124,9 @@ class Change(Member):
 
     __slots__ = ("_results", "_steps")
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], content_bytes: int = 0) -> None:
         super().__init__()
+        self.content_bytes = content_bytes
         self._steps = steps
         self._results: list[list[Row]] = []
 
@@ -167,8 +168,10 @@ class Engine(Protocol):
         """As `submit`, for whoever need not wait: `told` hears that it is durable, or why not."""
         ...
 
-    async def change(self, *steps: Step) -> list[list[Row]]:
-        """Run statements in one transaction; gives the rows of each."""
+    async def change(self, *steps: Step, content_bytes: int = 0) -> list[list[Row]]:
+        """Run statements in one transaction; gives the rows of each. `content_bytes` says how much
+        content they write.
+        """
         ...
 
     async def room(self) -> int | None:

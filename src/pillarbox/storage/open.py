@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -63,9 +64,12 @@ class SqlStorage:
         if self._closed:
             return
         self._closed = True
-        await self.directory.flush()
-        await self._engine.close()
-        self._lock.release()
+        try:
+            with suppress(StorageTrouble):  # when who was last seen is not worth a broken end
+                await self.directory.flush()
+            await self._engine.close()
+        finally:
+            self._lock.release()
 
 
 def _unheard(members: int, seconds: float) -> None:

@@ -82,6 +82,7 @@ class SqlQueueStore:
         await self._engine.change(
             Step("upload.insert", (message, self._engine.incarnation)),
             Step("content.insert", (first | number, RAW, body)),
+            content_bytes=len(body),
         )
         crash_point("block-stored")
 

@@ -95,7 +95,7 @@ class SqliteEngine:
             await asyncio.to_thread(engine._prepare, node, now_ms)
         except apsw.Error as error:
             raise mapped(error) from error
-        engine._checkpoints = Checkpoints(path, engine._writer, engine._stop_writing)
+        engine._checkpoints = Checkpoints(engine._writer, connect(path), engine._stop_writing)
         engine._writing.start()
         return engine
 
@@ -128,9 +128,9 @@ class SqliteEngine:
         else:
             self._inbox.put(member)
 
-    async def change(self, *steps: Step) -> list[list[Row]]:
+    async def change(self, *steps: Step, content_bytes: int = 0) -> list[list[Row]]:
         """Run statements in one transaction; gives the rows of each."""
-        results = await self.submit(Change(steps))
+        results = await self.submit(Change(steps, content_bytes))
         return results  # type: ignore[return-value]
 
     async def room(self) -> int | None:
@@ -148,8 +148,12 @@ class SqliteEngine:
         if self._checkpoints is not None:
             await asyncio.to_thread(self._checkpoints.close)
         self._readers.shutdown()
-        for connection in [*self._reader_connections, self._writer]:
+        for connection in self._reader_connections:
             connection.close()
+        if self._broken is None:
+            # Copied to the end, the log is removed. After a failed sync it is all there is.
+            self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        self._writer.close()
 
     def _hand_back(self, outcomes: Sequence[_Outcome], spent_seconds: float) -> None:
         self._on_commit(len(outcomes), spent_seconds)
@@ -200,16 +204,15 @@ class SqliteEngine:
 
     def _commit_next(self) -> int:
         """One group, told to the loop; nothing of it is held here afterwards. Gives its size."""
-        group = self._draw()
         outcomes: list[_Outcome] = []
         began_at = time.monotonic()
-        self._commit(group, outcomes)
-        spent = time.monotonic() - began_at
+        self._commit(self._draw(), outcomes)
+        spent, size = time.monotonic() - began_at, len(outcomes)
         self._loop.call_soon_threadsafe(self._hand_back, outcomes, spent)
         del outcomes
         if self._checkpoints is not None and self._broken is None:
             self._checkpoints.committed()
-        return len(group)
+        return size
 
     def _drain(self) -> bool:
         """Take what else has come; true where the end was asked for."""

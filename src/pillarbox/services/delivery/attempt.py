@@ -125,12 +125,13 @@ class Attempts:
             # What follows may be said on the same connection only if it goes there for sure.
             following = course.following if certain and server is servers[0] else None
             # Where there is room, and nearly always there is, nothing is waited for.
-            if not way.slots.take_now():
-                await way.slots.take()
+            slots = way.slots
+            if not slots.take_now():
+                await slots.take()
             try:
                 await self._at(server, walk, course, following)
             finally:
-                way.slots.give_back()
+                slots.give_back()
             if not course.left:
                 return
         endings = walk.endings()

@@ -31,7 +31,6 @@ class Way:
 
     breaker: Breaker
     slots: Slots
-    size: int
 
 
 class Circuits:
@@ -55,7 +54,7 @@ class Circuits:
         self._telling: set[asyncio.Task[None]] = set()
 
     def way(self, server: Server) -> Way:
-        """The way to a server, made at first use; a changed connection limit makes new slots."""
+        """The way to a server, made at first use; a changed connection limit changes its slots."""
         known = self._by_server.get(server.id)
         if known is not None and known[0] is server:
             return known[1]
@@ -65,12 +64,10 @@ class Circuits:
             way = Way(
                 Breaker(self._config),
                 Slots(server.max_connections),
-                server.max_connections,
             )
             self._ways[key] = way
-        elif way.size != server.max_connections:
-            way.slots = Slots(server.max_connections)
-            way.size = server.max_connections
+        else:
+            way.slots.resize(server.max_connections)
         self._by_server[server.id] = (server, way)
         return way
 
