@@ -219,7 +219,7 @@ python_changed() {
 
 debian_packages=(
     postfix libsasl2-modules sasl2-bin swaks libio-socket-ssl-perl libnet-ssleay-perl
-    curl strace e2fsprogs util-linux iproute2 procps gcc libc6-dev python3-dev
+    curl strace e2fsprogs util-linux iproute2 procps gcc libc6-dev python3-dev postgresql
 )
 
 # With root on Debian the missing packages are installed; anywhere else tests that miss a
@@ -242,6 +242,11 @@ need_system_packages() {
     fi
     say "Installing for the tests: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
+    # Tests start servers of their own; the package need not make one for this machine.
+    if [ ! -e /etc/postgresql-common ]; then
+        mkdir -p /etc/postgresql-common
+        printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf
+    fi
     # Postfix is started by the tests that want it, never as this machine's own mail system.
     printf 'postfix postfix/main_mailer_type select No configuration\n' |
         debconf-set-selections 2>/dev/null || true

@@ -17,6 +17,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where administrators' commands lie; not on every user's PATH."""
@@ -62,6 +63,10 @@ def _may_mount() -> bool:
 NAMED: dict[str, Component] = {
     "root": Component(_is_root, "run as root"),
     "postfix": Component(lambda: path_of("postfix") is not None, "apt-get install postfix"),
+    "postgres": Component(
+        lambda: bool(path_of("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))),
+        "apt-get install postgresql",
+    ),
     "chromium": Component(lambda: path_of("chromium") is not None, "apt-get install chromium"),
     "namespaces": Component(_may_make_namespaces, "root, and leave to make network namespaces"),
     "mounts": Component(_may_mount, "root, and leave to mount"),

@@ -31,7 +31,7 @@ def _lone_surrogate(acceptance: Acceptance) -> Acceptance:
 
 
 def _too_long(acceptance: Acceptance) -> Acceptance:
-    acceptance.blocks = [bytes(1_000_000_001)]
+    acceptance.blocks = [bytes(300_000)]
     return acceptance
 
 

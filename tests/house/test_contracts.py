@@ -31,7 +31,9 @@ WRONG = [
     ("wiring", "pillarbox.storage.sqlite", {"engines-behind-the-door"}),
     ("services.delivery.attempt", "socket", {"sockets-in-net"}),
     ("api.messages", "ssl", {"sockets-in-net"}),
+    ("wiring", "pillarbox.storage.postgres", {"engines-behind-the-door"}),
     ("api.reports", "apsw", {"sql-in-storage"}),
+    ("api.reports", "asyncpg", {"sql-in-storage"}),
     ("protocol.client", "pillarbox.protocol.server", {"two-sides-of-smtp"}),
     ("protocol.gate", "pillarbox.protocol.pipeline", {"server-by-itself"}),
     ("protocol.opening", "pillarbox.protocol.gate", {"client-by-itself", "two-sides-of-smtp"}),
@@ -39,7 +41,12 @@ WRONG = [
 ]
 # Modules the contracts name; without them import-linter has nothing to protect.
 NAMED = ["storage.open", "services.submission.session", "services.upkeep.rounds"]
-RIGHT = [("net.tls", "socket"), ("net.tls", "ssl"), ("storage.sqlite", "apsw")]
+RIGHT = [
+    ("net.tls", "socket"),
+    ("net.tls", "ssl"),
+    ("storage.sqlite", "apsw"),
+    ("storage.postgres", "asyncpg"),
+]
 
 
 def settings() -> dict[str, Any]:

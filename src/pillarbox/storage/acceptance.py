@@ -11,7 +11,8 @@ from pillarbox.storage.codec import encode
 from pillarbox.storage.engine import Batch, Member, Row, Step
 from pillarbox.storage.interface.acceptance import Acceptance
 from pillarbox.storage.interface.companions import PayObligation, RecordCall
-from pillarbox.storage.interface.errors import AlreadyPaid, Repeated
+from pillarbox.storage.interface.errors import AlreadyPaid, Repeated, Unstorable
+from pillarbox.storage.interface.messages import BLOCK_BYTES
 from pillarbox.terms.ids import ORDINAL_BITS
 
 RAW: Final = 0
@@ -95,6 +96,8 @@ class AcceptMember(Member):
             ),
         )  # fmt: skip
         for number, body in enumerate(acceptance.blocks):
+            if len(body) > BLOCK_BYTES:
+                raise Unstorable(detail=f"a block of content has {len(body)} bytes")
             batch.add("content.insert", (first | number, RAW, body))
         if acceptance.stored_blocks:
             batch.add("upload.delete", (message.id,))

@@ -11,11 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import apsw
 
 from pillarbox.storage.interface.errors import SchemaTooNew, StorageTrouble
+
+if TYPE_CHECKING:
+    import asyncpg
 
 _FILE: Final = re.compile(r"(\d{4})_([a-z_]+)\.(before|after)\.(sqlite|postgres)\.sql")
 SCHEMA: Final = 1
@@ -28,8 +31,10 @@ CREATE TABLE IF NOT EXISTS migration (
     name     TEXT    NOT NULL,
     checksum TEXT    NOT NULL,
     PRIMARY KEY (number, half)
-) STRICT
+)
 """
+_DONE: Final = "SELECT number, half, checksum FROM migration"
+_LOCK: Final = 0x70_69_6C_6C_61_72  # "pillar": whoever migrates holds this advisory lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,8 @@ def pending(known: Sequence[Migration], done: dict[tuple[int, str], str]) -> lis
 
 def migrate_sqlite(connection: apsw.Connection) -> list[Migration]:
     """Bring a file up to date, each half in a transaction of its own; gives what ran."""
-    connection.execute(_JOURNAL)
-    rows = connection.execute("SELECT number, half, checksum FROM migration").fetchall()
+    connection.execute(f"{_JOURNAL} STRICT")
+    rows = connection.execute(_DONE).fetchall()
     done = {(int(str(number)), str(half)): str(checksum) for number, half, checksum in rows}
     ran = pending(migrations("sqlite"), done)
     for migration in ran:
@@ -93,3 +98,23 @@ def migrate_sqlite(connection: apsw.Connection) -> list[Migration]:
                 (migration.number, migration.half, migration.name, migration.checksum),
             )
     return ran
+
+
+async def migrate_postgres(connection: asyncpg.Connection[asyncpg.Record]) -> list[Migration]:
+    """Bring a database up to date; nodes that start at once wait for the first. Gives what ran."""
+    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    try:
+        await connection.execute(_JOURNAL)
+        rows = await connection.fetch(_DONE)
+        done = {(int(number), str(half)): str(checksum) for number, half, checksum in rows}
+        ran = pending(migrations("postgres"), done)
+        for migration in ran:
+            async with connection.transaction():
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO migration (number, half, name, checksum) VALUES ($1, $2, $3, $4)",
+                    migration.number, migration.half, migration.name, migration.checksum,
+                )  # fmt: skip
+        return ran
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)

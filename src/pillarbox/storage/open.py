@@ -82,9 +82,11 @@ async def open_storage(
     now_ms: int,
     on_broken: Callable[[StorageBroken], None],
     on_commit: Committed = _unheard,
+    database: str = "",
 ) -> Storage:
     """Open what lies in a data directory, making it on first use. `on_commit` hears of each group
-    commit: its members, and the seconds it took.
+    commit: its members, and the seconds it took. With `database`, the URL of a PostgreSQL, mail
+    rests there; the directory keeps the key of the secrets.
 
     Raises `DataDirLocked` where another process owns it, `SchemaTooNew`, `StorageTrouble`.
     """
@@ -92,13 +94,20 @@ async def open_storage(
     lock = OwnerLock.take(data_dir)
     try:
         vault = Vault.at(data_dir / "secret.key")
-        engine = await SqliteEngine.open(
-            data_dir / DATABASE_NAME,
-            node=os.uname().nodename,
-            now_ms=now_ms,
-            on_broken=on_broken,
-            on_commit=on_commit,
-        )
+        node = os.uname().nodename
+        engine: Engine
+        if database:
+            # Its driver costs whoever has no PostgreSQL time and memory.
+            from pillarbox.storage.postgres import PostgresEngine
+
+            engine = await PostgresEngine.open(
+                database, node=node, now_ms=now_ms, on_commit=on_commit
+            )
+        else:
+            engine = await SqliteEngine.open(
+                data_dir / DATABASE_NAME, node=node, now_ms=now_ms, on_broken=on_broken,
+                on_commit=on_commit,
+            )  # fmt: skip
         message = as_int((await engine.read("message.highest"))[0][0])
         session = as_int((await engine.read("session.highest"))[0][0])
     except BaseException:

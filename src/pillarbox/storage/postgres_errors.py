@@ -1,0 +1,46 @@
+"""what PostgreSQL and its driver raise, as what storage raises"""
+
+from __future__ import annotations
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from pillarbox.storage.interface.errors import (
+    Conflict,
+    StorageFull,
+    StorageTrouble,
+    Unstorable,
+)
+from pillarbox.terms.errors import PillarboxError
+
+
+def mapped(error: BaseException) -> PillarboxError:
+    """The one door through which PostgreSQL's errors become ours.
+
+    What says that the database is away, restarting, read-only or busy is trouble: nothing was
+    committed, or nobody knows, and whoever asked comes again.
+    """
+    match error:
+        case PillarboxError():
+            found: PillarboxError = error
+        case pg.UniqueViolationError():
+            found = Conflict(detail=str(error))
+        case pg.DiskFullError():
+            found = StorageFull(detail=str(error))
+        case (
+            pg.DataError()
+            | asyncpg.DataError()
+            | pg.IntegrityConstraintViolationError()
+            | pg.ProgramLimitExceededError()
+            | pg.DatatypeMismatchError()
+            | OverflowError()
+            | UnicodeError()
+            | TypeError()
+            | ValueError()
+        ):
+            found = Unstorable(detail=f"{type(error).__name__}: {error}")
+        case _:
+            found = StorageTrouble(detail=f"{type(error).__name__}: {error}")
+    if found is not error:
+        found.__cause__ = error
+    return found
