@@ -126,6 +126,32 @@ async def test_events_stay_numbered_without_gaps_over_a_lost_connection(
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+@pytest.mark.parametrize(
+    "how", [asyncpg.ConnectionDoesNotExistError("lost"), TimeoutError("too slow")]
+)
+async def test_a_commit_whose_answer_never_came_is_trouble_and_hinders_nobody_after_it(
+    ledger: Storage, monkeypatch: pytest.MonkeyPatch, how: Exception
+) -> None:
+    post = await Post.into(ledger)
+    execute = asyncpg.Connection.execute
+    lose = [how]
+
+    async def losing(self: object, query: str, *more: object, **options: object) -> object:
+        answer = await execute(self, query, *more, **options)  # type: ignore[arg-type]
+        if query == "COMMIT" and lose:
+            raise lose.pop()
+        return answer
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", losing)
+    with pytest.raises(StorageTrouble):
+        await accept(ledger.queue, post.acceptance())
+    await again(ledger, post)
+    await again(ledger, post)
+    assert len(await ledger.queue.waiting()) == 3, "the first one is there all the same"
+    numbers = [event.seq for event in await ledger.events.read(0, 100)]
+    assert len(numbers) == len(set(numbers)) == 3
+
+
 async def test_every_commit_waits_for_the_disk_whatever_the_server_is_told(
     url: str, tmp_path: Path
 ) -> None:

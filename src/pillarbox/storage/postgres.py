@@ -151,10 +151,9 @@ class PostgresEngine:
             arrays = None if name in APART else unnested(self._sql[name], types)
             if arrays is not None:
                 self._arrays[name] = arrays
+        await self._go_on_numbering()
         version = writer.get_server_version()
         self._version = f"{version.major}.{version.minor}"
-        rows = await self._execute("event.highest", ())
-        self._next_event = int(rows[0][0] or 0) + 1
         self.incarnation = int((await self._execute("incarnation.add", (node, now_ms)))[0][0] or 0)
         self._pool = await asyncpg.create_pool(
             self._url, min_size=1, max_size=_READERS, command_timeout=_COMMAND_SECONDS,
@@ -175,7 +174,13 @@ class PostgresEngine:
             except BaseException:
                 self._away_until = self._loop.time() + _PAUSE_SECONDS
                 raise
+            if self._arrays:
+                await self._go_on_numbering()
         return writer
+
+    async def _go_on_numbering(self) -> None:
+        """The commit whose answer never came may have happened, and its events be there."""
+        self._next_event = int((await self._execute("event.highest", ()))[0][0] or 0) + 1
 
     async def _execute(self, name: str, parameters: Row) -> list[Row]:
         assert self._writer is not None
@@ -222,9 +227,14 @@ class PostgresEngine:
         except Exception as error:
             self._next_event = first_event
             trouble = await self._roll_back(error)
-            if len(group) == 1 or isinstance(trouble, StorageTrouble):
-                # The database is away for all of them alike.
+            if isinstance(trouble, StorageTrouble):
+                # The database is away for all of them alike. What it did at last is not known, so
+                # the next one begins with a connection of its own.
+                if self._writer is not None:
+                    self._writer.terminate()
                 outcomes.extend((member, None, trouble) for member in group)
+            elif len(group) == 1:
+                outcomes.append((group[0], None, trouble))
             else:
                 for member in group:
                     await self._commit([member], outcomes)
