@@ -48,6 +48,9 @@ class Checkpoints:
         self._little = little_pages
         self._copying = False
         self._copied = False
+        self._caught_up = False
+        self._again_at = 0
+        """Nothing is tried before the log has so many pages: somebody reads, or the disk is full."""
         self._broken = False
         self._closing = False
         self._wanted = threading.Event()
@@ -60,15 +63,20 @@ class Checkpoints:
             return
         if self._copying:
             self._copying = self._copied = False
-            self._copy(self._writer)
-            return
+            if self._caught_up:
+                # No more than came during one copy, so this takes no longer than that.
+                self._copy(self._writer)
+                return
         long, left = self._length(self._writer)
         if long < self._long:
-            return
-        if left >= self._long:
+            self._again_at = 0
+        elif long < self._again_at:
+            pass
+        elif left >= self._long:
             self._copying = True
             self._wanted.set()
         elif left >= self._little:
+            self._again_at = long + self._little
             self._copy(self._writer)
 
     def close(self) -> None:
@@ -93,12 +101,20 @@ class Checkpoints:
 
     def _catch_up(self) -> None:
         """Copy again what came meanwhile, as long as that is worth while."""
-        _, before = self._length(self._copier)
-        while self._copy(self._copier) and not self._closing:
-            _, left = self._length(self._copier)
+        self._caught_up = False
+        while not self._closing:
+            found, before = self._length(self._copier)
+            if not self._copy(self._copier):
+                self._caught_up = False
+                self._again_at = found + self._long
+                break
+            long, left = self._length(self._copier)
+            self._caught_up = long - left >= found
+            if not self._caught_up:
+                self._again_at = long + self._little
+                break
             if left <= self._little or left * 2 >= before:
                 break
-            before = left
 
     def _length(self, connection: apsw.Connection) -> tuple[int, int]:
         """Pages in the log, and how many of them are not copied yet."""
