@@ -31,7 +31,7 @@ def _lone_surrogate(acceptance: Acceptance) -> Acceptance:
 
 
 def _too_long(acceptance: Acceptance) -> Acceptance:
-    acceptance.blocks = [bytes(300_000)]
+    acceptance.blocks = [bytes(5_000_000)]
     return acceptance
 
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from pillarbox.storage.engine import Change, Step
-from pillarbox.storage.interface.errors import SchemaTooNew, StorageTrouble
+from pillarbox.storage.interface.errors import DataDirLocked, SchemaTooNew, StorageTrouble
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from tests.contract.post import NOW, Post
@@ -150,6 +150,15 @@ async def test_a_commit_whose_answer_never_came_is_trouble_and_hinders_nobody_af
     assert len(await ledger.queue.waiting()) == 3, "the first one is there all the same"
     numbers = [event.seq for event in await ledger.events.read(0, 100)]
     assert len(numbers) == len(set(numbers)) == 3
+
+
+async def test_a_second_pillarbox_on_the_same_database_is_refused(
+    url: str, ledger: Storage, tmp_path: Path
+) -> None:
+    with pytest.raises(DataDirLocked, match="another Pillarbox"):
+        await open_storage(tmp_path / "other", now_ms=NOW, on_broken=lambda _: None, database=url)
+    post = await Post.into(ledger)
+    await accept(ledger.queue, post.acceptance())
 
 
 async def test_every_commit_waits_for_the_disk_whatever_the_server_is_told(

@@ -316,3 +316,13 @@ async def test_message_ids_only_grow_across_restarts_and_clock_steps(
     last = await post.accept(message=earlier)
     again = await place.open()
     assert again.queue.next_message_id(NOW - 100 * HOUR) > last
+
+
+async def test_a_mark_set_and_settled_in_one_group_is_gone(storage: Storage, post: Post) -> None:
+    message = await post.accept("a@example.org", mirrored=True)
+    delivery = delivery_id(message, 1)
+    later = post.settlement(await post.verdict(delivery, State.DEFERRED, due_at=NOW + HOUR))
+    marked = storage.queue.mark_started([delivery])
+    await settle(storage.queue, later)
+    await marked
+    assert (await storage.queue.recover(NOW + 1)).uncertain == 0

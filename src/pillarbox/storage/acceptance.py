@@ -18,6 +18,9 @@ from pillarbox.terms.ids import ORDINAL_BITS
 RAW: Final = 0
 """Content codec: as it is."""
 
+_LONGEST_BLOCK_BYTES: Final = 4 * BLOCK_BYTES
+"""What we add to a header makes the first block a little longer than it came."""
+
 OWNER_WAITING: Final = 0
 OWNER_HELD: Final = -1
 
@@ -96,7 +99,7 @@ class AcceptMember(Member):
             ),
         )  # fmt: skip
         for number, body in enumerate(acceptance.blocks):
-            if len(body) > BLOCK_BYTES:
+            if len(body) > _LONGEST_BLOCK_BYTES:
                 raise Unstorable(detail=f"a block of content has {len(body)} bytes")
             batch.add("content.insert", (first | number, RAW, body))
         if acceptance.stored_blocks:

@@ -92,10 +92,10 @@ async def open_storage(
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = OwnerLock.take(data_dir)
+    engine: Engine | None = None
     try:
         vault = Vault.at(data_dir / "secret.key")
         node = os.uname().nodename
-        engine: Engine
         if database:
             # Its driver costs whoever has no PostgreSQL time and memory.
             from pillarbox.storage.postgres import PostgresEngine
@@ -111,6 +111,8 @@ async def open_storage(
         message = as_int((await engine.read("message.highest"))[0][0])
         session = as_int((await engine.read("session.highest"))[0][0])
     except BaseException:
+        if engine is not None:
+            await engine.close()
         lock.release()
         raise
     return SqlStorage(engine, vault, lock, MessageId(message), session)

@@ -1,8 +1,8 @@
 """PostgreSQL through asyncpg: one writing connection with group commit, readers in a pool
 
-``synchronous_commit=on`` in every transaction, whatever the server's default: when a member's
-future is done, the server has written it down. A connection that was lost is made again; until
-then nothing is taken, and whoever asks hears that storage does not answer.
+When a member's future is done, the server has written it down: see `storage.postgres_session`. A
+connection that was lost is made again; until then nothing is taken, and whoever asks hears that
+storage does not answer.
 """
 
 from __future__ import annotations
@@ -19,20 +19,18 @@ from pillarbox.observe.crash import crash_point
 from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row, Step, Told, Value
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.migrate import migrate_postgres
-from pillarbox.storage.postgres_errors import mapped
+from pillarbox.storage.postgres_errors import mapped, speaks_of_all
+from pillarbox.storage.postgres_session import COMMAND_SECONDS, connected, ended, own, pooled
 from pillarbox.storage.queries import load_queries
 from pillarbox.storage.weaving import APART, Woven, unnested, weave
 from pillarbox.terms.errors import PillarboxError
 
 _GROUP: Final = 256
-_READERS: Final = 4
-_STATEMENTS: Final = 400
-_COMMAND_SECONDS: Final = 30.0
-_CONNECT_SECONDS: Final = 5.0
+_CONTENT_BYTES: Final = 1024 * 1024
+_CONTENT_BESIDE_BYTES: Final = 256 * 1024
+"""So much content at most, and so much beside settlements, but for the last message."""
 _PAUSE_SECONDS: Final = 0.5
 """Between two tries to reach a server that is away."""
-
-_SESSION: Final = {"synchronous_commit": "on", "application_name": "pillarbox"}
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ class PostgresEngine:
         """Run one reading statement on committed data, on a connection of the pool."""
         assert self._pool is not None
         try:
-            async with self._pool.acquire(timeout=_COMMAND_SECONDS) as connection:
+            async with self._pool.acquire(timeout=COMMAND_SECONDS) as connection:
                 rows = await connection.fetch(self._sql[name], *parameters)
         except Exception as error:
             raise mapped(error) from error
@@ -134,10 +132,8 @@ class PostgresEngine:
         self._wanted.set()
         if self._writing is not None:
             await self._writing
-        if self._pool is not None:
-            await self._pool.close()
-        if self._writer is not None:
-            await self._writer.close()
+        await ended(self._pool)
+        await ended(self._writer)
 
     # --- connections --------------------------------------------------------------------------
 
@@ -155,10 +151,7 @@ class PostgresEngine:
         version = writer.get_server_version()
         self._version = f"{version.major}.{version.minor}"
         self.incarnation = int((await self._execute("incarnation.add", (node, now_ms)))[0][0] or 0)
-        self._pool = await asyncpg.create_pool(
-            self._url, min_size=1, max_size=_READERS, command_timeout=_COMMAND_SECONDS,
-            timeout=_CONNECT_SECONDS, server_settings=_SESSION,
-        )  # fmt: skip
+        self._pool = await pooled(self._url)
 
     async def _connected(self) -> asyncpg.Connection[asyncpg.Record]:
         """The writing connection, made again where it was lost. Raises what connecting raises."""
@@ -167,13 +160,11 @@ class PostgresEngine:
             if self._loop.time() < self._away_until:
                 raise StorageTrouble("The database cannot be reached.")
             try:
-                writer = self._writer = await asyncpg.connect(
-                    self._url, timeout=_CONNECT_SECONDS, command_timeout=_COMMAND_SECONDS,
-                    statement_cache_size=_STATEMENTS, server_settings=_SESSION,
-                )  # fmt: skip
+                writer = self._writer = await connected(self._url)
             except BaseException:
                 self._away_until = self._loop.time() + _PAUSE_SECONDS
                 raise
+            await own(writer)
             if self._arrays:
                 await self._go_on_numbering()
         return writer
@@ -203,7 +194,10 @@ class PostgresEngine:
         outcomes: list[_Outcome] = []
         began_at = self._loop.time()
         await self._commit(self._draw(), outcomes)
-        self._on_commit(len(outcomes), self._loop.time() - began_at)
+        try:
+            self._on_commit(len(outcomes), self._loop.time() - began_at)
+        except Exception:
+            _log.exception("a commit could not be counted")
         for member, result, error in outcomes:
             try:
                 member.report(result, error)
@@ -215,23 +209,27 @@ class PostgresEngine:
         """Settlements first; while they wait, others get at most half of the group."""
         settling, others = self._settling, self._others
         group = [settling.popleft() for _ in range(min(len(settling), _GROUP // 2))]
-        share = max(len(group), 4) if group else _GROUP
-        group += [others.popleft() for _ in range(min(len(others), share))]
+        room = max(len(group), 4) if group else _GROUP
+        left = _CONTENT_BESIDE_BYTES if group else _CONTENT_BYTES
+        while others and room and left > 0:
+            member = others.popleft()
+            group.append(member)
+            room -= 1
+            left -= member.content_bytes
         return group
 
     async def _commit(self, group: Sequence[Member], outcomes: list[_Outcome]) -> None:
         """All together; where that fails, one by one, so that only the offender is refused."""
-        first_event = self._next_event
         try:
             outcomes.extend(await self._attempt(group))
         except Exception as error:
-            self._next_event = first_event
             trouble = await self._roll_back(error)
-            if isinstance(trouble, StorageTrouble):
+            writer = self._writer
+            if writer is None or writer.is_closed() or speaks_of_all(error):
                 # The database is away for all of them alike. What it did at last is not known, so
                 # the next one begins with a connection of its own.
-                if self._writer is not None:
-                    self._writer.terminate()
+                if writer is not None:
+                    writer.terminate()
                 outcomes.extend((member, None, trouble) for member in group)
             elif len(group) == 1:
                 outcomes.append((group[0], None, trouble))

@@ -7,6 +7,7 @@ from asyncpg import exceptions as pg
 
 from pillarbox.storage.interface.errors import (
     Conflict,
+    DataDirLocked,
     StorageFull,
     StorageTrouble,
     Unstorable,
@@ -23,6 +24,8 @@ def mapped(error: BaseException) -> PillarboxError:
     match error:
         case PillarboxError():
             found: PillarboxError = error
+        case pg.UniqueViolationError() if error.constraint_name == "event_pkey":
+            found = StorageTrouble(detail=str(error))
         case pg.UniqueViolationError():
             found = Conflict(detail=str(error))
         case pg.DiskFullError():
@@ -44,3 +47,23 @@ def mapped(error: BaseException) -> PillarboxError:
     if found is not error:
         found.__cause__ = error
     return found
+
+
+def speaks_of_all(error: BaseException) -> bool:
+    """Whether it concerns everything that would be asked now, and not what was asked alone."""
+    if isinstance(error, pg.QueryCanceledError):
+        return False
+    if isinstance(error, pg.UniqueViolationError):
+        # The numbers of events are ours: that one is taken says that we count from a wrong one.
+        return error.constraint_name == "event_pkey"
+    return isinstance(
+        error,
+        OSError
+        | StorageTrouble
+        | DataDirLocked
+        | asyncpg.InterfaceError
+        | pg.PostgresConnectionError
+        | pg.OperatorInterventionError
+        | pg.InsufficientResourcesError
+        | pg.ReadOnlySQLTransactionError,
+    )
