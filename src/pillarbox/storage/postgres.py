@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,19 +21,14 @@ from pillarbox.storage.migrate import migrate_postgres
 from pillarbox.storage.postgres_errors import mapped, speaks_of_all
 from pillarbox.storage.postgres_session import COMMAND_SECONDS, connected, ended, own, pooled
 from pillarbox.storage.queries import load_queries
+from pillarbox.storage.waiting import Outcome, Waiting, report
 from pillarbox.storage.weaving import APART, Woven, unnested, weave
 from pillarbox.terms.errors import PillarboxError
 
-_GROUP: Final = 256
-_CONTENT_BYTES: Final = 1024 * 1024
-_CONTENT_BESIDE_BYTES: Final = 256 * 1024
-"""So much content at most, and so much beside settlements, but for the last message."""
 _PAUSE_SECONDS: Final = 0.5
 """Between two tries to reach a server that is away."""
 
 _log = logging.getLogger(__name__)
-
-_Outcome = tuple[Member, object, BaseException | None]
 
 
 class PostgresEngine:
@@ -49,8 +43,7 @@ class PostgresEngine:
         self._arrays: dict[str, str] = {}
         self._widths: dict[str, int] = {}
         self._woven: dict[tuple[str, ...], Woven] = {}
-        self._settling: deque[Member] = deque()
-        self._others: deque[Member] = deque()
+        self._waiting = Waiting()
         self._wanted = asyncio.Event()
         self._closing = False
         self._away_until = 0.0
@@ -112,7 +105,7 @@ class PostgresEngine:
             trouble = StorageTrouble("The store is being closed.")
             self._loop.call_soon(member.report, None, trouble)
             return
-        (self._settling if member.settles else self._others).append(member)
+        self._waiting.add(member)
         self._wanted.set()
 
     async def change(self, *steps: Step, content_bytes: int = 0) -> list[list[Row]]:
@@ -164,9 +157,14 @@ class PostgresEngine:
             except BaseException:
                 self._away_until = self._loop.time() + _PAUSE_SECONDS
                 raise
-            await own(writer)
-            if self._arrays:
-                await self._go_on_numbering()
+            try:
+                await own(writer)
+                if self._arrays:
+                    await self._go_on_numbering()
+            except BaseException:
+                # What does not own the database must not be found here and written with.
+                writer.terminate()
+                raise
         return writer
 
     async def _go_on_numbering(self) -> None:
@@ -181,7 +179,7 @@ class PostgresEngine:
 
     async def _run(self) -> None:
         while True:
-            if not self._settling and not self._others:
+            if not self._waiting:
                 if self._closing:
                     return
                 self._wanted.clear()
@@ -191,34 +189,16 @@ class PostgresEngine:
 
     async def _commit_next(self) -> None:
         """One group; nothing of it is held here afterwards."""
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         began_at = self._loop.time()
-        await self._commit(self._draw(), outcomes)
+        await self._commit(self._waiting.draw(), outcomes)
         try:
             self._on_commit(len(outcomes), self._loop.time() - began_at)
         except Exception:
             _log.exception("a commit could not be counted")
-        for member, result, error in outcomes:
-            try:
-                member.report(result, error)
-            except Exception:
-                # Whoever listens made a mistake; the others of the group must hear all the same.
-                _log.exception("a listener to a commit failed")
+        report(outcomes)
 
-    def _draw(self) -> list[Member]:
-        """Settlements first; while they wait, others get at most half of the group."""
-        settling, others = self._settling, self._others
-        group = [settling.popleft() for _ in range(min(len(settling), _GROUP // 2))]
-        room = max(len(group), 4) if group else _GROUP
-        left = _CONTENT_BESIDE_BYTES if group else _CONTENT_BYTES
-        while others and room and left > 0:
-            member = others.popleft()
-            group.append(member)
-            room -= 1
-            left -= member.content_bytes
-        return group
-
-    async def _commit(self, group: Sequence[Member], outcomes: list[_Outcome]) -> None:
+    async def _commit(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
         """All together; where that fails, one by one, so that only the offender is refused."""
         try:
             outcomes.extend(await self._attempt(group))
@@ -237,10 +217,10 @@ class PostgresEngine:
                 for member in group:
                     await self._commit([member], outcomes)
 
-    async def _attempt(self, group: Sequence[Member]) -> list[_Outcome]:
+    async def _attempt(self, group: Sequence[Member]) -> list[Outcome]:
         writer = await self._connected()
         batch = Batch(self._next_event)
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         await writer.execute("BEGIN")
         for member in group:
             steps = member.steps()

@@ -11,7 +11,6 @@ import os
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,13 +29,10 @@ from pillarbox.storage.interface.errors import (
 from pillarbox.storage.migrate import migrate_sqlite
 from pillarbox.storage.queries import load_queries
 from pillarbox.storage.sqlite_errors import mapped
+from pillarbox.storage.waiting import Outcome, Waiting, report
 from pillarbox.storage.widening import Widening
 from pillarbox.terms.errors import PillarboxError
 
-_GROUP: Final = 256
-_CONTENT_BYTES: Final = 1024 * 1024
-_CONTENT_BESIDE_BYTES: Final = 256 * 1024
-"""So much content at most, and so much beside settlements, but for the last message."""
 _READERS: Final = 2
 _COMPANY_SECONDS: Final = 50e-6
 _LONGEST_COMPANY_SECONDS: Final = 1e-3
@@ -45,8 +41,6 @@ member, and whoever commits alone is not kept waiting.
 """
 
 _log = logging.getLogger(__name__)
-
-_Outcome = tuple[Member, object, BaseException | None]
 
 
 class SqliteEngine:
@@ -63,8 +57,7 @@ class SqliteEngine:
         self._sql = load_queries("sqlite")
         self._wide = Widening({name: self._sql[name] for name in RANK})
         self._inbox: queue.SimpleQueue[Member | None] = queue.SimpleQueue()
-        self._settling: deque[Member] = deque()
-        self._others: deque[Member] = deque()
+        self._waiting = Waiting()
         self._broken: StorageBroken | None = None
         self._closing = False
         self._next_event = 0
@@ -155,14 +148,9 @@ class SqliteEngine:
             self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self._writer.close()
 
-    def _hand_back(self, outcomes: Sequence[_Outcome], spent_seconds: float) -> None:
+    def _hand_back(self, outcomes: Sequence[Outcome], spent_seconds: float) -> None:
         self._on_commit(len(outcomes), spent_seconds)
-        for member, result, error in outcomes:
-            try:
-                member.report(result, error)
-            except Exception:
-                # Whoever listens made a mistake; the others of the group must hear all the same.
-                _log.exception("a listener to a commit failed")
+        report(outcomes)
 
     # --- in the threads -----------------------------------------------------------------------
 
@@ -189,11 +177,11 @@ class SqliteEngine:
     def _run(self) -> None:
         size = 0
         while True:
-            if not self._settling and not self._others:
+            if not self._waiting:
                 member = self._inbox.get()
                 if member is None:
                     return
-                self._sort(member)
+                self._waiting.add(member)
                 del member
             if size > 1 and not self._closing:
                 time.sleep(min(size * _COMPANY_SECONDS, _LONGEST_COMPANY_SECONDS))
@@ -204,9 +192,9 @@ class SqliteEngine:
 
     def _commit_next(self) -> int:
         """One group, told to the loop; nothing of it is held here afterwards. Gives its size."""
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         began_at = time.monotonic()
-        self._commit(self._draw(), outcomes)
+        self._commit(self._waiting.draw(), outcomes)
         spent, size = time.monotonic() - began_at, len(outcomes)
         self._loop.call_soon_threadsafe(self._hand_back, outcomes, spent)
         del outcomes
@@ -223,27 +211,9 @@ class SqliteEngine:
                 return False
             if member is None:
                 return True
-            self._sort(member)
+            self._waiting.add(member)
 
-    def _sort(self, member: Member) -> None:
-        (self._settling if member.settles else self._others).append(member)
-
-    def _draw(self) -> list[Member]:
-        """Settlements first; while they wait, others get at most half of the group, and little of
-        its time: a connection that waits for a settlement carries no mail.
-        """
-        settling, others = self._settling, self._others
-        group = [settling.popleft() for _ in range(min(len(settling), _GROUP // 2))]
-        room = max(len(group), 4) if group else _GROUP
-        left = _CONTENT_BESIDE_BYTES if group else _CONTENT_BYTES
-        while others and room and left > 0:
-            member = others.popleft()
-            group.append(member)
-            room -= 1
-            left -= member.content_bytes
-        return group
-
-    def _commit(self, group: Sequence[Member], outcomes: list[_Outcome]) -> None:
+    def _commit(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
         """All together; where that fails, one by one, so that only the offender is refused."""
         if self._broken is not None:
             outcomes.extend((member, None, self._broken) for member in group)
@@ -263,9 +233,9 @@ class SqliteEngine:
                 for member in group:
                     self._commit([member], outcomes)
 
-    def _attempt(self, group: Sequence[Member]) -> list[_Outcome]:
+    def _attempt(self, group: Sequence[Member]) -> list[Outcome]:
         batch = Batch(self._next_event)
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         writer = self._writer
         writer.execute("BEGIN IMMEDIATE")
         for member in group:
