@@ -21,6 +21,12 @@ from tests.waited import accept
 pytestmark = [pytest.mark.needs("postgres"), pytest.mark.timeout(60)]
 
 
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="pillarbox-") as folder:
@@ -77,10 +83,7 @@ async def test_connections_that_were_ended_are_made_again(url: str, ledger: Stor
     post = await Post.into(ledger)
     await accept(ledger.queue, post.acceptance())
     other = await asyncpg.connect(url)
-    await other.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    await other.execute(END_OTHERS)
     await other.close()
     await again(ledger, post)
     assert len(await ledger.queue.waiting()) == 2
@@ -91,19 +94,13 @@ async def test_a_read_only_database_is_trouble_that_passes(url: str, ledger: Sto
     other = await asyncpg.connect(url)
     name = await other.fetchval("SELECT current_database()")
     await other.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-    await other.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    await other.execute(END_OTHERS)
     for _ in range(3):
         with pytest.raises(StorageTrouble):
             await accept(ledger.queue, post.acceptance())
     await other.execute("SET default_transaction_read_only = off")
     await other.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
-    await other.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    await other.execute(END_OTHERS)
     await other.close()
     await again(ledger, post)
     assert len(await ledger.queue.waiting()) == 1
@@ -116,10 +113,7 @@ async def test_events_stay_numbered_without_gaps_over_a_lost_connection(
     for _ in range(5):
         await again(ledger, post)
         other = await asyncpg.connect(url)
-        await other.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        await other.execute(END_OTHERS)
         await other.close()
     await again(ledger, post)
     numbers = [event.seq for event in await ledger.events.read(0, 100)]
