@@ -30,7 +30,11 @@ class Place:
         if self.storage is not None:
             await self.storage.close()
         self.storage = await open_storage(
-            self.path, now_ms=NOW, on_broken=self.broken.append, database=self.database
+            self.path,
+            now_ms=NOW,
+            on_broken=self.broken.append,
+            database=self.database,
+            roles=("deliver",),
         )
         return self.storage
 

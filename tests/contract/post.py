@@ -11,7 +11,7 @@ from pillarbox.policy.directory import Account, App
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
 from pillarbox.storage.interface.companions import Companion, NewObligation
-from pillarbox.storage.interface.queue import LaneName
+from pillarbox.storage.interface.queue import LaneName, Waiting
 from pillarbox.storage.interface.settlement import Settlement, Verdict
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id, new_object_id
@@ -128,3 +128,18 @@ class Post:
         """Settle one delivery."""
         verdict = await self.verdict(delivery, state, **wishes)  # type: ignore[arg-type]
         await settle(self.storage.queue, self.settlement(verdict))
+
+
+async def claimed_of(
+    storage: Storage,
+    lane: int,
+    after: tuple[int, int] = (0, 0),
+    *,
+    now_ms: int = NOW,
+    limit: int = 10,
+) -> list[Waiting]:
+    """What is due in a lane, claimed and given back."""
+    await storage.queue.heads()
+    rows, _ = await storage.queue.claim(lane, after, now_ms, limit)
+    storage.queue.finished([row.delivery for row in rows])
+    return rows

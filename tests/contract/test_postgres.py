@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from pillarbox.storage.engine import Change, Step
-from pillarbox.storage.interface.errors import DataDirLocked, SchemaTooNew, StorageTrouble
+from pillarbox.storage.interface.errors import SchemaTooNew, StorageTrouble
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from tests.contract.post import NOW, Post
@@ -42,7 +42,9 @@ def url(own_server: PostgresServer) -> str:
 
 @pytest.fixture
 async def ledger(url: str, tmp_path: Path) -> AsyncIterator[Storage]:
-    storage = await open_storage(tmp_path, now_ms=NOW, on_broken=lambda _: None, database=url)
+    storage = await open_storage(
+        tmp_path, now_ms=NOW, on_broken=lambda _: None, database=url, roles=("deliver",)
+    )
     yield storage
     await storage.close()
 
@@ -106,7 +108,7 @@ async def test_a_read_only_database_is_trouble_that_passes(url: str, ledger: Sto
     assert len(await ledger.queue.waiting()) == 1
 
 
-async def test_events_stay_numbered_without_gaps_over_a_lost_connection(
+async def test_events_stay_numbered_upwards_over_a_lost_connection(
     url: str, ledger: Storage
 ) -> None:
     post = await Post.into(ledger)
@@ -116,14 +118,15 @@ async def test_events_stay_numbered_without_gaps_over_a_lost_connection(
         await other.execute(END_OTHERS)
         await other.close()
     await again(ledger, post)
-    numbers = [event.seq for event in await ledger.events.read(0, 100)]
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    numbers = [event.seq for event in await ledger.events.read({}, 100)]
+    assert len(set(numbers)) == 6
+    assert numbers == sorted(numbers)
 
 
 @pytest.mark.parametrize(
     "how", [asyncpg.ConnectionDoesNotExistError("lost"), TimeoutError("too slow")]
 )
-async def test_a_commit_whose_answer_never_came_is_trouble_and_hinders_nobody_after_it(
+async def test_a_commit_whose_answer_never_came_is_asked_for(
     ledger: Storage, monkeypatch: pytest.MonkeyPatch, how: Exception
 ) -> None:
     post = await Post.into(ledger)
@@ -137,22 +140,12 @@ async def test_a_commit_whose_answer_never_came_is_trouble_and_hinders_nobody_af
         return answer
 
     monkeypatch.setattr(asyncpg.Connection, "execute", losing)
-    with pytest.raises(StorageTrouble):
-        await accept(ledger.queue, post.acceptance())
-    await again(ledger, post)
-    await again(ledger, post)
-    assert len(await ledger.queue.waiting()) == 3, "the first one is there all the same"
-    numbers = [event.seq for event in await ledger.events.read(0, 100)]
-    assert len(numbers) == len(set(numbers)) == 3
-
-
-async def test_a_second_pillarbox_on_the_same_database_is_refused(
-    url: str, ledger: Storage, tmp_path: Path
-) -> None:
-    with pytest.raises(DataDirLocked, match="another Pillarbox"):
-        await open_storage(tmp_path / "other", now_ms=NOW, on_broken=lambda _: None, database=url)
-    post = await Post.into(ledger)
     await accept(ledger.queue, post.acceptance())
+    await again(ledger, post)
+    await again(ledger, post)
+    assert len(await ledger.queue.waiting()) == 3
+    numbers = [event.seq for event in await ledger.events.read({}, 100)]
+    assert len(numbers) == len(set(numbers)) == 3
 
 
 async def test_every_commit_waits_for_the_disk_whatever_the_server_is_told(
@@ -162,10 +155,12 @@ async def test_every_commit_waits_for_the_disk_whatever_the_server_is_told(
     name = await other.fetchval("SELECT current_database()")
     await other.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     await other.close()
-    storage = await open_storage(tmp_path, now_ms=NOW, on_broken=lambda _: None, database=url)
+    storage = await open_storage(
+        tmp_path, now_ms=NOW, on_broken=lambda _: None, database=url, roles=("deliver",)
+    )
     try:
         engine = storage._engine  # type: ignore[attr-defined]
-        assert await engine._writer.fetchval("SHOW synchronous_commit") == "on"
+        assert await (await engine._writer.connection()).fetchval("SHOW synchronous_commit") == "on"
         assert isinstance(await engine.submit(Change([Step("lane.all")])), list)
     finally:
         await storage.close()
@@ -177,4 +172,6 @@ async def test_a_newer_schema_is_refused(url: str, ledger: Storage, tmp_path: Pa
     await other.execute("INSERT INTO migration VALUES (9999, 'before', 'later', 'x')")
     await other.close()
     with pytest.raises(SchemaTooNew):
-        await open_storage(tmp_path, now_ms=NOW, on_broken=lambda _: None, database=url)
+        await open_storage(
+            tmp_path, now_ms=NOW, on_broken=lambda _: None, database=url, roles=("deliver",)
+        )

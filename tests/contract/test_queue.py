@@ -14,7 +14,7 @@ from pillarbox.storage.interface.queue import LaneName
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import delivery_id
 from tests.contract.conftest import Place
-from tests.contract.post import HOUR, NOW, Post
+from tests.contract.post import HOUR, NOW, Post, claimed_of
 from tests.waited import settle
 
 
@@ -67,24 +67,24 @@ async def test_claims_come_by_due_time_then_id_and_only_when_due(
     second = await post.accept(due_at=NOW + 5)
     third = await post.accept(due_at=NOW + 5)
     first = await post.accept(due_at=NOW + 1)
-    claimed = await storage.queue.claim(post.lane, (0, 0), NOW + 1000, 10)
+    claimed = await claimed_of(storage, post.lane, now_ms=NOW + 1000)
     assert [row.delivery >> 10 for row in claimed] == [first, second, third]
     behind = (claimed[0].due_at, claimed[0].delivery)
-    again = await storage.queue.claim(post.lane, behind, NOW + 1000, 1)
+    again = await claimed_of(storage, post.lane, behind, now_ms=NOW + 1000, limit=1)
     assert [row.delivery >> 10 for row in again] == [second]
     assert late not in [row.delivery >> 10 for row in claimed]
 
 
 async def test_a_claim_changes_nothing(storage: Storage, post: Post) -> None:
     await post.accept()
-    once = await storage.queue.claim(post.lane, (0, 0), NOW, 10)
-    assert once and once == await storage.queue.claim(post.lane, (0, 0), NOW, 10)
+    once = await claimed_of(storage, post.lane)
+    assert once and once == await claimed_of(storage, post.lane)
 
 
 async def test_lanes_do_not_see_each_other(storage: Storage, post: Post) -> None:
     other = await storage.queue.lane(LaneName(post.app.id, "direct", "example.org"))
     await post.accept()
-    assert await storage.queue.claim(other, (0, 0), NOW, 10) == []
+    assert await claimed_of(storage, other) == []
     names = await storage.queue.lane_names([other, post.lane])
     assert names[other].destination == "example.org"
     assert await storage.queue.lane(LaneName(post.app.id, "direct", "example.org")) == other
@@ -94,12 +94,12 @@ async def test_mirrored_mail_is_claimed_by_nobody_until_its_process_is_gone(
     place: Place, storage: Storage, post: Post
 ) -> None:
     message = await post.accept(mirrored=True)
-    assert await storage.queue.claim(post.lane, (0, 0), NOW, 10) == []
+    assert await claimed_of(storage, post.lane) == []
     assert await storage.queue.heads() == []
     again = await place.open()
     recovered = await again.queue.recover(NOW)
     assert (recovered.released, recovered.uncertain) == (1, 0)
-    (row,) = await again.queue.claim(post.lane, (0, 0), NOW, 10)
+    (row,) = await claimed_of(again, post.lane)
     assert row.delivery == delivery_id(message, 1) and not row.uncertain
 
 
@@ -142,9 +142,9 @@ async def test_a_mark_says_what_must_not_leave_any_more(storage: Storage, post: 
 async def test_an_operator_retries_holds_releases_and_cancels(storage: Storage, post: Post) -> None:
     delivery = delivery_id(await post.accept(due_at=NOW + HOUR), 1)
     assert (await storage.queue.retry([delivery], NOW, "ann")).changed == (delivery,)
-    assert len(await storage.queue.claim(post.lane, (0, 0), NOW, 10)) == 1
+    assert len(await claimed_of(storage, post.lane)) == 1
     assert (await storage.queue.hold([delivery], NOW, "ann")).changed == (delivery,)
-    assert await storage.queue.claim(post.lane, (0, 0), NOW + HOUR, 10) == []
+    assert await claimed_of(storage, post.lane, now_ms=NOW + HOUR) == []
     refused = (await storage.queue.retry([delivery], NOW, "ann")).refused
     assert refused == {delivery: State.HELD}
     assert (await storage.queue.release([delivery], NOW, "ann")).changed == (delivery,)

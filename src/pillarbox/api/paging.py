@@ -10,13 +10,15 @@ from starlette.requests import Request
 
 from pillarbox.api.bodies import unknown
 from pillarbox.api.problems import InvalidRequest, Mistake
+from pillarbox.storage.interface.events import LogPosition
 from pillarbox.terms.clock import parse_duration
 from pillarbox.terms.errors import InvalidDuration
+from pillarbox.terms.ids import node_of
 
 MOST: Final = 500
 USUAL: Final = 50
 _LONGEST_NUMBER: Final = 18
-_LONGEST_VALUE: Final = 400
+_LONGEST_VALUE: Final = 1200
 
 
 def read_query(request: Request, *names: str) -> Mapping[str, str]:
@@ -55,6 +57,24 @@ def number_of(query: Mapping[str, str], name: str, usual: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
         raise InvalidRequest([Mistake("", f"{name} is a whole number")])
     return int(text)
+
+
+def position_of(query: Mapping[str, str], name: str) -> LogPosition:
+    """A place in the event log, as an answer gave it. Raises `InvalidRequest`."""
+    words = query[name].split(".")
+    known = {
+        node_of(int(word)): int(word)
+        for word in words
+        if word.isascii() and word.isdigit() and len(word) <= _LONGEST_NUMBER
+    }
+    if len(known) != len(words):
+        raise InvalidRequest([Mistake("", f"{name} is what an answer gave as next, or 0")])
+    return known
+
+
+def format_position(position: LogPosition) -> str:
+    """What `position_of` reads: the number of each node's last event."""
+    return ".".join(map(str, sorted(position.values()))) or "0"
 
 
 def instant_of(query: Mapping[str, str], name: str, now_ms: int) -> int | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pillarbox.wiring import Started
 
 _PORTS: Final = "Ports"
+_CLUSTER: Final = "Several nodes"
 _EVERYWHERE: Final = ("0.0.0.0", "::")
 
 
@@ -44,6 +45,28 @@ def starting_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="FILE",
                 envvar="PILLARBOX_CONFIG",
                 help="A file of settings, stronger than ./pillarbox.toml.",
+            ),
+            click.option(
+                "--database",
+                cls=Option,
+                section=_CLUSTER,
+                metavar="URL",
+                help="A PostgreSQL that several nodes may share, as postgresql://USER@HOST/NAME. "
+                "Passwords belong into PILLARBOX_DATABASE_URL, not on a command line.",
+            ),
+            click.option(
+                "--node",
+                cls=Option,
+                section=_CLUSTER,
+                metavar="NAME",
+                help="What this node is called among those of its database. Default: the machine's name.",
+            ),
+            click.option(
+                "--roles",
+                cls=Option,
+                section=_CLUSTER,
+                metavar="LIST",
+                help="What it does, out of smtp,http,deliver,bounces,webhooks,upkeep. Default: all.",
             ),
             click.option(
                 "--set",
@@ -100,6 +123,9 @@ def flags_of(
     smtp_port: tuple[str, ...] = (),
     smtps_port: tuple[str, ...] = (),
     http_port: str | None = None,
+    database: str | None = None,
+    node: str | None = None,
+    roles: str | None = None,
 ) -> dict[str, str]:
     """The settings that a command line has set. Raises `WrongUsage` for a --set without a value."""
     said: dict[str, str] = {}
@@ -111,11 +137,14 @@ def flags_of(
         said["smtp.tls_ports"] = ",".join(smtps_port)
     if http_port is not None:
         said["http.port"] = http_port
+    for key, value in (("database_url", database), ("node", node), ("roles", roles)):
+        if value is not None:
+            said[key] = value
     for assignment in assignments:
-        key, equals, value = assignment.partition("=")
+        key, equals, text = assignment.partition("=")
         if not equals:
             raise WrongUsage(f"--set {clean(assignment)} has no value", fix="write --set KEY=VALUE")
-        said[key.strip()] = value
+        said[key.strip()] = text
     return said
 
 

@@ -11,6 +11,12 @@ from pillarbox.storage.interface.store import Health
 from pillarbox.terms.errors import Trouble
 
 
+class NodeDraining(Trouble):
+    """This node takes nothing more; the others do."""
+
+    code = "node_draining"
+
+
 class Gate:
     """Open until a look at the store closes it."""
 
@@ -18,11 +24,16 @@ class Gate:
         """Closed while less than 1.5 of the largest message, or `floor_bytes`, is free."""
         self._needed = max(largest_message_bytes * 3 // 2, floor_bytes)
         self._trouble: Trouble | None = None
+        self._draining: NodeDraining | None = None
 
     @property
     def trouble(self) -> Trouble | None:
         """Why nothing can be taken, or None."""
-        return self._trouble
+        return self._draining or self._trouble
+
+    def drain(self, draining: bool) -> None:
+        """Closed while this node finishes what it has, whatever the store says."""
+        self._draining = NodeDraining() if draining else None
 
     def look(self, health: Health) -> None:
         """Judge the store's health."""

@@ -26,7 +26,7 @@ class Outgoing:
     """Deliveries of one message that go together: same next hop, return path and rendition."""
 
     __slots__ = (
-        "__weakref__", "addressees", "answer_by", "app", "content", "exact", "expires_at", "facts",
+        "__weakref__", "addressees", "answer_by", "app", "claimed", "content", "exact", "expires_at", "facts",
         "lane", "mark", "marked", "message", "mirrored", "plain", "size",
     )  # fmt: skip
 
@@ -61,6 +61,8 @@ class Outgoing:
         self.mirrored = mirrored
         self.plain = plain
         self.marked = marked
+        self.claimed = () if mirrored else tuple([one.delivery for one in addressees])
+        """What storage gave out, and wants to hear of when it is finished."""
         self.mark: asyncio.Future[frozenset[DeliveryId]] | None = None
         """A start mark for it is being written; gives what must not leave after all."""
         self.exact = answer_by is not None or facts.uncertain == Uncertain.HOLD

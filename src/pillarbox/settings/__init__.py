@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pillarbox.settings.gather import (
     Entry,
-    Process,
     Settings,
     all_rooms,
     check,
     known,
     load,
-    suggest,
 )
+from pillarbox.settings.process import Process, suggest
 from pillarbox.settings.sources import (
     ENV_PREFIX,
     Given,

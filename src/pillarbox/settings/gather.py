@@ -11,17 +11,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pillarbox.settings.process import CHECKS, CUTOFF, Process, suggest
 from pillarbox.settings.sources import (
-    DATA_DIR,
     Given,
     InvalidSettings,
     Mistake,
     Sources,
     anchored,
-    machine_name,
 )
 from pillarbox.terms.errors import PillarboxError
-from pillarbox.terms.hostname import InvalidHostname, parse_domain
+from pillarbox.terms.secret import Secret
 from pillarbox.terms.setting import (
     InvalidSetting,
     about,
@@ -29,7 +28,6 @@ from pillarbox.terms.setting import (
     is_secret,
     read_text,
     read_value,
-    setting,
 )
 
 if TYPE_CHECKING:
@@ -45,26 +43,11 @@ if TYPE_CHECKING:
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
 
-_CUTOFF: Final = 0.6
 _MAX_SECRET_BYTES: Final = 64 * 1024
 _OTHERS_MAY_READ: Final = 0o044
 _MAX_PORT: Final = 65535
 _SPAN: Final = re.compile(r"(^|_)(ms|seconds|minutes|hours|days|bytes|kb|mb|gb)$")
 _PORT: Final = re.compile(r"(^|_)ports?$")
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """The settings that stand above all sections."""
-
-    data_dir: Path = setting(
-        DATA_DIR,
-        "Directory that holds everything Pillarbox keeps; one running Pillarbox owns it.",
-    )
-    hostname: str = setting(
-        machine_name,
-        "Name this Pillarbox gives itself in greetings, trace fields and message ids.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +57,10 @@ class Settings:
     data_dir: Path
     """Absolute."""
     hostname: str
+    database_url: Secret
+    secret_key: Secret
+    node: str
+    roles: tuple[str, ...]
     smtp: SmtpConfig
     http: HttpConfig
     api: ApiConfig
@@ -190,12 +177,6 @@ def check(
     return list(filled.values()), configs, mistakes
 
 
-def suggest(word: str, words: Iterable[str]) -> str:
-    """``; did you mean x?`` where one of the `words` is close, otherwise nothing."""
-    close = get_close_matches(word, list(words), 1, _CUTOFF)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def _read(entry: Entry, found: Given) -> Any:
     if found.is_text:
         value = read_text(entry.kind, str(found.value))
@@ -205,8 +186,9 @@ def _read(entry: Entry, found: Given) -> Any:
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, int | float):
             _check_range(name, number)
-    if entry.key == "hostname":
-        return _checked_hostname(value)
+    checked = CHECKS.get(entry.key)
+    if checked is not None:
+        return checked(value)
     if isinstance(value, Path):
         return anchored(value, found)
     if isinstance(value, str) and value and name.endswith("_file"):
@@ -228,13 +210,6 @@ def _blamed(section: str, sentence: str, filled: Mapping[str, Entry]) -> str:
     given = [entry for entry in entries if entry.origin != "default"]
     named = [entry for entry in given if entry.key.rpartition(".")[2] in sentence]
     return next((entry.origin for entry in [*named, *given]), f"[{section}]")
-
-
-def _checked_hostname(value: str) -> str:
-    try:
-        return "localhost" if value == "localhost" else parse_domain(value)
-    except InvalidHostname as wrong:
-        raise InvalidSetting(f"must be a domain name: {wrong.sentence}") from wrong
 
 
 def _settled_default(entry: Entry) -> Any:
@@ -263,7 +238,7 @@ def _meant(key: str, schema: Iterable[str]) -> str:
     section, dot, name = key.rpartition(".")
     moved = [known_key for known_key in schema if known_key.rpartition(".")[2] == name]
     beside = [k.removeprefix(section + dot) for k in schema if k.rpartition(".")[0] == section]
-    close = get_close_matches(name, beside, 1, _CUTOFF)
+    close = get_close_matches(name, beside, 1, CUTOFF)
     found = moved or [section + dot + each for each in close]
     return f"; did you mean {found[0]}?" if found else ""
 

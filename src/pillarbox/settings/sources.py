@@ -18,7 +18,10 @@ ENV_PREFIX: Final = "PILLARBOX_"
 FILE_NAME: Final = "pillarbox.toml"
 SYSTEM_FILE: Final = Path("/etc/pillarbox") / FILE_NAME
 DATA_DIR: Final = Path("pillarbox-data")
-TOP_LEVEL: Final = ("data_dir", "hostname")
+TOP_LEVEL: Final = (
+    "data_dir", "hostname", "database_url", "secret_key", "node", "roles",
+    "database_url_file", "secret_key_file",
+)  # fmt: skip
 """The keys that stand above all sections."""
 
 _OTHERS_MAY_WRITE: Final = 0o002

@@ -46,6 +46,7 @@ class SqlDirectoryStore:
         self._cache: dict[tuple[object, ...], object] = {}
         self._used: dict[ObjectId, int] = {}
         self._flush: asyncio.TimerHandle | None = None
+        self._heard = (0, 0)
         self.version = 1
 
     # --- accounts and apps --------------------------------------------------------------------
@@ -115,6 +116,21 @@ class SqlDirectoryStore:
     async def remove_server(self, server: ObjectId) -> None:
         """Raises `NotFound`."""
         await self._remove("server.delete", server)
+
+    def heard(self, version: int, errors: int) -> None:
+        """What the database says of itself, and how many errors its servers have together: where
+        it differs from the last time, a node changed something.
+        """
+        if version != self._heard[0]:
+            self.forget()
+        elif errors != self._heard[1]:
+            self.forget_servers()
+        self._heard = (version, errors)
+
+    def forget(self) -> None:
+        """Another node has changed something, or may have."""
+        self.version += 1
+        self._cache.clear()
 
     def forget_servers(self) -> None:
         """Their error counts were moved by a settlement; nothing else has changed."""
@@ -247,7 +263,9 @@ class SqlDirectoryStore:
 
     async def _change(self, steps: Sequence[Step], conflict: str) -> list[list[Row]]:
         try:
-            return await self._engine.change(*steps)
+            done = await self._engine.change(*steps, Step("directory.moved"))
+            self._engine.tell("directory")
+            return done
         except Conflict as error:
             raise Conflict(conflict, detail=error.detail) from error
         finally:

@@ -13,6 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.tenure import Tenure
+from pillarbox.terms.ids import MAX_NODE
+
 Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
 
@@ -70,7 +74,7 @@ class Batch:
     ) -> int:
         """Append an event; gives its number."""
         seq = self.next_event
-        self.next_event = seq + 1
+        self.next_event = seq + MAX_NODE + 1
         self.add("event.insert", (seq, at, app, kind, delivery, previous, data))
         return seq
 
@@ -118,6 +122,12 @@ class Member:
         """Add the rows; gives what the future shall hold. May be called again after a rollback."""
         return None
 
+    def disowned(self) -> Sequence[Step]:
+        """What to run where it was told as trouble, and turns out to be committed after all: what
+        it left in memory's name must be found by whoever looks.
+        """
+        return ()
+
 
 class Change(Member):
     """Some statements for their own sake: directory data, retention."""
@@ -154,6 +164,37 @@ class Engine(Protocol):
     @property
     def incarnation(self) -> int:
         """The number of this process's life, the owner of what it holds in memory."""
+        ...
+
+    @property
+    def node(self) -> int:
+        """The number of this node, in the low bits of every number it gives."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes may use this database at the same time."""
+        ...
+
+    @property
+    def tenure(self) -> Tenure:
+        """How long this process may act as the owner of what it holds."""
+        ...
+
+    def abandon(self, broken: StorageBroken) -> None:
+        """Commit nothing more: what waits, and what comes, hears of this."""
+        ...
+
+    def tell(self, topic: str) -> None:
+        """Wake the other nodes that listen to a topic; lost where the database is away."""
+        ...
+
+    def listen(self, topic: str, heard: Callable[[], None]) -> None:
+        """Hear of it when another node tells a topic, or when something may have been missed."""
+        ...
+
+    async def try_duty(self, name: str) -> bool:
+        """Whether this node performs a duty that must run once; asked before every round of it."""
         ...
 
     async def read(self, name: str, *parameters: Value) -> list[Row]:

@@ -9,9 +9,14 @@ from msgspec import Struct
 from pillarbox.policy.events import EVENT_KINDS
 from pillarbox.storage.codec import decode, encode
 from pillarbox.storage.columns import as_bytes, as_int, as_text
-from pillarbox.storage.engine import Batch, Engine, Member, Row
-from pillarbox.storage.interface.events import SessionFacts, StoredEvent, StoredSession
-from pillarbox.terms.ids import DeliveryId, ObjectId
+from pillarbox.storage.engine import Batch, Engine, Member, Row, Value
+from pillarbox.storage.interface.events import (
+    LogPosition,
+    SessionFacts,
+    StoredEvent,
+    StoredSession,
+)
+from pillarbox.terms.ids import DeliveryId, Numbers, ObjectId, node_of
 
 _LONGEST_HISTORY = 1000
 _PAGE = 500
@@ -53,7 +58,7 @@ class SqlEventStore:
 
     def __init__(self, engine: Engine, highest_session: int) -> None:
         self._engine = engine
-        self._session = highest_session
+        self._numbers = Numbers(highest_session, engine.node)
 
     async def append(
         self, at: int, app: ObjectId, kind: str, data: Struct, delivery: DeliveryId | None = None
@@ -64,9 +69,19 @@ class SqlEventStore:
         )
         return seq if isinstance(seq, int) else 0
 
-    async def read(self, after: int, limit: int) -> list[StoredEvent]:
-        """Behind a cursor."""
-        return [_event(row) for row in await self._engine.read("event.after", after, limit)]
+    async def read(self, after: LogPosition, limit: int) -> list[StoredEvent]:
+        """A cursor for each node: the numbers of one are committed in their order, those of several
+        are not.
+        """
+        cursor: Value = max(after.values(), default=0)
+        if self._engine.shared:
+            cursor = ",".join(map(str, after.values()))
+        return [_event(row) for row in await self._engine.read("event.after", cursor, limit)]
+
+    async def position(self) -> LogPosition:
+        """The highest number of each node."""
+        rows = await self._engine.read("event.position")
+        return {node_of(as_int(row[0])): as_int(row[0]) for row in rows}
 
     async def recent(self, limit: int, *, app: ObjectId | None = None) -> list[StoredEvent]:
         """Newest first; with an app, a bounded number of events is looked at."""
@@ -96,9 +111,9 @@ class SqlEventStore:
 
     def open_session(self, at: int, facts: SessionFacts) -> int:
         """The number is known at once; the row is written with the next group."""
-        self._session += 1
-        self._engine.submit_soon(SessionMember(self._session, at, encode(facts)), _let_go)
-        return self._session
+        session = self._numbers.next(at)
+        self._engine.submit_soon(SessionMember(session, at, encode(facts)), _let_go)
+        return session
 
     async def sessions(self, ids: Sequence[int]) -> dict[int, StoredSession]:
         """One look-up each."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Engine, Row, Step
-from pillarbox.storage.interface.queue import LaneName
-from pillarbox.terms.ids import ObjectId
+from pillarbox.storage.interface.queue import LaneDepth, LaneName
+from pillarbox.terms.ids import DeliveryId, ObjectId
 
 
 class LaneBook:
@@ -32,3 +34,17 @@ class LaneBook:
 def lane_name(row: Row) -> LaneName:
     """The name in a row that begins with number, app, route and destination."""
     return LaneName(ObjectId(as_bytes(row[1])), as_text(row[2]), as_text(row[3]))
+
+
+def depths_of(rows: Sequence[Row], names: Mapping[int, LaneName]) -> list[LaneDepth]:
+    """The lanes of the queue as people see them."""
+    return [
+        LaneDepth(
+            lane=as_int(row[0]), name=names[as_int(row[0])], waiting=as_int(row[1]),
+            oldest=DeliveryId(as_int(row[2])),
+            first_due_at=None if row[3] is None else as_int(row[3]),
+            held=as_int(row[4]), active=as_int(row[5]),
+        )
+        for row in rows
+        if as_int(row[0]) in names
+    ]  # fmt: skip

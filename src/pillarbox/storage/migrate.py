@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 _FILE: Final = re.compile(r"(\d{4})_([a-z_]+)\.(before|after)\.(sqlite|postgres)\.sql")
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The schema this program was written for."""
 
 _JOURNAL: Final = """

@@ -13,10 +13,14 @@ from pillarbox.storage.directory import SqlDirectoryStore
 from pillarbox.storage.engine import Committed, Engine
 from pillarbox.storage.events import SqlEventStore
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
+from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.interface.store import Health, Storage
 from pillarbox.storage.lock import OwnerLock
+from pillarbox.storage.marks import check_marks
+from pillarbox.storage.membership import place_of
 from pillarbox.storage.messages import SqlMessageStore
 from pillarbox.storage.migrate import SCHEMA
+from pillarbox.storage.nodes import SqlNodeStore
 from pillarbox.storage.queue import SqlQueueStore
 from pillarbox.storage.sqlite import SqliteEngine
 from pillarbox.storage.vault import Vault
@@ -40,9 +44,17 @@ class SqlStorage:
         self._lock = lock
         self._closed = False
         self.directory = SqlDirectoryStore(engine, vault)
-        self.queue = SqlQueueStore(engine, highest_message, self.directory.forget_servers)
+        self.nodes = SqlNodeStore(engine, self.directory.heard)
+        self.queue = SqlQueueStore(engine, highest_message, self._servers_moved)
         self.messages = SqlMessageStore(engine)
         self.events = SqlEventStore(engine, highest_session)
+
+        engine.listen("directory", self.directory.forget)
+        engine.listen("servers", self.directory.forget_servers)
+
+    def _servers_moved(self) -> None:
+        self.directory.forget_servers()
+        self._engine.tell("servers")
 
     async def health(self) -> Health:
         """An empty transaction through the writer shows whether it can still commit."""
@@ -83,31 +95,36 @@ async def open_storage(
     on_broken: Callable[[StorageBroken], None],
     on_commit: Committed = _unheard,
     database: str = "",
+    secret_key: str = "",
+    node: str = "",
+    version: str = "",
+    roles: tuple[str, ...] = (),
 ) -> Storage:
     """Open what lies in a data directory, making it on first use. `on_commit` hears of each group
     commit: its members, and the seconds it took. With `database`, the URL of a PostgreSQL, mail
-    rests there; the directory keeps the key of the secrets.
+    rests there; the directory keeps the key of the secrets, where none is given as `secret_key`.
 
-    Raises `DataDirLocked` where another process owns it, `SchemaTooNew`, `StorageTrouble`.
+    Raises `DataDirLocked` where another process owns it, `NodeRunning`, `SchemaTooNew`,
+    `WrongSecretKey`, `StoreMoved`, `StorageTrouble`.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = OwnerLock.take(data_dir)
     engine: Engine | None = None
     try:
-        vault = Vault.at(data_dir / "secret.key")
-        node = os.uname().nodename
+        vault = Vault.of(secret_key) if secret_key else Vault.at(data_dir / "secret.key")
+        who = NodeIdentity(node or os.uname().nodename, place_of(data_dir), version, roles)
         if database:
             # Its driver costs whoever has no PostgreSQL time and memory.
             from pillarbox.storage.postgres import PostgresEngine
 
             engine = await PostgresEngine.open(
-                database, node=node, now_ms=now_ms, on_commit=on_commit
+                database, who=who, now_ms=now_ms, on_broken=on_broken, on_commit=on_commit
             )
         else:
             engine = await SqliteEngine.open(
-                data_dir / DATABASE_NAME, node=node, now_ms=now_ms, on_broken=on_broken,
-                on_commit=on_commit,
-            )  # fmt: skip
+                data_dir / DATABASE_NAME, who=who, on_broken=on_broken, on_commit=on_commit
+            )
+        await check_marks(engine, vault)
         message = as_int((await engine.read("message.highest"))[0][0])
         session = as_int((await engine.read("session.highest"))[0][0])
     except BaseException:

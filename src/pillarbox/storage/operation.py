@@ -7,8 +7,11 @@ from typing import Final
 
 from pillarbox.policy.delivery import State
 from pillarbox.policy.events import ActionFacts
+from pillarbox.storage.acceptance import unpack_ids
 from pillarbox.storage.codec import encode
+from pillarbox.storage.columns import as_bytes, as_int
 from pillarbox.storage.engine import Batch, Member, Row, Step
+from pillarbox.terms.errors import PillarboxError
 
 _EVENTS: Final = {
     "queue.make_due": "delivery.retry_asked",
@@ -18,24 +21,44 @@ _EVENTS: Final = {
 }
 
 
+class BeingSent(PillarboxError):
+    """Another node may be sending some of these; nothing was changed."""
+
+    code = "wrong_state"
+
+    def __init__(self, deliveries: frozenset[int]) -> None:
+        """Which."""
+        super().__init__()
+        self.deliveries = deliveries
+
+
+def marked_in(rows: Sequence[Row]) -> set[int]:
+    """The deliveries that start marks cover."""
+    return {delivery for row in rows for delivery in unpack_ids(as_bytes(row[0]))}
+
+
 class OperatorMember(Member):
     """One of retry, release, hold and cancel, on some deliveries, each with its event.
 
     A delivery that is not in a fitting state is left as it is; the result names those changed.
     """
 
-    __slots__ = ("_app_of", "_at", "_data", "_deliveries", "_results", "_statement")
+    __slots__ = ("_app_of", "_at", "_data", "_deliveries", "_owner", "_results", "_statement")
 
     def __init__(
         self,
+        owner: int,
         statement: str,
         deliveries: Sequence[int],
         app_of: dict[int, bytes],
         at: int,
         by: str,
     ) -> None:
-        """`app_of` gives the app of each delivery, for the event log, and `by` who did it."""
+        """`owner` is this process's incarnation, `app_of` gives the app of each delivery, for the
+        event log, and `by` who did it.
+        """
         super().__init__()
+        self._owner = owner
         self._statement = statement
         self._deliveries = deliveries
         self._app_of = app_of
@@ -44,16 +67,23 @@ class OperatorMember(Member):
         self._results: list[list[Row]] = []
 
     def steps(self) -> list[Step]:
-        """One statement a delivery."""
+        """One statement a delivery; then a look at what others may be sending: they note it before
+        they do, and wait for whoever changes the row.
+        """
         timed = self._statement in ("queue.make_due", "queue.release")
-        return [
+        steps = [
             Step(self._statement, (delivery, self._at) if timed else (delivery,))
-            for delivery in self._deliveries
+            for delivery in sorted(self._deliveries)
         ]
+        return [*steps, Step("started.others", (self._owner,))]
 
     def resolve(self, results: list[list[Row]]) -> None:
-        """Keep what was changed."""
-        self._results = results
+        """Keep what was changed. Raises `BeingSent` with what cannot be."""
+        *changed, marks = results
+        sent = marked_in(marks).intersection(as_int(row[0]) for rows in changed for row in rows)
+        if sent:
+            raise BeingSent(frozenset(sent))
+        self._results = changed
 
     def write(self, batch: Batch) -> tuple[int, ...]:
         """The events; for a cancelled one its final row. Gives the deliveries changed."""
@@ -80,12 +110,14 @@ class OperatorMember(Member):
 class EndMember(Member):
     """End every unsettled delivery of a message: its caller is being told that it failed."""
 
-    __slots__ = ("_app", "_at", "_data", "_first", "_last", "_rows")
+    __slots__ = ("_app", "_at", "_data", "_first", "_last", "_owner", "_rows", "_sent")
     settles = True
 
-    def __init__(self, app: bytes, first: int, last: int, at: int, data: bytes) -> None:
+    def __init__(self, owner: int, app: bytes, first: int, last: int, at: int, data: bytes) -> None:
         """All deliveries from `first` to `last`; `data` is the body of their events."""
         super().__init__()
+        self._owner = owner
+        self._sent: set[int] = set()
         self._app = app
         self._first = first
         self._last = last
@@ -94,15 +126,21 @@ class EndMember(Member):
         self._rows: list[Row] = []
 
     def steps(self) -> list[Step]:
-        """One range."""
-        return [Step("queue.end_message", (self._first, self._last))]
+        """One range, and what others may be sending of it."""
+        return [
+            Step("queue.end_message", (self._first, self._last)),
+            Step("started.others", (self._owner,)),
+        ]
 
     def resolve(self, results: list[list[Row]]) -> None:
         """Keep what was still waiting."""
-        self._rows = results[0]
+        self._rows, marks = results
+        self._sent = marked_in(marks)
 
-    def write(self, batch: Batch) -> tuple[int, ...]:
-        """Gives the deliveries that were ended by this."""
+    def write(self, batch: Batch) -> tuple[tuple[int, ...], frozenset[int]]:
+        """Gives the deliveries that were ended by this, and those of them that another process may
+        be sending.
+        """
         ended = []
         for delivery, last_event, attempts, uncertain, recipient, _ in self._rows:
             event = batch.event(
@@ -115,4 +153,4 @@ class EndMember(Member):
                  recipient),
             )  # fmt: skip
             ended.append(int(delivery or 0))
-        return tuple(ended)
+        return tuple(ended), frozenset(self._sent.intersection(ended))

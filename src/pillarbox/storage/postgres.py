@@ -2,31 +2,37 @@
 
 When a member's future is done, the server has written it down: see `storage.postgres_session`. A
 connection that was lost is made again; until then nothing is taken, and whoever asks hears that
-storage does not answer.
+storage does not answer. What another node has taken over is not written here any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
 
 from pillarbox.observe.crash import crash_point
-from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row, Step, Told, Value
-from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.columns import as_int
+from pillarbox.storage.engine import Batch, Change, Committed, Member, Row, Step, Told, Value
+from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
+from pillarbox.storage.interface.nodes import NodeIdentity
+from pillarbox.storage.membership import join
 from pillarbox.storage.migrate import migrate_postgres
+from pillarbox.storage.partitions import make_partitions
+from pillarbox.storage.postgres_bell import Bell
 from pillarbox.storage.postgres_errors import mapped, speaks_of_all
-from pillarbox.storage.postgres_session import COMMAND_SECONDS, connected, ended, own, pooled
+from pillarbox.storage.postgres_group import Groups
+from pillarbox.storage.postgres_session import COMMAND_SECONDS, connected, ended, pooled
+from pillarbox.storage.postgres_writer import Writer
 from pillarbox.storage.queries import load_queries
+from pillarbox.storage.tenure import Tenure
 from pillarbox.storage.waiting import Outcome, Waiting, report
-from pillarbox.storage.weaving import APART, Woven, unnested, weave
-from pillarbox.terms.errors import PillarboxError
 
-_PAUSE_SECONDS: Final = 0.5
-"""Between two tries to reach a server that is away."""
+_UNHEARD_SECONDS: Final = 10.0
+"""So long members wait to hear what became of a commit whose answer was lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,45 +40,63 @@ _log = logging.getLogger(__name__)
 class PostgresEngine:
     """One database. See `storage.engine.Engine` for what is promised."""
 
-    def __init__(self, url: str, on_commit: Committed) -> None:
-        """Use `open`."""
+    shared = True
+
+    def __init__(
+        self, url: str, on_broken: Callable[[StorageBroken], None], on_commit: Committed
+    ) -> None:
+        """Use `open`. `on_broken` hears of it when another node has taken over."""
         self._url = url
+        self._on_broken = on_broken
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._sql = load_queries("postgres")
-        self._arrays: dict[str, str] = {}
-        self._widths: dict[str, int] = {}
-        self._woven: dict[tuple[str, ...], Woven] = {}
+        self._groups = Groups(self._sql)
         self._waiting = Waiting()
         self._wanted = asyncio.Event()
         self._closing = False
-        self._away_until = 0.0
-        self._next_event = 0
-        self._writer: asyncpg.Connection[asyncpg.Record] | None = None
+        self._broken: StorageBroken | None = None
+        self.tenure = Tenure(ends=True)
+        self._writer = Writer(url, self._sql, self.tenure)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._bell: Bell | None = None
         self._writing: asyncio.Task[None] | None = None
         self._version = ""
-        self.incarnation = 0
+        self.node = 0
 
     @classmethod
     async def open(
-        cls, url: str, *, node: str, now_ms: int, on_commit: Committed
+        cls,
+        url: str,
+        *,
+        who: NodeIdentity,
+        now_ms: int,
+        on_broken: Callable[[StorageBroken], None],
+        on_commit: Committed,
     ) -> PostgresEngine:
-        """Connect, bring the schema up to date, begin an incarnation.
+        """Connect, bring the schema up to date, take this node's place, begin an incarnation.
 
-        Raises `SchemaTooNew`, `StorageTrouble`.
+        Raises `SchemaTooNew`, `NodeRunning`, `StorageTrouble`.
         """
-        engine = cls(url, on_commit)
+        engine = cls(url, on_broken, on_commit)
         try:
-            await engine._prepare(node, now_ms)
+            await engine._prepare(who, now_ms)
         except BaseException as error:
-            if engine._writer is not None:
-                engine._writer.terminate()
+            engine._writer.terminate()
+            if engine._bell is not None:
+                await engine._bell.close()
+            await asyncio.sleep(0)  # a connection that was cut is closed with the loop's next turn
             if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
                 raise mapped(error) from error
             raise
         engine._writing = asyncio.create_task(engine._run(), name="pillarbox-write")
+        engine._writing.add_done_callback(engine._ended)
         return engine
+
+    @property
+    def incarnation(self) -> int:
+        """Of this process."""
+        return self._writer.incarnation
 
     @property
     def kind(self) -> str:
@@ -101,12 +125,14 @@ class PostgresEngine:
         self._queue(member)
 
     def _queue(self, member: Member) -> None:
-        if self._closing:
+        if self._broken is not None:
+            self._loop.call_soon(member.report, None, self._broken)
+        elif self._closing:
             trouble = StorageTrouble("The store is being closed.")
             self._loop.call_soon(member.report, None, trouble)
-            return
-        self._waiting.add(member)
-        self._wanted.set()
+        else:
+            self._waiting.add(member)
+            self._wanted.set()
 
     async def change(self, *steps: Step, content_bytes: int = 0) -> list[list[Row]]:
         """Run statements in one transaction; gives the rows of each."""
@@ -117,6 +143,28 @@ class PostgresEngine:
         """Nobody tells a client how much room the server has."""
         return None
 
+    def abandon(self, broken: StorageBroken) -> None:
+        """Commit nothing more."""
+        if self._broken is None:
+            self._broken = broken
+            self.tenure.lost = True
+            self._wanted.set()
+            self._loop.call_soon(self._on_broken, broken)
+
+    def tell(self, topic: str) -> None:
+        """Wake the others."""
+        if self._bell is not None:
+            self._bell.ring(topic)
+
+    def listen(self, topic: str, heard: Callable[[], None]) -> None:
+        """Hear of what others tell."""
+        if self._bell is not None:
+            self._bell.listen(topic, heard)
+
+    async def try_duty(self, name: str) -> bool:
+        """By a lock that whoever has it keeps as long as its connection."""
+        return self._bell is not None and await self._bell.try_duty(name)
+
     async def close(self) -> None:
         """Commit what waits, then close every connection."""
         if self._closing:
@@ -124,56 +172,28 @@ class PostgresEngine:
         self._closing = True
         self._wanted.set()
         if self._writing is not None:
-            await self._writing
+            await asyncio.wait([self._writing])
+        if self._bell is not None:
+            await self._bell.close()
         await ended(self._pool)
-        await ended(self._writer)
+        await self._writer.close()
 
-    # --- connections --------------------------------------------------------------------------
-
-    async def _prepare(self, node: str, now_ms: int) -> None:
-        writer = await self._connected()
-        await migrate_postgres(writer)
-        for name in RANK:
-            prepared = await writer.prepare(self._sql[name])
-            types = [kind.name for kind in prepared.get_parameters()]
-            self._widths[name] = len(types)
-            arrays = None if name in APART else unnested(self._sql[name], types)
-            if arrays is not None:
-                self._arrays[name] = arrays
-        await self._go_on_numbering()
-        version = writer.get_server_version()
+    async def _prepare(self, who: NodeIdentity, now_ms: int) -> None:
+        # A migration may take longer than any statement of everyday.
+        setup = await connected(self._url, command_seconds=None)
+        try:
+            await migrate_postgres(setup)
+            await make_partitions(setup, now_ms)
+            self.node = await join(setup, who)
+        finally:
+            await ended(setup)
+        await self._writer.begin(self.node, who)
+        connection = await self._writer.connection()
+        await self._groups.prepare(connection)
+        version = connection.get_server_version()
         self._version = f"{version.major}.{version.minor}"
-        self.incarnation = int((await self._execute("incarnation.add", (node, now_ms)))[0][0] or 0)
         self._pool = await pooled(self._url)
-
-    async def _connected(self) -> asyncpg.Connection[asyncpg.Record]:
-        """The writing connection, made again where it was lost. Raises what connecting raises."""
-        writer = self._writer
-        if writer is None or writer.is_closed():
-            if self._loop.time() < self._away_until:
-                raise StorageTrouble("The database cannot be reached.")
-            try:
-                writer = self._writer = await connected(self._url)
-            except BaseException:
-                self._away_until = self._loop.time() + _PAUSE_SECONDS
-                raise
-            try:
-                await own(writer)
-                if self._arrays:
-                    await self._go_on_numbering()
-            except BaseException:
-                # What does not own the database must not be found here and written with.
-                writer.terminate()
-                raise
-        return writer
-
-    async def _go_on_numbering(self) -> None:
-        """The commit whose answer never came may have happened, and its events be there."""
-        self._next_event = int((await self._execute("event.highest", ()))[0][0] or 0) + 1
-
-    async def _execute(self, name: str, parameters: Row) -> list[Row]:
-        assert self._writer is not None
-        return [tuple(row) for row in await self._writer.fetch(self._sql[name], *parameters)]
+        self._bell = Bell(self._url, self.incarnation)
 
     # --- the writer ---------------------------------------------------------------------------
 
@@ -186,6 +206,15 @@ class PostgresEngine:
                 await self._wanted.wait()
                 continue
             await self._commit_next()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nobody writes any more: those who wait must hear it, and the process end."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        _log.error("the writer broke", exc_info=error)
+        self.abandon(StorageBroken(detail=f"the writer broke: {error!r}"))
+        while self._waiting:
+            report([(member, None, self._broken) for member in self._waiting.draw()])
 
     async def _commit_next(self) -> None:
         """One group; nothing of it is held here afterwards."""
@@ -200,16 +229,24 @@ class PostgresEngine:
 
     async def _commit(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
         """All together; where that fails, one by one, so that only the offender is refused."""
+        if self._broken is not None:
+            outcomes.extend((member, None, self._broken) for member in group)
+            return
+        found: list[Outcome] = []
         try:
-            outcomes.extend(await self._attempt(group))
+            await self._attempt(group, found)
+            outcomes.extend(found)
         except Exception as error:
-            trouble = await self._roll_back(error)
-            writer = self._writer
-            if writer is None or writer.is_closed() or speaks_of_all(error):
+            if await self._committed_after_all(found, error):
+                outcomes.extend(found)
+                return
+            trouble = await self._writer.roll_back(error)
+            if isinstance(trouble, StorageBroken):
+                self.abandon(trouble)
+            if isinstance(trouble, StorageBroken) or self._writer.is_away or speaks_of_all(error):
                 # The database is away for all of them alike. What it did at last is not known, so
                 # the next one begins with a connection of its own.
-                if writer is not None:
-                    writer.terminate()
+                self._writer.terminate()
                 outcomes.extend((member, None, trouble) for member in group)
             elif len(group) == 1:
                 outcomes.append((group[0], None, trouble))
@@ -217,68 +254,37 @@ class PostgresEngine:
                 for member in group:
                     await self._commit([member], outcomes)
 
-    async def _attempt(self, group: Sequence[Member]) -> list[Outcome]:
-        writer = await self._connected()
-        batch = Batch(self._next_event)
-        outcomes: list[Outcome] = []
+    async def _committed_after_all(self, found: Sequence[Outcome], error: Exception) -> bool:
+        """The answer to a COMMIT was lost: the database knows, once it is there again."""
+        if not self._writer.is_in_doubt(error):
+            return False
+        members = [member for member, _, refusal in found if refusal is None]
+        return await self._writer.learn(members, _UNHEARD_SECONDS)
+
+    async def _attempt(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
+        """One transaction; `outcomes` are true once it has returned."""
+        writer = await self._writer.connection()
+        batch = Batch(self._writer.first_event())
         await writer.execute("BEGIN")
         for member in group:
             steps = member.steps()
-            refusal = await self._guard(writer, member, steps) if steps else None
+            refusal = await self._writer.guard(member, steps) if steps else None
             outcomes.append((member, None if refusal else member.write(batch), refusal))
         rows = batch.rows
         accepts, settles = "message.insert" in rows, "queue.delete" in rows or "queue.defer" in rows
         if accepts:
             crash_point("accept-before-insert")
-        woven = tuple(name for name in RANK if name in rows and name in self._arrays)
-        if woven:
-            statement = self._woven.get(woven)
-            if statement is None:
-                statement = self._woven[woven] = weave(woven, self._arrays, self._widths)
-            await writer.execute(statement.sql, *statement.arguments(rows))
-        for name in RANK:
-            if name in rows and name not in self._arrays:
-                await writer.executemany(self._sql[name], rows[name])
+        transaction = await self._groups.write(writer, rows)
         if accepts:
             crash_point("accept-before-commit")
         if settles:
             crash_point("settle-before-commit")
         if "started.insert" in rows:
             crash_point("started-before-commit")
-        await writer.execute("COMMIT")
-        self._next_event = batch.next_event
+        await self._writer.commit(transaction, as_int(batch.next_event))
         if accepts:
             crash_point("accept-after-commit")
         if settles:
             crash_point("settle-after-commit")
         if "started.insert" in rows:
             crash_point("started-after-commit")
-        return outcomes
-
-    async def _guard(
-        self,
-        writer: asyncpg.Connection[asyncpg.Record],
-        member: Member,
-        steps: Sequence[Step],
-    ) -> PillarboxError | None:
-        """Run a member's own statements; undone where it is refused for what they gave."""
-        await writer.execute("SAVEPOINT member")
-        try:
-            member.resolve([await self._execute(step.name, step.parameters) for step in steps])
-        except PillarboxError as refusal:
-            await writer.execute("ROLLBACK TO member; RELEASE member")
-            return refusal
-        await writer.execute("RELEASE member")
-        return None
-
-    async def _roll_back(self, error: Exception) -> PillarboxError:
-        writer = self._writer
-        if writer is not None and not writer.is_closed():
-            try:
-                if writer.is_in_transaction():
-                    await writer.execute("ROLLBACK")
-            except Exception:
-                # In doubt about the connection, a new one: the server ends what was open on it.
-                writer.terminate()
-                return StorageTrouble(detail=f"rollback after: {error}")
-        return mapped(error)

@@ -7,7 +7,7 @@ from asyncpg import exceptions as pg
 
 from pillarbox.storage.interface.errors import (
     Conflict,
-    DataDirLocked,
+    NodeRunning,
     StorageFull,
     StorageTrouble,
     Unstorable,
@@ -60,7 +60,7 @@ def speaks_of_all(error: BaseException) -> bool:
         error,
         OSError
         | StorageTrouble
-        | DataDirLocked
+        | NodeRunning
         | asyncpg.InterfaceError
         | pg.PostgresConnectionError
         | pg.OperatorInterventionError

@@ -1,6 +1,8 @@
 """a session with PostgreSQL as every part of Pillarbox uses it
 
-``synchronous_commit=on``, whatever the server's default, and one process that writes.
+``synchronous_commit=on``, whatever the server's default; and one session that writes for each node,
+which holds the node's lock: what another node takes over cannot be written any more by whoever had
+it before.
 """
 
 from __future__ import annotations
@@ -10,18 +12,25 @@ from typing import Final
 
 import asyncpg
 
-from pillarbox.storage.interface.errors import DataDirLocked
+from pillarbox.storage.interface.errors import NodeRunning
 
 COMMAND_SECONDS: Final = 30.0
-"""No statement takes longer."""
+"""No statement takes longer, but for migrations."""
 
 _CONNECT_SECONDS: Final = 5.0
 _STATEMENTS: Final = 400
 _READERS: Final = 4
 _CLOSE_SECONDS: Final = 5.0
-_OWNER: Final = 0x70_69_6C_6C_6F_77  # the advisory lock of whoever writes
-_OWN_SECONDS: Final = 3.0
+NODE_LOCK: Final = 0x70_69_6C  # class of the advisory locks of nodes, by their numbers
+DUTY_LOCK: Final = 0x70_69_64  # class of the advisory locks of duties, by their names
+_OWN_SECONDS: Final = 5.0
 _OWN_PAUSE_SECONDS: Final = 0.1
+_HOLDERS: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1::int AND objid = $2::int AND objsubid = 2 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND pid <> pg_backend_pid()
+"""
 
 _SESSION: Final = {
     "synchronous_commit": "on",
@@ -30,13 +39,16 @@ _SESSION: Final = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25000",
 }
 
 
-async def connected(url: str) -> asyncpg.Connection[asyncpg.Record]:
+async def connected(
+    url: str, *, command_seconds: float | None = COMMAND_SECONDS
+) -> asyncpg.Connection[asyncpg.Record]:
     """A new connection. Raises what connecting raises."""
     return await asyncpg.connect(
-        url, timeout=_CONNECT_SECONDS, command_timeout=COMMAND_SECONDS,
+        url, timeout=_CONNECT_SECONDS, command_timeout=command_seconds,
         statement_cache_size=_STATEMENTS, server_settings=_SESSION,
     )  # fmt: skip
 
@@ -49,20 +61,22 @@ async def pooled(url: str) -> asyncpg.Pool[asyncpg.Record]:
     )  # fmt: skip
 
 
-async def own(writer: asyncpg.Connection[asyncpg.Record]) -> None:
-    """One process writes. The lock is the session's: one whose client is gone holds it until its
-    last commit is over, so what is read after it is all there is.
+async def own(
+    writer: asyncpg.Connection[asyncpg.Record], number: int, *, insist: bool = False
+) -> None:
+    """One session writes for a node. The lock is the session's: one whose client is gone holds it
+    until its last commit is over, so what is read after it is all there is.
 
-    Raises `DataDirLocked`.
+    With `insist` the one who holds it is known to be gone, and is not waited for. Raises
+    `NodeRunning`.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _OWN_SECONDS
-    while not await writer.fetchval("SELECT pg_try_advisory_lock($1)", _OWNER):
+    while not await writer.fetchval("SELECT pg_try_advisory_lock($1, $2)", NODE_LOCK, number):
+        if insist:
+            await writer.fetch(_HOLDERS, NODE_LOCK, number)
         if loop.time() > deadline:
-            raise DataDirLocked(
-                "This database is used by another Pillarbox.",
-                fix="Stop that one, or give this one a database of its own.",
-            )
+            raise NodeRunning("This node is running already, somewhere else.")
         await asyncio.sleep(_OWN_PAUSE_SECONDS)
 
 

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from pillarbox.observe.crash import crash_point
 from pillarbox.policy.delivery import FINAL, State
-from pillarbox.storage.acceptance import RAW, AcceptMember, unpack_ids
+from pillarbox.storage.acceptance import RAW, AcceptMember
+from pillarbox.storage.claims import Claims, to_waiting
 from pillarbox.storage.codec import encode
 from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Engine, Row, Step
@@ -27,9 +28,9 @@ from pillarbox.storage.interface.queue import (
     Waiting,
 )
 from pillarbox.storage.interface.settlement import Settlement
-from pillarbox.storage.lanes import LaneBook, lane_name
-from pillarbox.storage.operation import EndMember, OperatorMember
-from pillarbox.storage.recovery import RecoverMember
+from pillarbox.storage.lanes import LaneBook, depths_of
+from pillarbox.storage.operation import BeingSent, EndMember, OperatorMember
+from pillarbox.storage.recovery import recover
 from pillarbox.storage.settlement import MarkBook, MarkMember, SettleMember
 from pillarbox.storage.waiters import Waiters
 from pillarbox.terms.ids import (
@@ -37,12 +38,15 @@ from pillarbox.terms.ids import (
     ORDINAL_BITS,
     DeliveryId,
     MessageId,
-    MessageIds,
+    Numbers,
     ObjectId,
     message_of,
 )
 
 _PAGE = 1000
+_LIFE_BITS = 32
+_OTHERS_SECONDS = 0.5
+"""So often it is looked at what other nodes have settled."""
 
 
 class SqlQueueStore:
@@ -56,14 +60,16 @@ class SqlQueueStore:
         """
         self._engine = engine
         self._servers_moved = servers_moved
-        self._ids = MessageIds(highest)
-        self._marks = MarkBook()
+        self._ids = Numbers(highest, engine.node)
+        # A mark's number is of this life and no other.
+        self._marks = MarkBook(engine.incarnation << _LIFE_BITS)
+        self._claims = Claims(engine)
         self._lanes = LaneBook(engine)
         self._waiters = Waiters()
 
     def next_message_id(self, now_ms: int) -> MessageId:
         """An id above every id stored or handed out before."""
-        return self._ids.next(now_ms)
+        return MessageId(self._ids.next(now_ms))
 
     async def lane(self, name: LaneName) -> int:
         """Answered from memory after the first use."""
@@ -99,7 +105,20 @@ class SqlQueueStore:
     ) -> None:
         """▣1."""
         member = self._accepting(acceptance)
+        if self._engine.shared and any(not one.mirrored for one in acceptance.deliveries):
+            self._engine.submit_soon(member, partial(self._waits, member, told))
+            return
         self._engine.submit_soon(member, lambda error: told(member.event, error))
+
+    def _waits(
+        self,
+        member: AcceptMember,
+        told: Callable[[int, BaseException | None], None],
+        error: BaseException | None,
+    ) -> None:
+        """It waits for whoever reads its lane, here or elsewhere."""
+        self._engine.tell("queue")
+        told(member.event, error)
 
     def _accepting(self, acceptance: Acceptance) -> AcceptMember:
         mark = None
@@ -141,33 +160,25 @@ class SqlQueueStore:
             self._servers_moved()
         self._waiters.wake({message_of(verdict.delivery) for verdict in settlement.verdicts})
 
-    async def heads(self) -> list[LaneHead]:
-        """One look-up a lane."""
-        rows = await self._engine.read("queue.heads")
-        return [
-            LaneHead(as_int(row[0]), lane_name(row), as_int(row[4]))
-            for row in rows
-            if row[4] is not None
-        ]
+    async def heads(self, *, leaving: bool = False) -> list[LaneHead]:
+        """One look-up a lane, or a shard of it."""
+        return await self._claims.heads(leaving=leaving)
 
     async def claim(
         self, lane: int, after: tuple[int, int], now_ms: int, limit: int
-    ) -> list[Waiting]:
+    ) -> tuple[list[Waiting], tuple[int, int] | None]:
         """Rows that this process is already sending are left out."""
-        rows = await self._engine.read("queue.claim", lane, after[0], after[1], now_ms, limit)
-        return [_waiting(row) for row in rows]
+        return await self._claims.claim(lane, after, now_ms, limit)
+
+    def finished(self, deliveries: Sequence[DeliveryId]) -> None:
+        """They may be claimed again."""
+        self._claims.finished(deliveries)
 
     async def recover(self, now_ms: int) -> Recovered:
         """Before any listener opens."""
-        packed = await self._engine.read("started.all")
-        # Two marks may cover one delivery: it was put back after the first, and marked again.
-        marked = list(dict.fromkeys(d for row in packed for d in unpack_ids(as_bytes(row[0]))))
-        uploads = [
-            as_int(row[0])
-            for row in await self._engine.read("upload.forsaken", self._engine.incarnation)
-        ]
-        recovered = await self._engine.submit(RecoverMember(marked, uploads, now_ms))
-        return recovered  # type: ignore[return-value]
+        engine = self._engine
+        rows = await engine.read("incarnation.unrecovered", engine.node, engine.incarnation)
+        return await recover(engine, [as_int(row[0]) for row in rows], now_ms)
 
     async def waiting(
         self,
@@ -188,7 +199,7 @@ class SqlQueueStore:
                 if lane is None
                 else await self._engine.read("queue.page_of_lane", cursor, _PAGE, lane)
             )
-            for row in map(_waiting, rows):
+            for row in map(to_waiting, rows):
                 if app is not None and row.lane not in lanes:
                     continue
                 shown = self._shown(row)
@@ -201,16 +212,7 @@ class SqlQueueStore:
 
     async def depths(self) -> list[LaneDepth]:
         """Reads the whole queue: for people, not for delivery."""
-        names = await self._lanes.all()
-        return [
-            LaneDepth(
-                lane=as_int(row[0]), name=names[as_int(row[0])], waiting=as_int(row[1]),
-                oldest=DeliveryId(as_int(row[2])),
-                first_due_at=None if row[3] is None else as_int(row[3]),
-                held=as_int(row[4]), active=as_int(row[5]),
-            )
-            for row in await self._engine.read("queue.depths")
-        ]  # fmt: skip
+        return depths_of(await self._engine.read("queue.depths"), await self._lanes.all())
 
     async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
         """Due now, and behind every claim cursor, which are never ahead of the clock."""
@@ -236,10 +238,13 @@ class SqlQueueStore:
         last = first | MAX_RECIPIENTS
         app = as_bytes((await self._message_row(message))[1])
         sending = {d for d in range(first, last + 1) if self._marks.covers(d)}
-        ended = await self._engine.submit(EndMember(app, first, last, now_ms, encode(reason)))
+        member = EndMember(self._engine.incarnation, app, first, last, now_ms, encode(reason))
+        done = await self._engine.submit(member)
+        assert isinstance(done, tuple)
+        ended, elsewhere = done
         self._waiters.wake({message})
         rows = await self._engine.read("delivery.of_message", first, last)
-        unsure = sending & set(ended)  # type: ignore[call-overload]
+        unsure = sending & set(ended) | elsewhere
         return [
             DeliveryRow(
                 DeliveryId(as_int(row[0])), as_text(row[1]), State(as_text(row[2])),
@@ -256,7 +261,8 @@ class SqlQueueStore:
         async def settled() -> bool:
             return not await self._engine.read("queue.of_message", first, first | MAX_RECIPIENTS)
 
-        return await self._waiters.wait(message, settled, seconds)
+        look_seconds = _OTHERS_SECONDS if self._engine.shared else None
+        return await self._waiters.wait(message, settled, seconds, look_seconds)
 
     async def obligations(self, after: int, now_ms: int, limit: int) -> list[Obligation]:
         """What is owed and due, by id."""
@@ -275,7 +281,7 @@ class SqlQueueStore:
 
     async def expired(self, now_ms: int, limit: int) -> list[Waiting]:
         """Held deliveries whose message has outlived its time; others expire when claimed."""
-        return [_waiting(row) for row in await self._engine.read("queue.expired", now_ms, limit)]
+        return [to_waiting(row) for row in await self._engine.read("queue.expired", now_ms, limit)]
 
     async def _operate(
         self, statement: str, ids: Sequence[DeliveryId], now_ms: int, by: str
@@ -283,8 +289,18 @@ class SqlQueueStore:
         free = [d for d in ids if not self._marks.covers(d)]
         apps: dict[int, bytes] = {d: await self._app_of(message_of(d)) for d in free}
         known = [d for d in free if apps[d]]
-        changed = await self._engine.submit(OperatorMember(statement, known, apps, now_ms, by))
-        done = set(changed)  # type: ignore[call-overload]
+        done: set[DeliveryId] = set()
+        while known:
+            owner = self._engine.incarnation
+            member = OperatorMember(owner, statement, known, apps, now_ms, by)
+            try:
+                done = set(await self._engine.submit(member))  # type: ignore[call-overload]
+            except BeingSent as sent:
+                known = [d for d in known if d not in sent.deliveries]
+                continue
+            break
+        if done and statement in ("queue.make_due", "queue.release"):
+            self._engine.tell("queue")
         if statement == "queue.cancel":
             self._waiters.wake({message_of(d) for d in done})
         refused = {d: await self._state_of(d) for d in ids if d not in done}
@@ -297,7 +313,7 @@ class SqlQueueStore:
     async def _state_of(self, delivery: DeliveryId) -> State:
         waiting = await self._engine.read("queue.one", delivery)
         if waiting:
-            return self._shown(_waiting(waiting[0])).state
+            return self._shown(to_waiting(waiting[0])).state
         final = await self._engine.read("delivery.one", delivery)
         if final:
             return State(as_text(final[0][2]))
@@ -324,11 +340,3 @@ class SqlQueueStore:
             gone = marked.result()
             if isinstance(gone, frozenset):
                 self._marks.close(tuple(gone))
-
-
-def _waiting(row: Row) -> Waiting:
-    delivery, lane, state, due, attempts, last_event, uncertain, recipient, owner = row
-    return Waiting(
-        DeliveryId(as_int(delivery)), as_int(lane), State(as_text(state)), as_int(due), as_int(attempts),
-        as_int(last_event), bool(uncertain), as_text(recipient), as_int(owner) > 0,
-    )  # fmt: skip

@@ -1,12 +1,14 @@
-"""what is put right before any listener opens, after the previous process died"""
+"""what is put right after a process has died: at the start of the next one, or by another node"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pillarbox.policy.delivery import State
-from pillarbox.storage.acceptance import OWNER_HELD, OWNER_WAITING
-from pillarbox.storage.engine import Batch, Member, Row, Step
+from pillarbox.storage.acceptance import OWNER_HELD, OWNER_WAITING, unpack_ids
+from pillarbox.storage.columns import as_bytes, as_int
+from pillarbox.storage.engine import Batch, Engine, Member, Row, Step
+from pillarbox.storage.interface.errors import AlreadyRecovered
 from pillarbox.storage.interface.queue import Recovered
 from pillarbox.terms.ids import MAX_RECIPIENTS, ORDINAL_BITS
 
@@ -14,14 +16,17 @@ from pillarbox.terms.ids import MAX_RECIPIENTS, ORDINAL_BITS
 class RecoverMember(Member):
     """Free what a dead process owned; name what it may have been sending.
 
-    Run twice it does the same once: the marks are gone after the first time.
+    Only one of those who try at once does it; the others raise `AlreadyRecovered`.
     """
 
-    __slots__ = ("_at", "_marked", "_released", "_rows", "_uploads")
+    __slots__ = ("_at", "_marked", "_owner", "_released", "_rows", "_uploads")
 
-    def __init__(self, marked: Sequence[int], uploads: Sequence[int], at: int) -> None:
-        """`marked` are the deliveries under start marks, `uploads` messages never accepted."""
+    def __init__(self, owner: int, marked: Sequence[int], uploads: Sequence[int], at: int) -> None:
+        """`owner` is the dead process's incarnation, `marked` are the deliveries under its start
+        marks, `uploads` its messages never accepted.
+        """
         super().__init__()
+        self._owner = owner
         self._marked = marked
         self._uploads = uploads
         self._at = at
@@ -30,10 +35,13 @@ class RecoverMember(Member):
 
     def steps(self) -> list[Step]:
         """Find the uncertain ones, then release everything and forget the marks."""
-        steps = [Step("recover.mark", (delivery,)) for delivery in self._marked]
-        steps.append(Step("recover.owned"))
-        steps.append(Step("recover.release"))
-        steps.append(Step("recover.clear_started"))
+        owner = self._owner
+        steps = [Step("incarnation.recover", (owner,))]
+        steps += [Step("recover.mark", (delivery,)) for delivery in self._marked]
+        steps.append(Step("recover.owned", (owner,)))
+        steps.append(Step("recover.release", (owner,)))
+        steps.append(Step("recover.clear_started", (owner,)))
+        steps.append(Step("recover.leases", (owner,)))
         for message in self._uploads:
             first = message << ORDINAL_BITS
             steps.append(Step("content.delete_range", (first, first | MAX_RECIPIENTS)))
@@ -42,17 +50,18 @@ class RecoverMember(Member):
 
     def resolve(self, results: list[list[Row]]) -> None:
         """Keep the rows of the uncertain, and how many were owned."""
-        count = len(self._marked)
-        self._rows = [row for rows in results[:count] for row in rows]
-        self._released = int(results[count][0][0] or 0)
+        if not results[0]:
+            raise AlreadyRecovered
+        count = len(self._marked) + 1
+        self._rows = [row for rows in results[1:count] for row in rows]
+        self._released = as_int(results[count][0][0])
 
     def write(self, batch: Batch) -> Recovered:
         """An event for each uncertain delivery; it follows its submitter's policy."""
         held = 0
         for delivery, _, due, attempts, last_event, policy, app in self._rows:
             event = batch.event(
-                self._at, bytes(app or b""), "delivery.uncertain",  # type: ignore[arg-type]
-                int(delivery or 0), int(last_event or 0), b"",
+                self._at, as_bytes(app), "delivery.uncertain", as_int(delivery), as_int(last_event), b"",
             )  # fmt: skip
             hold = policy == "hold"
             held += hold
@@ -67,3 +76,23 @@ class RecoverMember(Member):
             held=held,
             swept_uploads=len(self._uploads),
         )
+
+
+async def recover(engine: Engine, owners: Sequence[int], now_ms: int) -> Recovered:
+    """Free what these lives held, which commit nothing any more; each in a transaction."""
+    done = Recovered(0, 0, 0, 0)
+    for owner in owners:
+        packed = await engine.read("started.of", owner)
+        # Two marks may cover one delivery: it was put back after the first, and marked again.
+        marked = list(dict.fromkeys(d for row in packed for d in unpack_ids(as_bytes(row[0]))))
+        uploads = [as_int(row[0]) for row in await engine.read("upload.of", owner)]
+        try:
+            one = await engine.submit(RecoverMember(owner, marked, uploads, now_ms))
+        except AlreadyRecovered:
+            continue
+        assert isinstance(one, Recovered)
+        done = Recovered(
+            done.released + one.released, done.uncertain + one.uncertain,
+            done.held + one.held, done.swept_uploads + one.swept_uploads,
+        )  # fmt: skip
+    return done

@@ -18,11 +18,11 @@ class MarkBook:
     a row that recovery finds no queue row for.
     """
 
-    def __init__(self) -> None:
-        """Nothing may be leaving yet."""
+    def __init__(self, above: int = 0) -> None:
+        """Nothing may be leaving yet. Marks are numbered from `above` on."""
         self._mark_of: dict[int, int] = {}
         self._left: dict[int, int] = {}
-        self._last = 0
+        self._last = above
 
     def covers(self, delivery: int) -> bool:
         """Whether a delivery may be leaving."""
@@ -85,13 +85,13 @@ class MarkMember(Member):
         """One look-up a delivery, where asked for."""
         if not self._verify:
             return []
-        return [Step("queue.one", (delivery,)) for delivery in self._deliveries]
+        return [Step("queue.to_mark", (delivery,)) for delivery in sorted(self._deliveries)]
 
     def resolve(self, results: list[list[Row]]) -> None:
         """What an operator held or cancelled after it was claimed must not leave."""
         self._gone = frozenset(
             delivery
-            for delivery, rows in zip(self._deliveries, results, strict=True)
+            for delivery, rows in zip(sorted(self._deliveries), results, strict=True)
             if not rows or rows[0][8] == OWNER_HELD
         )
 

@@ -20,18 +20,23 @@ import apsw
 
 from pillarbox.observe.crash import crash_point
 from pillarbox.storage.checkpoint import Checkpoints
+from pillarbox.storage.columns import as_int
 from pillarbox.storage.connection import connect
 from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row, Step, Told, Value
 from pillarbox.storage.interface.errors import (
     StorageBroken,
     StorageTrouble,
 )
-from pillarbox.storage.migrate import migrate_sqlite
+from pillarbox.storage.interface.nodes import NodeIdentity
+from pillarbox.storage.membership import ALONE, LEASE_MS
+from pillarbox.storage.migrate import SCHEMA, migrate_sqlite
 from pillarbox.storage.queries import load_queries
 from pillarbox.storage.sqlite_errors import mapped
+from pillarbox.storage.tenure import Tenure
 from pillarbox.storage.waiting import Outcome, Waiting, report
 from pillarbox.storage.widening import Widening
 from pillarbox.terms.errors import PillarboxError
+from pillarbox.terms.ids import first_event_from
 
 _READERS: Final = 2
 _COMPANY_SECONDS: Final = 50e-6
@@ -60,8 +65,11 @@ class SqliteEngine:
         self._waiting = Waiting()
         self._broken: StorageBroken | None = None
         self._closing = False
-        self._next_event = 0
+        self._highest_event = 0
         self.incarnation = 0
+        self.node = ALONE
+        self.shared = False
+        self.tenure = Tenure()
         self._local = threading.local()
         self._reader_connections: list[apsw.Connection] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="pillarbox-read")
@@ -74,8 +82,7 @@ class SqliteEngine:
         cls,
         path: Path,
         *,
-        node: str,
-        now_ms: int,
+        who: NodeIdentity,
         on_broken: Callable[[StorageBroken], None],
         on_commit: Committed,
     ) -> SqliteEngine:
@@ -85,7 +92,7 @@ class SqliteEngine:
         """
         engine = cls(path, on_broken, on_commit)
         try:
-            await asyncio.to_thread(engine._prepare, node, now_ms)
+            await asyncio.to_thread(engine._prepare, who)
         except apsw.Error as error:
             raise mapped(error) from error
         engine._checkpoints = Checkpoints(engine._writer, connect(path), engine._stop_writing)
@@ -126,6 +133,20 @@ class SqliteEngine:
         results = await self.submit(Change(steps, content_bytes))
         return results  # type: ignore[return-value]
 
+    def abandon(self, broken: StorageBroken) -> None:
+        """Commit nothing more."""
+        self._stop_writing(broken)
+
+    def tell(self, topic: str) -> None:
+        """Nobody else is there."""
+
+    def listen(self, topic: str, heard: Callable[[], None]) -> None:
+        """Nobody else is there."""
+
+    async def try_duty(self, name: str) -> bool:
+        """Every duty is ours."""
+        return True
+
     async def room(self) -> int | None:
         """Bytes a process without privileges may still write beside the file."""
         facts = os.statvfs(self._path.parent)
@@ -154,11 +175,12 @@ class SqliteEngine:
 
     # --- in the threads -----------------------------------------------------------------------
 
-    def _prepare(self, node: str, now_ms: int) -> None:
+    def _prepare(self, who: NodeIdentity) -> None:
         migrate_sqlite(self._writer)
-        rows = self._execute("event.highest", ())
-        self._next_event = int(rows[0][0] or 0) + 1
-        self.incarnation = int(self._execute("incarnation.add", (node, now_ms))[0][0] or 0)
+        self._highest_event = as_int(self._execute("event.highest", ())[0][0])
+        self._execute("node.alone", (who.name, who.place))
+        life = (who.name, ALONE, LEASE_MS, SCHEMA, who.version, ",".join(who.roles))
+        self.incarnation = as_int(self._execute("incarnation.begin", life)[0][0])
 
     def _read(self, name: str, parameters: Row) -> list[Row]:
         connection = getattr(self._local, "connection", None)
@@ -218,11 +240,9 @@ class SqliteEngine:
         if self._broken is not None:
             outcomes.extend((member, None, self._broken) for member in group)
             return
-        first_event = self._next_event
         try:
             outcomes.extend(self._attempt(group))
         except Exception as error:
-            self._next_event = first_event
             trouble = self._roll_back(error)
             if isinstance(trouble, StorageBroken):
                 self._stop_writing(trouble)
@@ -234,7 +254,7 @@ class SqliteEngine:
                     self._commit([member], outcomes)
 
     def _attempt(self, group: Sequence[Member]) -> list[Outcome]:
-        batch = Batch(self._next_event)
+        batch = Batch(first_event_from(self._highest_event, ALONE))
         outcomes: list[Outcome] = []
         writer = self._writer
         writer.execute("BEGIN IMMEDIATE")
@@ -257,7 +277,7 @@ class SqliteEngine:
         if "started.insert" in rows:
             crash_point("started-before-commit")
         writer.execute("COMMIT")
-        self._next_event = batch.next_event
+        self._highest_event = batch.next_event - 1
         if accepts:
             crash_point("accept-after-commit")
         if settles:

@@ -6,6 +6,7 @@ in a file only its owner can read; whoever has the database alone has no passwor
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from pillarbox.terms.secret import Secret
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
+_SHOWN_DIGITS: Final = 16
 _VERSION: Final = b"\x01"
 
 
@@ -27,6 +29,24 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         """`key` has 32 bytes."""
         self._cipher = AESGCM(key)
+        self.fingerprint = hashlib.sha256(b"pillarbox secret key\0" + key).hexdigest()[
+            :_SHOWN_DIGITS
+        ]
+        """Tells one key from another, and nothing of either."""
+
+    @classmethod
+    def of(cls, text: str) -> Vault:
+        """A key given as hexadecimal digits. Raises `StorageTrouble`."""
+        try:
+            key = bytes.fromhex(text.strip())
+        except ValueError:
+            key = b""
+        if len(key) != _KEY_BYTES:
+            raise StorageTrouble(
+                f"The secret key is not {2 * _KEY_BYTES} hexadecimal digits.",
+                fix="Make one: openssl rand -hex 32",
+            )
+        return cls(key)
 
     @classmethod
     def at(cls, path: Path) -> Vault:

@@ -24,19 +24,28 @@ class Waiters:
                 event.set()
 
     async def wait(
-        self, message: MessageId, settled: Callable[[], Awaitable[bool]], seconds: float
+        self,
+        message: MessageId,
+        settled: Callable[[], Awaitable[bool]],
+        seconds: float,
+        look_seconds: float | None = None,
     ) -> bool:
-        """Ask `settled` now and at every wake-up, until it says yes or the time is over."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        """Ask `settled` now, at every wake-up and every `look_seconds`, until it says yes or the
+        time is over.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
         event = asyncio.Event()
         self._events.setdefault(message, []).append(event)
         try:
             while not await settled():
+                at = deadline if look_seconds is None else min(deadline, clock() + look_seconds)
                 try:
-                    async with asyncio.timeout_at(deadline):
+                    async with asyncio.timeout_at(at):
                         await event.wait()
                 except TimeoutError:
-                    return False
+                    if at == deadline:
+                        return False
                 event.clear()
             return True
         finally:

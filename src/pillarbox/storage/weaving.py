@@ -49,7 +49,10 @@ def unnested(sql: str, types: Sequence[str]) -> str | None:
 
 
 def weave(names: Sequence[str], arrays: Mapping[str, str], widths: Mapping[str, int]) -> Woven:
-    """The unnested statements of these names as one; all see the same rows, none what others write."""
+    """The unnested statements of these names as one; all see the same rows, none what others write.
+
+    It gives the number of the transaction.
+    """
     parts: list[str] = []
     before = 0
     for name in names:
@@ -60,7 +63,5 @@ def weave(names: Sequence[str], arrays: Mapping[str, str], widths: Mapping[str, 
 
         parts.append(_PARAMETER.sub(moved, arrays[name]))
         before += widths[name]
-    if len(parts) == 1:
-        return Woven(parts[0], tuple(names))
-    leading = ", ".join(f"s{n} AS ({part})" for n, part in enumerate(parts[:-1]))
-    return Woven(f"WITH {leading} {parts[-1]}", tuple(names))
+    leading = ", ".join(f"s{n} AS ({part})" for n, part in enumerate(parts))
+    return Woven(f"WITH {leading} SELECT pg_current_xact_id()::text", tuple(names))

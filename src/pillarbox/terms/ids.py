@@ -9,7 +9,7 @@ from typing import Final, NewType
 from pillarbox.terms.errors import InvalidId
 
 MessageId = NewType("MessageId", int)
-"""Milliseconds since `EPOCH_MS`, shifted by 12 bits, plus a counter: 53 bits until 2094."""
+"""Milliseconds since `EPOCH_MS`, six bits of counter, six of the node's number: 53 bits until 2094."""
 
 DeliveryId = NewType("DeliveryId", int)
 """A message id shifted by 10 bits, plus the recipient's ordinal, from 1. Fits 63 bits."""
@@ -19,6 +19,10 @@ ObjectId = NewType("ObjectId", bytes)
 
 EPOCH_MS: Final = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 COUNTER_BITS: Final = 12
+"""Counter and node number together."""
+
+NODE_BITS: Final = 6
+MAX_NODE: Final = (1 << NODE_BITS) - 1
 ORDINAL_BITS: Final = 10
 MAX_RECIPIENTS: Final = (1 << ORDINAL_BITS) - 1
 
@@ -33,18 +37,33 @@ _OBJECT_DIGITS: Final = 20
 _OBJECT_BYTES: Final = 12
 
 
-class MessageIds:
-    """Hands out message ids that only ever grow, even when the clock steps back."""
+class Numbers:
+    """Hands out numbers that only ever grow, even when the clock steps back, and that no other node
+    hands out. Messages, events and connections are numbered so.
+    """
 
-    def __init__(self, highest: int = 0) -> None:
-        """Start above `highest`, the largest id already stored."""
+    def __init__(self, highest: int = 0, node: int = 0) -> None:
+        """Start above `highest`, the largest number already stored."""
         self._last = highest
+        self._node = node
 
-    def next(self, now_ms: int) -> MessageId:
-        """An id above every one handed out before; `now_ms` is Unix time in milliseconds."""
-        fresh = (now_ms - EPOCH_MS) << COUNTER_BITS
-        self._last = fresh if fresh > self._last else self._last + 1
-        return MessageId(self._last)
+    def next(self, now_ms: int) -> int:
+        """A number above every one handed out before; `now_ms` is Unix time in milliseconds."""
+        fresh = (now_ms - EPOCH_MS) << COUNTER_BITS | self._node
+        if fresh <= self._last:
+            fresh = ((self._last >> NODE_BITS) + 1) << NODE_BITS | self._node
+        self._last = fresh
+        return fresh
+
+
+def node_of(number: int) -> int:
+    """Which node handed out a message id or the number of an event."""
+    return number & MAX_NODE
+
+
+def first_event_from(highest: int, node: int) -> int:
+    """Where a group of events begins to count: above `highest`, and not before this instant."""
+    return Numbers(highest, node).next(time.time_ns() // 1_000_000)
 
 
 def delivery_id(message: MessageId, ordinal: int) -> DeliveryId:

@@ -38,6 +38,7 @@ from pillarbox.services.submission.session import Desk, SubmissionSession
 from pillarbox.services.upkeep.rounds import Rounds
 from pillarbox.settings import Settings
 from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
@@ -100,6 +101,15 @@ class House:
         self.metrics.server_connections[""] = self.pool.open
         return self.metrics.render()
 
+    def load(self) -> NodeLoad:
+        """What this node says of itself to the others."""
+        return NodeLoad(
+            messages=self.mirror.messages,
+            sessions=self.listener.sessions,
+            accepted=int(sum(self.metrics.messages_accepted.values())),
+            settled=int(sum(self.metrics.deliveries_settled.values())),
+        )
+
     def note_refusal(self, code: str, name: str, sentence: str) -> None:
         """A submission over HTTP was refused."""
         self.metrics.messages_rejected["http", code] += 1
@@ -128,8 +138,10 @@ async def build(
         metrics.commit_latency.observe(seconds)
 
     storage = await open_storage(
-        settings.data_dir, now_ms=clock.now_ms(), on_broken=on_broken, on_commit=committed
-    )
+        settings.data_dir, now_ms=clock.now_ms(), on_broken=on_broken, on_commit=committed,
+        database=settings.database_url.reveal(), secret_key=settings.secret_key.reveal(),
+        node=settings.node, version=__version__, roles=settings.roles,
+    )  # fmt: skip
     try:
         return _build_over(storage, settings, clock, metrics, news)
     except BaseException:
@@ -158,6 +170,7 @@ def _build_over(
         pool,
         storage.events,
         storage.messages,
+        storage.nodes,
         Marks(storage.queue, mirror),
         clock,
         most_per_connection=delivery.transactions_per_connection,
@@ -191,7 +204,10 @@ def _build_over(
             storage, door, clock, metrics,
             hostname=settings.hostname, poll_seconds=delivery.poll_seconds,
         ),
-        rounds=Rounds(storage, gate, settler, clock, metrics, settings.retention),
+        rounds=Rounds(
+            storage, gate, settler, clock, metrics, settings.retention,
+            on_duty="upkeep" in settings.roles,
+        ),
         ca_path=ca_path,
         started_at=clock.now_ms(),
     )  # fmt: skip

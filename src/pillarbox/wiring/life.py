@@ -6,17 +6,23 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from pillarbox import __version__
 from pillarbox.net.http_server import HttpServer
 from pillarbox.observe.log import logger
 from pillarbox.observe.news import EventLine, News
 from pillarbox.policy.directory import Mode
+from pillarbox.services.upkeep.presence import Presence
 from pillarbox.settings import Settings
-from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.interface.errors import (
+    AlreadyRecovered,
+    LeaseLost,
+    StorageBroken,
+    StorageTrouble,
+)
 from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.terms.ids import format_message_id
 from pillarbox.wiring.first_run import FirstSecrets, begin
@@ -29,7 +35,18 @@ SOCKET_NAME: Final = "pillarbox.sock"
 _COLLECTED_AFTER: Final = 50_000
 _DRAIN_SECONDS: Final = 20.0
 _BROKEN_EXIT: Final = 7
+_JOIN_AGAIN: Final = -1
+_BEGIN_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.1
 _LOOSEST: Final = (Mode.LIVE, Mode.HOLD, Mode.SANDBOX, Mode.OFF)
+
+
+class Room(Protocol):
+    """What runs until it is told to stop."""
+
+    async def run(self) -> None:
+        """Until then."""
+        ...
 
 
 async def serve(
@@ -41,9 +58,24 @@ async def serve(
 ) -> int:
     """Run until SIGTERM or SIGINT, or until the disk fails; gives the exit code.
 
-    `started` is called once, when everything is ready; `line` hears of what happens. Raises what
-    opening storage and ports raises.
+    `started` is called when everything is ready; `line` hears of what happens. Where another node
+    has taken over what this one had, all is built anew. Raises what opening storage and ports
+    raises.
     """
+    while True:
+        code = await _live(settings, started=started, line=line, take_next_port=take_next_port)
+        if code != _JOIN_AGAIN:
+            return code
+
+
+async def _live(
+    settings: Settings,
+    *,
+    started: Callable[[Started], None],
+    line: Callable[[EventLine], None] | None,
+    take_next_port: bool,
+) -> int:
+    """From opening the store to closing it; `_JOIN_AGAIN` where it was lost to another node."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     ended: asyncio.Future[int] = loop.create_future()
@@ -53,6 +85,10 @@ async def serve(
             ended.set_result(code)
 
     def broken(trouble: StorageBroken) -> None:
+        if isinstance(trouble, LeaseLost):
+            _log.error("node.lost", reason=str(trouble))
+            end(_JOIN_AGAIN)
+            return
         _log.error("storage.broken", reason=str(trouble))
         end(_BROKEN_EXIT)
 
@@ -62,12 +98,13 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end, 0)
             stack.callback(loop.remove_signal_handler, number)
-        created = not (settings.data_dir / "pillarbox.db").exists()
+        created = not settings.database_url and not (settings.data_dir / "pillarbox.db").exists()
         house = await build(settings, on_broken=broken, news=news)
         stack.push_async_callback(house.storage.close)
+        await _be_present(stack, house)
         # Ports first: secrets that are shown once must not be made by a start that fails.
         faces = bind_ports(stack, house, take_next_port=take_next_port)
-        first = await begin(house.storage.directory, house.clock.now_ms())
+        first = await _begin_once(house)
         recovered = await house.storage.queue.recover(house.clock.now_ms())
         if recovered.released or recovered.uncertain:
             _log.warning(
@@ -86,22 +123,29 @@ async def serve(
 class Faces:
     """The two HTTP faces, bound."""
 
-    http: HttpServer
+    http: HttpServer | None
+    """None where the node has not that role."""
     owner: HttpServer
 
 
 def bind_ports(stack: AsyncExitStack, house: House, *, take_next_port: bool) -> Faces:
-    """Open every port; clients wait until `open_rooms`. Raises what a busy port raises."""
-    house.listener.bind(take_next_port=take_next_port)
-    stack.callback(house.listener.stop_accepting)
-    config = house.settings.http
-    http = HttpServer(
-        house.app(owner=False),
-        host=config.listen,
-        port=config.port,
-        take_next_port=take_next_port,
-    )
-    stack.push_async_callback(http.stop)
+    """Open the ports of this node's roles; clients wait until `open_rooms`.
+
+    Raises what a busy port raises.
+    """
+    if "smtp" in house.settings.roles:
+        house.listener.bind(take_next_port=take_next_port)
+        stack.callback(house.listener.stop_accepting)
+    http = None
+    if "http" in house.settings.roles:
+        config = house.settings.http
+        http = HttpServer(
+            house.app(owner=False),
+            host=config.listen,
+            port=config.port,
+            take_next_port=take_next_port,
+        )
+        stack.push_async_callback(http.stop)
     owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
     stack.push_async_callback(owner.stop)
     return Faces(http, owner)
@@ -110,15 +154,14 @@ def bind_ports(stack: AsyncExitStack, house: House, *, take_next_port: bool) -> 
 async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     """Start what waits; leaving the stack stops accepting first and closes connections last."""
     stack.push_async_callback(house.pool.close)
-    tasks = [
-        asyncio.create_task(room.run(), name=name)
-        for name, room in (
-            ("delivery", house.worker), ("notices", house.notices), ("upkeep", house.rounds),
-        )
-    ]  # fmt: skip
+    rooms: list[tuple[str, Room]] = [("upkeep", house.rounds)]
+    if "deliver" in house.settings.roles:
+        rooms += [("delivery", house.worker), ("notices", house.notices)]
+        house.storage.nodes.listen("queue", house.worker.look_now)
+        house.worker.start_mirroring()
+    tasks = [asyncio.create_task(room.run(), name=name) for name, room in rooms]
     for task in tasks:
         task.add_done_callback(_ended_early)
-    house.worker.start_mirroring()
 
     async def stop_working() -> None:
         house.notices.stop()
@@ -128,10 +171,39 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
 
     stack.push_async_callback(stop_working)
     for server in (faces.http, faces.owner):
-        await server.start()
-        stack.push_async_callback(server.stop)
-    await house.listener.start()
-    stack.push_async_callback(house.listener.drain, _DRAIN_SECONDS)
+        if server is not None:
+            await server.start()
+            stack.push_async_callback(server.stop)
+    if "smtp" in house.settings.roles:
+        await house.listener.start()
+        stack.push_async_callback(house.listener.drain, _DRAIN_SECONDS)
+
+
+async def _be_present(stack: AsyncExitStack, house: House) -> None:
+    """Give signs of life from now on, until everything else has ended."""
+    presence = Presence(house.storage, house.gate, house.clock, house.load, house.worker.drain)
+    task = asyncio.create_task(presence.run(), name="presence")
+    task.add_done_callback(_ended_early)
+
+    async def leave() -> None:
+        presence.stop()
+        await asyncio.wait([task], timeout=_DRAIN_SECONDS)
+        with suppress(StorageTrouble, AlreadyRecovered):
+            await house.storage.nodes.leave(house.clock.now_ms())
+
+    stack.push_async_callback(leave)
+
+
+async def _begin_once(house: House) -> FirstSecrets | None:
+    """The first account, made by one node where several begin at once."""
+    storage = house.storage
+    async with asyncio.timeout(_BEGIN_SECONDS):
+        while not await storage.directory.accounts():
+            if await storage.nodes.has_duty("first-run"):
+                return await begin(storage.directory, house.clock.now_ms())
+            await asyncio.sleep(_LOOK_SECONDS)
+            storage.directory.forget()
+    return None
 
 
 def _spare_the_collector() -> None:
@@ -153,7 +225,12 @@ def _bracketed(host: str) -> str:
 
 
 async def _started(
-    house: House, http: HttpServer, first: FirstSecrets | None, *, created: bool, seconds: float
+    house: House,
+    http: HttpServer | None,
+    first: FirstSecrets | None,
+    *,
+    created: bool,
+    seconds: float,
 ) -> Started:
     storage = house.storage
     newest = (await storage.messages.newest(MessageFilter(), 1)).messages
@@ -162,8 +239,8 @@ async def _started(
         version=__version__,
         data_dir=str(house.settings.data_dir),
         created=created or first is not None,
-        http_url=f"http://{_bracketed(house.settings.http.listen)}:{http.port}",
-        http_note=http.note,
+        http_url=f"http://{_bracketed(house.settings.http.listen)}:{http.port}" if http else "",
+        http_note=http.note if http else "",
         smtp=[(f.host, f.port, f.security, f.note) for f in house.smtp_facts().listeners],
         ca_path=str(house.ca_path or ""),
         first_username=first.username if first else None,

@@ -37,16 +37,12 @@ def test_woven_statements_count_their_parameters_on() -> None:
     woven = weave(["one", "two", "gone"], arrays, {"one": 1, "two": 2, "gone": 1})
     assert woven.sql == (
         "WITH s0 AS (INSERT INTO one (a) SELECT * FROM unnest($1::int8[])), "
-        "s1 AS (INSERT INTO two (a, b) SELECT * FROM unnest($2::int8[], $3::text[])) "
-        "DELETE FROM three WHERE id = ANY($4::int8[])"
+        "s1 AS (INSERT INTO two (a, b) SELECT * FROM unnest($2::int8[], $3::text[])), "
+        "s2 AS (DELETE FROM three WHERE id = ANY($4::int8[])) "
+        "SELECT pg_current_xact_id()::text"
     )
     rows = {"one": [(1,), (2,)], "two": [(3, "x")], "gone": [(4,)]}
     assert woven.arguments(rows) == [(1, 2), (3,), ("x",), (4,)]
-
-
-def test_one_statement_alone_stays_itself() -> None:
-    woven = weave(["gone"], {"gone": "DELETE FROM t WHERE id = ANY($1::int8[])"}, {"gone": 1})
-    assert woven.sql == "DELETE FROM t WHERE id = ANY($1::int8[])"
 
 
 def test_no_two_statements_of_a_batch_that_are_woven_update_the_same_rows() -> None:

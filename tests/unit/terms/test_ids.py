@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pillarbox.terms.errors import InvalidId
 from pillarbox.terms.ids import (
     EPOCH_MS,
+    MAX_NODE,
     MAX_RECIPIENTS,
     MessageId,
-    MessageIds,
+    Numbers,
     ObjectId,
     delivery_id,
     first_message_at,
@@ -21,6 +22,7 @@ from pillarbox.terms.ids import (
     message_of,
     message_time_ms,
     new_object_id,
+    node_of,
     ordinal_of,
     parse_delivery_id,
     parse_message_id,
@@ -33,26 +35,34 @@ messages = st.integers(0, (1 << 53) - 1).map(MessageId)
 
 
 def test_message_ids_only_ever_grow() -> None:
-    ids = MessageIds()
+    ids = Numbers()
     made = [ids.next(at) for at in (NOW, NOW, NOW + 1, NOW - 5000, NOW - 5000, NOW + 1, NOW + 2)]
     assert made == sorted(set(made))
 
 
 def test_message_ids_go_on_above_what_is_stored() -> None:
-    highest = MessageIds().next(NOW + 1_000_000)
-    assert MessageIds(highest).next(NOW) == highest + 1
+    highest = Numbers().next(NOW + 1_000_000)
+    above = Numbers(highest, 3).next(NOW)
+    assert above > highest
+    assert node_of(above) == 3
+
+
+def test_no_two_nodes_hand_out_the_same_number() -> None:
+    nodes = [Numbers(0, node) for node in range(MAX_NODE + 1)]
+    made = [numbers.next(NOW) for _ in range(100) for numbers in nodes]
+    assert len(set(made)) == len(made)
 
 
 def test_more_than_the_counter_holds_runs_into_the_next_millisecond() -> None:
-    ids = MessageIds()
+    ids = Numbers()
     made = [ids.next(NOW) for _ in range(5000)]
     assert len(set(made)) == 5000
-    assert message_time_ms(made[0]) == NOW
-    assert message_time_ms(made[-1]) == NOW + 1
+    assert message_time_ms(MessageId(made[0])) == NOW
+    assert message_time_ms(MessageId(made[-1])) == NOW + 5000 // 64
 
 
 def test_an_id_says_when_it_was_made_and_ranges_by_time_begin_there() -> None:
-    made = MessageIds().next(NOW)
+    made = MessageId(Numbers().next(NOW))
     assert message_time_ms(made) == NOW
     assert first_message_at(NOW) <= made < first_message_at(NOW + 1)
     assert first_message_at(0) == 0

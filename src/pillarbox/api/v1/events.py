@@ -11,11 +11,11 @@ from starlette.responses import Response
 from pillarbox.api.auth import Verb
 from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import visible_apps
-from pillarbox.api.paging import limit_of, number_of, page, read_query
+from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.policy.directory import App, Server
 from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, ServerFacts
 from pillarbox.policy.meaning import Category
-from pillarbox.storage.interface.events import StoredEvent
+from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import (
     MessageId,
@@ -105,31 +105,33 @@ def _facts_view(facts: Struct, servers: ServerNames) -> dict[str, Any]:
 async def list_events(call: Call) -> Response:
     """Behind a cursor, oldest first; without one the newest, newest first.
 
-    The cursor also moves over events of apps that the caller does not see.
+    The cursor names the last event of each node. It also moves over events of apps that the caller
+    does not see.
     """
     query = read_query(call.request, "after", "limit")
     limit = limit_of(query)
     apps = {app.id: app for app in await visible_apps(call)}
     servers = await ServerNames.of_apps(call, apps)
+    cursor: LogPosition
     if "after" in query:
-        cursor, found = await _behind(call, number_of(query, "after", 0), limit, apps)
+        cursor, found = await _behind(call, position_of(query, "after"), limit, apps)
     else:
+        cursor = await call.rooms.storage.events.position()
         found = await call.rooms.storage.events.recent(limit, app=call.caller.app)
-        cursor = found[0].seq if found else 0
     items = [
         event_view(event, apps[event.app].name, servers) for event in found if event.app in apps
     ]
-    return answer(page(items, cursor))
+    return answer(page(items, format_position(cursor)))
 
 
 async def _behind(
-    call: Call, cursor: int, limit: int, apps: Mapping[ObjectId, App]
-) -> tuple[int, list[StoredEvent]]:
+    call: Call, cursor: LogPosition, limit: int, apps: Mapping[ObjectId, App]
+) -> tuple[LogPosition, list[StoredEvent]]:
     found: list[StoredEvent] = []
     for _ in range(_PAGES):
         events = await call.rooms.storage.events.read(cursor, limit)
         for event in events:
-            cursor = event.seq
+            cursor = advanced(cursor, [event])
             if event.app in apps:
                 found.append(event)
                 if len(found) == limit:

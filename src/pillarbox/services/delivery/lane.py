@@ -17,9 +17,9 @@ from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.attempt import Attempts, Course
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.messages import MessageStore
-from pillarbox.storage.interface.queue import QueueStore, Waiting
+from pillarbox.storage.interface.queue import LaneHead, QueueStore, Waiting
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import DeliveryId, MessageId, message_of
+from pillarbox.terms.ids import MessageId, message_of
 
 _log = logger("delivery")
 
@@ -60,8 +60,6 @@ class Lane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unfinished = 0
         self._rest: asyncio.Event | None = None
-        self._taken: set[DeliveryId] = set()
-        """Claimed and not settled: not to be claimed again when the cursor starts anew."""
         self._fresh_turn = True
         self._stopping = False
 
@@ -88,9 +86,9 @@ class Lane:
         self._claiming = True
         try:
             now_ms = self._tools.clock.now_ms()
-            rows = await self._tools.queue.claim(self.number, self._cursor, now_ms, _CLAIM)
-            if rows:
-                self._cursor = (rows[-1].due_at, rows[-1].delivery)
+            rows, last = await self._tools.queue.claim(self.number, self._cursor, now_ms, _CLAIM)
+            if last is not None:
+                self._cursor = last
                 await self._take(rows)
             else:
                 self._cursor = (0, 0)
@@ -98,6 +96,12 @@ class Lane:
         finally:
             self._claiming = False
         self.wake()
+
+    def see_head(self, head: LaneHead) -> None:
+        """What storage says of waiting mail."""
+        self.due_at = min(self.due_at or head.first_due_at, head.first_due_at)
+        if head.gained:
+            self._cursor = (0, 0)
 
     async def stop(self, seconds: float) -> None:
         """Begin nothing more; let what is on its way come to its end, at most so long."""
@@ -119,15 +123,18 @@ class Lane:
     async def _take(self, rows: list[Waiting]) -> None:
         groups: dict[MessageId, list[Waiting]] = {}
         for row in rows:
-            if row.delivery not in self._taken:
-                groups.setdefault(message_of(row.delivery), []).append(row)
-        stored = await self._tools.messages.load(list(groups))
+            groups.setdefault(message_of(row.delivery), []).append(row)
+        try:
+            stored = await self._tools.messages.load(list(groups))
+        except BaseException:
+            self._tools.queue.finished([row.delivery for row in rows])
+            self._cursor = (0, 0)
+            raise
         for message, waiting in groups.items():
             found = stored.get(message)
             if found is None:
                 _log.error("message.missing", message=message)
                 continue
-            self._taken.update(row.delivery for row in waiting)
             self._claimed.append(
                 Outgoing(
                     message=message,
@@ -202,7 +209,7 @@ class Lane:
         if outgoing.mirrored:
             self._tools.mirror.done(outgoing)
         else:
-            self._taken.difference_update(one.delivery for one in outgoing.addressees)
+            self._tools.queue.finished(outgoing.claimed)
         if self._rest is not None and not self._unfinished:
             self._rest.set()
 

@@ -62,7 +62,8 @@ class Notices:
         """Pay what is owed until `stop`."""
         while not self._stop.is_set():
             try:
-                await self.pay()
+                if await self._storage.nodes.has_duty("notices"):
+                    await self.pay()
             except StorageTrouble as trouble:
                 _log.warning("notices.waiting", reason=str(trouble))
             with suppress(TimeoutError):

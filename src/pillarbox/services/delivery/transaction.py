@@ -34,8 +34,10 @@ from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
+from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId
 
@@ -87,6 +89,7 @@ class Transactions:
         pool: Pool[Server, Carrier],
         events: EventStore,
         messages: MessageStore,
+        nodes: NodeStore,
         marks: Marks,
         clock: Clock,
         *,
@@ -95,6 +98,7 @@ class Transactions:
         self._pool = pool
         self._events = events
         self._messages = messages
+        self._nodes = nodes
         self._marks = marks
         self._clock = clock
         self._most = most_per_connection
@@ -199,6 +203,8 @@ class Transactions:
         if not outgoing.marked:
             given.gone = await self._marks.done(outgoing)
         await carrier.recorded()
+        if not self._nodes.holds:
+            raise StorageTrouble("This node's lease is over; the mail may be another node's now.")
         late = outgoing.answer_by is not None and self._clock.now_ms() >= outgoing.answer_by
         if given.gone or late:
             self._pool.discard(carrier)

@@ -25,6 +25,7 @@ class Worker:
         self._changed = asyncio.Event()
         self._stopping = False
         self._looked_at = float("-inf")
+        self._draining = False
 
     def start_mirroring(self) -> None:
         """From now on fresh mail comes straight here."""
@@ -34,6 +35,11 @@ class Worker:
         """Somebody changed what waits: look at it now instead of at the next poll."""
         self._looked_at = float("-inf")
         self._changed.set()
+
+    def drain(self, draining: bool) -> None:
+        """Claim nothing more, finish what is here, and leave the rest to other nodes; or go on."""
+        self._draining = draining
+        self.look_now()
 
     async def run(self) -> None:
         """Look for waiting mail, again and again, until `stop`."""
@@ -68,9 +74,8 @@ class Worker:
         clock = self._tools.clock
         if clock.monotonic() - self._looked_at >= self._poll_seconds:
             self._looked_at = clock.monotonic()
-            for head in await self._tools.queue.heads():
-                lane = self._lane(head.lane)
-                lane.due_at = min(lane.due_at or head.first_due_at, head.first_due_at)
+            for head in await self._tools.queue.heads(leaving=self._draining):
+                self._lane(head.lane).see_head(head)
         now_ms = clock.now_ms()
         soonest = self._looked_at + self._poll_seconds - clock.monotonic()
         for lane in self._lanes.values():

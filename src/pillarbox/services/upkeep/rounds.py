@@ -64,14 +64,19 @@ class Rounds:
         metrics: Metrics,
         config: UpkeepConfig,
         *,
+        on_duty: bool = True,
         look_seconds: float = 2.0,
     ) -> None:
+        """A node that is not `on_duty` looks at the store for its own sake, and leaves the rest to
+        the others.
+        """
         self._storage = storage
         self._gate = gate
         self._settler = settler
         self._clock = clock
         self._metrics = metrics
         self._config = config
+        self._on_duty = on_duty
         self._look_seconds = look_seconds
         self._stop = asyncio.Event()
         self._retained_at = self._counted_at = float("-inf")
@@ -99,6 +104,8 @@ class Rounds:
             _log.error("gate.closed", reason=str(now))
         elif now is None and was is not None:
             _log.info("gate.opened")
+        if not (self._on_duty and await self._storage.nodes.has_duty("upkeep")):
+            return
         await self.expire()
         at = self._clock.monotonic()
         if at - self._counted_at >= _COUNT_SECONDS:

@@ -21,6 +21,10 @@ class DirectoryStore(Protocol):
         """Grows with every change."""
         ...
 
+    def forget(self) -> None:
+        """Read everything anew."""
+        ...
+
     async def account(self, account: ObjectId) -> Account:
         """Raises `NotFound`."""
         ...

@@ -26,6 +26,15 @@ class StorageBroken(StorageTrouble):
     code = "storage_broken"
 
 
+class LeaseLost(StorageBroken):
+    """Another node has taken over what this one held, because it gave no sign of life in time.
+
+    What is still in memory here belongs to the other one now, and must not be sent.
+    """
+
+    code = "lease_lost"
+
+
 class Unstorable(PillarboxError):
     """A value that no store can hold: refused alone, its neighbours are committed."""
 
@@ -50,6 +59,12 @@ class AlreadyPaid(PillarboxError):
     code = "already_exists"
 
 
+class AlreadyRecovered(PillarboxError):
+    """Somebody else has freed, or ended, or is, what was to be taken over; nothing was changed."""
+
+    code = "already_exists"
+
+
 class Repeated(PillarboxError):
     """A call with this idempotency key was taken before; nothing was stored again."""
 
@@ -66,6 +81,24 @@ class DataDirLocked(PillarboxError):
     """Another process owns this data directory."""
 
     code = "data_dir_locked"
+
+
+class NodeRunning(PillarboxError):
+    """A node of this name is running already."""
+
+    code = "node_running"
+
+
+class StoreMoved(PillarboxError):
+    """The store was copied elsewhere, and its mail goes out from there."""
+
+    code = "store_moved"
+
+
+class WrongSecretKey(PillarboxError):
+    """The secrets in this store were sealed with another key."""
+
+    code = "secret_key_wrong"
 
 
 class SchemaTooNew(PillarboxError):

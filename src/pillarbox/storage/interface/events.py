@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec import Struct
 
-from pillarbox.terms.ids import DeliveryId, ObjectId
+from pillarbox.terms.ids import DeliveryId, ObjectId, node_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,17 @@ class StoredEvent:
     previous: int
     data: Struct | None
     """The struct that `policy.events` names for the kind; None where nothing was to be said."""
+
+
+LogPosition = Mapping[int, int]
+"""How far the log was read: for each node the number of the last of its events. A node that is left
+out was not read yet.
+"""
+
+
+def advanced(position: LogPosition, events: Sequence[StoredEvent]) -> dict[int, int]:
+    """The position behind these events, read from `position` on."""
+    return {**position, **{node_of(event.seq): event.seq for event in events}}
 
 
 class SessionFacts(Struct, frozen=True, gc=False):
@@ -60,8 +71,14 @@ class EventStore(Protocol):
         """A fact that changes no delivery (``server.failed``, ``submission.rejected``)."""
         ...
 
-    async def read(self, after: int, limit: int) -> list[StoredEvent]:
-        """Events behind a cursor, in order; none is ever skipped."""
+    async def read(self, after: LogPosition, limit: int) -> list[StoredEvent]:
+        """Events behind a position, those of each node in order; none is ever skipped. `advanced`
+        gives the position behind them.
+        """
+        ...
+
+    async def position(self) -> LogPosition:
+        """Behind everything there is now."""
         ...
 
     async def recent(self, limit: int, *, app: ObjectId | None = None) -> list[StoredEvent]:

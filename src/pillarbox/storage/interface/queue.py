@@ -45,6 +45,10 @@ class LaneHead:
     lane: int
     name: LaneName
     first_due_at: int
+    gained: bool = False
+    """This process reads a part of it now that it did not before: what is due in it may lie behind
+    the cursor.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +163,33 @@ class QueueStore(Protocol):
         """
         ...
 
-    async def heads(self) -> list[LaneHead]:
-        """Every lane with unowned waiting deliveries, and its first due time."""
+    async def heads(self, *, leaving: bool = False) -> list[LaneHead]:
+        """Every lane with unowned waiting deliveries that this node may read, and its first due
+        time. Where several nodes share a lane this is what divides it among them. A node that is
+        `leaving` gives up what it reads as soon as what it has claimed is finished.
+        """
         ...
 
     async def claim(
         self, lane: int, after: tuple[int, int], now_ms: int, limit: int
-    ) -> list[Waiting]:
-        """Due, unowned deliveries of a lane in (due, id) order behind the cursor `after`.
+    ) -> tuple[list[Waiting], tuple[int, int] | None]:
+        """Due, unowned deliveries of a lane in (due, id) order behind the cursor `after`, and the
+        cursor behind the last that was looked at; None where nothing is left.
 
-        Nothing is written: the caller owns the lane. What falls due again must be due later than
-        the cursor, which `retry` and `settle` see to.
+        Nothing is written: this node has leased what it reads. What was given out is not given
+        out again before it is `finished`. What falls due again must be due later than the cursor,
+        which `retry` and `settle` see to.
         """
         ...
 
+    def finished(self, deliveries: Sequence[DeliveryId]) -> None:
+        """These were claimed, and are settled or must not be sent from here."""
+        ...
+
     async def recover(self, now_ms: int) -> Recovered:
-        """Before any listener opens: new incarnation; what a dead process owned is free again,
-        what it may have been sending is marked uncertain and follows its submitter's policy.
+        """Before any listener opens: what the processes had that were this node before is free
+        again, what they may have been sending is marked uncertain and follows its submitter's
+        policy.
         """
         ...
 

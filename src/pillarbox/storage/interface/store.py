@@ -8,6 +8,7 @@ from typing import Protocol
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
+from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.storage.interface.queue import QueueStore
 
 
@@ -43,6 +44,11 @@ class Storage(Protocol):
     @property
     def directory(self) -> DirectoryStore:
         """What people configured."""
+        ...
+
+    @property
+    def nodes(self) -> NodeStore:
+        """Who shares this."""
         ...
 
     async def health(self) -> Health:

@@ -1,6 +1,10 @@
 -- name: event.after
--- The log behind a cursor.
+-- The log behind a cursor. There is one writer, so every number follows those committed before.
 SELECT seq, at, app, kind, delivery, previous, data FROM event WHERE seq > $1 ORDER BY seq LIMIT $2
+
+-- name: event.position
+-- Where the log ends now.
+SELECT max(seq) FROM event HAVING max(seq) IS NOT NULL
 
 -- name: event.newest
 -- The log backwards.

@@ -16,9 +16,9 @@ INSERT INTO upload (message, owner) VALUES ($1, $2) ON CONFLICT (message) DO NOT
 -- ▣1 has named the message, or it was given up.
 DELETE FROM upload WHERE message = $1
 
--- name: upload.forsaken
--- Uploads of processes that are gone.
-SELECT message FROM upload WHERE owner <> $1
+-- name: upload.of
+-- Uploads of a process that is gone.
+SELECT message FROM upload WHERE owner = $1
 
 -- name: content.delete_range
 -- Content blocks of one message.
@@ -96,10 +96,12 @@ ON CONFLICT (app, route, destination) DO NOTHING
 SELECT id, app, route, destination FROM lane ORDER BY id
 
 -- name: queue.heads
--- Each lane's first due delivery, one index look-up a lane.
-SELECT l.id, l.app, l.route, l.destination,
-       (SELECT q.due FROM queue q WHERE q.owner = 0 AND q.lane = l.id ORDER BY q.due, q.id LIMIT 1)
-FROM lane l ORDER BY l.id
+-- Each lane's first due delivery, one index look-up a lane. It has one shard, and it is ours.
+SELECT l.id, l.app, l.route, l.destination, 0, d.due, 0 FROM lane l
+JOIN (SELECT o.id,
+             (SELECT q.due FROM queue q WHERE q.owner = 0 AND q.lane = o.id ORDER BY q.due, q.id LIMIT 1) AS due
+      FROM lane o) d ON d.id = l.id
+WHERE d.due IS NOT NULL ORDER BY l.id
 
 -- name: queue.claim
 -- Due deliveries of a lane the caller owns, behind its cursor. Nothing is written.
@@ -179,17 +181,18 @@ WHERE id > $1 AND due <= $2 ORDER BY id LIMIT $3
 -- It cannot be paid.
 DELETE FROM obligation WHERE id = $1 RETURNING id, app, delivery
 
--- name: incarnation.add
--- A process begins.
-INSERT INTO incarnation (node, started_at) VALUES ($1, $2) RETURNING id
+-- name: started.of
+-- What a dead process may have been sending.
+SELECT ids FROM started WHERE owner = $1
 
--- name: incarnation.end
--- A process ended in good order.
-UPDATE incarnation SET ended_at = $2 WHERE id = $1
+-- name: started.others
+-- What other processes may be sending now.
+SELECT ids FROM started WHERE owner <> $1
 
--- name: started.all
--- What dead processes may have been sending.
-SELECT ids FROM started
+-- name: queue.to_mark
+-- A delivery that is about to leave: what an operator does to it comes before or after.
+SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner FROM queue
+WHERE id = $1
 
 -- name: recover.mark
 -- One delivery that may have left: its row and its submitter's policy.
@@ -198,16 +201,36 @@ FROM queue q JOIN message m ON m.id = (q.id >> 10)
 WHERE q.id = $1 AND q.owner >= 0
 
 -- name: recover.owned
--- How many deliveries dead processes held in memory.
-SELECT count(*) FROM queue WHERE owner > 0
+-- How many deliveries a dead process held in memory.
+SELECT count(*) FROM queue WHERE owner = $1
 
 -- name: recover.release
--- Everything dead processes owned waits again.
-UPDATE queue SET owner = 0 WHERE owner > 0
+-- Everything a dead process owned waits again.
+UPDATE queue SET owner = 0 WHERE owner = $1
 
 -- name: recover.clear_started
--- Their marks were followed up.
-DELETE FROM started
+-- Its marks were followed up.
+DELETE FROM started WHERE owner = $1
+
+-- name: recover.leases
+-- The shards it read are anybody's.
+UPDATE lease SET owner = 0, epoch = epoch + 1 WHERE owner = $1
+
+-- name: queue.disown
+-- Committed though its submitter was told otherwise: it waits in its lane.
+UPDATE queue SET owner = 0 WHERE id = $1 AND owner = $2
+
+-- name: lease.add
+-- First use of a shard.
+INSERT INTO lease (lane, shard, owner, epoch) VALUES ($1, $2, 0, 0) ON CONFLICT (lane, shard) DO NOTHING
+
+-- name: lease.release
+-- Let go of.
+UPDATE lease SET owner = 0, epoch = epoch + 1 WHERE lane = $1 AND shard = $2 AND owner = $3
+
+-- name: lease.all
+-- Who reads what, for people.
+SELECT lane, shard, owner, epoch FROM lease ORDER BY lane, shard
 
 -- name: message.highest
 -- Where to go on numbering.

@@ -1,0 +1,42 @@
+-- name: queue.heads
+-- Each shard's first due delivery and its owner: from shard to shard through the index, so that a
+-- million deliveries that wait cost what ten do.
+WITH RECURSIVE head AS (
+    (SELECT lane, (id >> 22) & 7 AS shard, due FROM queue WHERE owner = 0
+     ORDER BY lane, (id >> 22) & 7, due, id LIMIT 1)
+    UNION ALL
+    SELECT n.lane, n.shard, n.due FROM head h CROSS JOIN LATERAL (
+        SELECT lane, (id >> 22) & 7 AS shard, due FROM queue
+        WHERE owner = 0 AND (lane, (id >> 22) & 7) > (h.lane, h.shard)
+        ORDER BY lane, (id >> 22) & 7, due, id LIMIT 1) n
+)
+SELECT l.id, l.app, l.route, l.destination, h.shard, h.due, coalesce(s.owner, 0)
+FROM head h JOIN lane l ON l.id = h.lane
+LEFT JOIN lease s ON s.lane = h.lane AND s.shard = h.shard
+ORDER BY h.lane, h.shard
+
+-- name: queue.claim_of_shards
+-- Due deliveries of the shards of a lane that the caller has leased. Nothing is written.
+SELECT q.* FROM unnest(string_to_array($6, ',')::bigint[]) AS s(shard) CROSS JOIN LATERAL (
+    SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner FROM queue
+    WHERE owner = 0 AND lane = $1 AND ((id >> 22) & 7) = s.shard AND (due, id) > ($2, $3) AND due <= $4
+    ORDER BY due, id LIMIT $5) q
+ORDER BY q.due, q.id LIMIT $5
+
+-- name: queue.to_mark
+-- A delivery that is about to leave: what an operator does to it on another node comes before or after.
+SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner FROM queue
+WHERE id = $1 FOR UPDATE
+
+-- name: lease.take
+-- A shard nobody has; one that somebody is just taking is passed over.
+UPDATE lease SET owner = $3, epoch = epoch + 1
+WHERE (lane, shard) IN (
+    SELECT lane, shard FROM lease WHERE lane = $1 AND shard = $2 AND owner = 0 FOR UPDATE SKIP LOCKED)
+RETURNING lane, shard
+
+-- name: lease.workers
+-- How many nodes deliver now.
+SELECT count(*) FROM incarnation i JOIN node n ON n.number = i.number
+WHERE i.ended_at IS NULL AND i.until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+  AND n.draining = 0 AND 'deliver' = ANY(string_to_array(i.roles, ','))
