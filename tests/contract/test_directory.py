@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pillarbox.policy.directory import Credential, Key, Mode, Server
-from pillarbox.storage.interface.errors import Conflict, NotFound
+from pillarbox.policy.directory import Account, Credential, Key, Mode, Server
+from pillarbox.storage.interface.errors import Conflict, NotFound, Unstorable
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import new_object_id
 from pillarbox.terms.secret import Secret
@@ -124,3 +124,10 @@ async def test_a_settlement_moves_a_servers_error_count(storage: Storage, post: 
         settlement.server, settlement.server_errors = mine.id, change
         await settle(storage.queue, settlement)
         assert (await storage.directory.server(mine.id)).errors == count
+
+
+async def test_a_name_with_a_nul_is_refused_on_either_engine(storage: Storage) -> None:
+    account = Account(new_object_id(), "a\x00b")
+    with pytest.raises(Unstorable):
+        await storage.directory.save_account(account)
+    assert await storage.directory.accounts() == []

@@ -31,6 +31,11 @@ def _lone_surrogate(acceptance: Acceptance) -> Acceptance:
     return acceptance
 
 
+def _nul_in_text(acceptance: Acceptance) -> Acceptance:
+    acceptance.message.mode = "li\x00ve"
+    return acceptance
+
+
 def _too_long(acceptance: Acceptance) -> Acceptance:
     acceptance.blocks = [bytes(5_000_000)]
     return acceptance
@@ -42,7 +47,9 @@ def _no_document(acceptance: Acceptance) -> Acceptance:
     return acceptance
 
 
-@pytest.mark.parametrize("spoil", [_too_large, _lone_surrogate, _no_document, _too_long])
+@pytest.mark.parametrize(
+    "spoil", [_too_large, _lone_surrogate, _nul_in_text, _no_document, _too_long]
+)
 async def test_a_member_that_cannot_be_stored_is_refused_alone(
     storage: Storage, post: Post, spoil: object
 ) -> None:

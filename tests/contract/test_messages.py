@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pillarbox.policy.delivery import State
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.storage.interface.store import Storage
@@ -47,23 +46,3 @@ async def test_a_message_that_is_not_there_is_not_found(storage: Storage) -> Non
     with pytest.raises(NotFound):
         await storage.messages.delivery(delivery_id(MessageId(1), 1))
     assert await storage.messages.load([MessageId(1)]) == {}
-
-
-async def test_retention_takes_content_first_and_never_what_still_waits(
-    storage: Storage, post: Post
-) -> None:
-    settled = await post.accept(at=NOW)
-    waiting = await post.accept(at=NOW + 1)
-    young = await post.accept(at=NOW + 10)
-    await post.settle(delivery_id(settled, 1))
-    await post.settle(delivery_id(young, 1))
-    messages = storage.messages
-    assert await messages.drop_history_before(young, 100) == 0
-    assert await messages.drop_content_before(young, 100) == 1
-    with pytest.raises(NotFound):
-        await messages.content(settled)
-    assert await messages.content(waiting) and await messages.content(young)
-    assert await messages.drop_history_before(young, 100) == 1
-    with pytest.raises(NotFound):
-        await messages.get(settled)
-    assert [row.state for row in await messages.deliveries(waiting)] == [State.QUEUED]

@@ -14,7 +14,9 @@ from pillarbox.storage.engine import Change, Step
 from pillarbox.storage.interface.errors import SchemaTooNew, StorageTrouble
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
-from tests.contract.post import NOW, Post
+from pillarbox.storage.partitions import WEEK_MS, name_of, week_of, week_start_ms
+from pillarbox.terms.ids import delivery_id
+from tests.contract.post import HOUR, NOW, Post
 from tests.doubles.postgres import PostgresServer
 from tests.waited import accept
 
@@ -175,3 +177,27 @@ async def test_a_newer_schema_is_refused(url: str, ledger: Storage, tmp_path: Pa
         await open_storage(
             tmp_path, now_ms=NOW, on_broken=lambda _: None, database=url, roles=("deliver",)
         )
+
+
+async def test_whole_weeks_are_dropped_and_the_one_begun_is_kept(url: str, ledger: Storage) -> None:
+    post = await Post.into(ledger)
+    week = week_of(NOW)
+    start = week_start_ms(NOW)
+    old = await post.accept(at=start + HOUR)
+    begun = await post.accept(at=start + WEEK_MS)
+    for message in (old, begun):
+        await post.settle(delivery_id(message, 1))
+    before = await weeks(url)
+    while await ledger.retention.drop_content(start + WEEK_MS + 2 * HOUR, 100):
+        pass
+    assert before - await weeks(url) == {name_of("content", week)}
+    assert await ledger.messages.content(begun), "its week is not over"
+    await ledger.retention.prepare(NOW + 10 * WEEK_MS)
+    assert name_of("event", week + 14) in await weeks(url)
+
+
+async def weeks(url: str) -> set[str]:
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT relname FROM pg_class WHERE relname ~ '_w[0-9]{4}$'")
+    await connection.close()
+    return {row["relname"] for row in rows}

@@ -98,6 +98,8 @@ class AcceptMember(Member):
                 encode(message.facts),
             ),
         )  # fmt: skip
+        if "\0" in message.mode or "\0" in message.uncertain:
+            raise Unstorable(detail="text with a NUL, which PostgreSQL cannot hold")
         for number, body in enumerate(acceptance.blocks):
             if len(body) > _LONGEST_BLOCK_BYTES:
                 raise Unstorable(detail=f"a block of content has {len(body)} bytes")

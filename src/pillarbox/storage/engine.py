@@ -215,6 +215,18 @@ class Engine(Protocol):
         """
         ...
 
+    def whole_weeks(self, before_ms: int) -> int:
+        """The instant up to which things are dropped if they shall be kept until `before_ms`."""
+        ...
+
+    async def make_weeks(self, now_ms: int) -> None:
+        """Make room for the weeks ahead, where the engine cuts what grows into weeks."""
+        ...
+
+    async def drop_weeks(self, tables: Sequence[str], before_ms: int) -> int:
+        """Drop the weeks of these tables that were over at `before_ms`; gives how many."""
+        ...
+
     async def room(self) -> int | None:
         """Bytes free where the data lies; None where nobody knows."""
         ...

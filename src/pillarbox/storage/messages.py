@@ -8,7 +8,7 @@ from pillarbox.message.facts import MessageFacts
 from pillarbox.policy.delivery import State
 from pillarbox.storage.codec import decode
 from pillarbox.storage.columns import as_bytes, as_instant, as_int, as_text
-from pillarbox.storage.engine import Engine, Row, Step
+from pillarbox.storage.engine import Engine, Row
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.messages import MessageFilter, MessagePage, StoredMessage
 from pillarbox.storage.interface.queue import DeliveryRow
@@ -105,23 +105,6 @@ class SqlMessageStore:
                     raise _content_gone()
                 return
             yield as_bytes(rows[0][1])
-
-    async def drop_content_before(self, message: MessageId, limit: int) -> int:
-        """In key order, so that the pages touched lie together."""
-        rows = await self._engine.read("content.old", message << ORDINAL_BITS, limit)
-        await self._engine.change(*(Step("content.delete", (row[0],)) for row in rows))
-        return len(rows)
-
-    async def drop_history_before(self, message: MessageId, limit: int) -> int:
-        """Message rows last: while one exists its id can be asked for."""
-        rows = await self._engine.read("message.old", message, limit)
-        steps = []
-        for row in rows:
-            first = as_int(row[0]) << ORDINAL_BITS
-            steps.append(Step("delivery.delete_range", (first, first | MAX_RECIPIENTS)))
-            steps.append(Step("message.delete", (row[0],)))
-        await self._engine.change(*steps)
-        return len(rows)
 
     async def _fits(self, message: StoredMessage, wanted: MessageFilter) -> bool:
         if wanted.app is not None and message.app != wanted.app:

@@ -22,6 +22,7 @@ from pillarbox.storage.messages import SqlMessageStore
 from pillarbox.storage.migrate import SCHEMA
 from pillarbox.storage.nodes import SqlNodeStore
 from pillarbox.storage.queue import SqlQueueStore
+from pillarbox.storage.retention import SqlRetention
 from pillarbox.storage.sqlite import SqliteEngine
 from pillarbox.storage.vault import Vault
 from pillarbox.terms.ids import MessageId
@@ -47,6 +48,7 @@ class SqlStorage:
         self.nodes = SqlNodeStore(engine, self.directory.heard)
         self.queue = SqlQueueStore(engine, highest_message, self._servers_moved)
         self.messages = SqlMessageStore(engine)
+        self.retention = SqlRetention(engine)
         self.events = SqlEventStore(engine, highest_session)
 
         engine.listen("directory", self.directory.forget)

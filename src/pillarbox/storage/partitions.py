@@ -7,6 +7,7 @@ deleted row by row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
@@ -32,6 +33,11 @@ _WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 def week_of(at_ms: int) -> int:
     """Weeks since the first instant an id can have."""
     return max(0, at_ms - EPOCH_MS) // WEEK_MS
+
+
+def week_start_ms(at_ms: int) -> int:
+    """The first instant of a week, as everybody counts time."""
+    return week_of(at_ms) * WEEK_MS + EPOCH_MS
 
 
 def name_of(table: str, week: int) -> str:
@@ -63,20 +69,20 @@ async def make_partitions(
 
 
 async def drop_partitions(
-    connection: asyncpg.Connection[asyncpg.Record], table: str, before_key: int
-) -> list[str]:
-    """Drop the weeks that end at `before_key` or sooner; gives their names."""
-    dropped = []
-    for row in await connection.fetch(_THERE, f"{table}\\_w%"):
-        name = str(row["relname"])
-        week = int(name.rpartition("_w")[2])
-        if first_key(table, week + 1) <= before_key:
-            async with connection.transaction():
-                await connection.execute(_WAIT)
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-                await connection.execute(f"DROP TABLE IF EXISTS {name}")
-            dropped.append(name)
-    return sorted(dropped)
+    connection: asyncpg.Connection[asyncpg.Record], tables: Sequence[str], before_ms: int
+) -> int:
+    """Drop the weeks that are over at `before_ms`; gives how many tables that were."""
+    dropped = 0
+    for table in tables:
+        for row in await connection.fetch(_THERE, f"{table}\\_w%"):
+            name = str(row["relname"])
+            if (int(name.rpartition("_w")[2]) + 1) * WEEK_MS + EPOCH_MS <= before_ms:
+                async with connection.transaction():
+                    await connection.execute(_WAIT)
+                    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+                    await connection.execute(f"DROP TABLE IF EXISTS {name}")
+                dropped += 1
+    return dropped
 
 
 async def _make(connection: asyncpg.Connection[asyncpg.Record], table: str, week: int) -> bool:

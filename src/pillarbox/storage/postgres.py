@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -21,7 +21,7 @@ from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.membership import join
 from pillarbox.storage.migrate import migrate_postgres
-from pillarbox.storage.partitions import make_partitions
+from pillarbox.storage.partitions import drop_partitions, make_partitions, week_start_ms
 from pillarbox.storage.postgres_bell import Bell
 from pillarbox.storage.postgres_errors import mapped, speaks_of_all
 from pillarbox.storage.postgres_group import Groups
@@ -138,6 +138,32 @@ class PostgresEngine:
         """Run statements in one transaction; gives the rows of each."""
         results = await self.submit(Change(steps, content_bytes))
         return results  # type: ignore[return-value]
+
+    def whole_weeks(self, before_ms: int) -> int:
+        """The week in which it lies is kept to its end."""
+        return week_start_ms(before_ms)
+
+    async def make_weeks(self, now_ms: int) -> None:
+        """With a connection of its own: it waits for whoever uses the tables."""
+        await self._with_tables(lambda connection: make_partitions(connection, now_ms))
+
+    async def drop_weeks(self, tables: Sequence[str], before_ms: int) -> int:
+        """A table dropped is a file removed, whatever was in it."""
+        return await self._with_tables(
+            lambda connection: drop_partitions(connection, tables, before_ms)
+        )
+
+    async def _with_tables(
+        self, work: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[int]]
+    ) -> int:
+        try:
+            connection = await connected(self._url)
+            try:
+                return await work(connection)
+            finally:
+                await ended(connection)
+        except Exception as error:
+            raise mapped(error) from error
 
     async def room(self) -> int | None:
         """Nobody tells a client how much room the server has."""

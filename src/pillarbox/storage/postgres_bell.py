@@ -102,6 +102,9 @@ class Bell:
                 await ended(connection)
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
+            except BaseException:
+                connection.terminate()
+                raise
             self._connection = connection
             for topic in list(self._listeners):
                 self._call(topic)

@@ -26,6 +26,7 @@ from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row
 from pillarbox.storage.interface.errors import (
     StorageBroken,
     StorageTrouble,
+    Unstorable,
 )
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.membership import ALONE, LEASE_MS
@@ -147,6 +148,17 @@ class SqliteEngine:
         """Every duty is ours."""
         return True
 
+    def whole_weeks(self, before_ms: int) -> int:
+        """Rows are deleted by range, so to the millisecond."""
+        return before_ms
+
+    async def make_weeks(self, now_ms: int) -> None:
+        """One table each, however much is in it."""
+
+    async def drop_weeks(self, tables: Sequence[str], before_ms: int) -> int:
+        """There are none."""
+        return 0
+
     async def room(self) -> int | None:
         """Bytes a process without privileges may still write beside the file."""
         facts = os.statvfs(self._path.parent)
@@ -194,6 +206,10 @@ class SqliteEngine:
             raise mapped(error) from error
 
     def _execute(self, name: str, parameters: Row) -> list[Row]:
+        for value in parameters:
+            if isinstance(value, str) and "\0" in value:
+                # Whoever moves to PostgreSQL later must be able to take everything along.
+                raise Unstorable(detail="text with a NUL, which PostgreSQL cannot hold")
         return self._writer.execute(self._sql[name], parameters).fetchall()
 
     def _run(self) -> None:

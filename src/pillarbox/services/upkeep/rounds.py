@@ -19,7 +19,7 @@ from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.queue import Waiting
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import first_message_at, message_of, message_time_ms
+from pillarbox.terms.ids import message_of, message_time_ms
 from pillarbox.terms.setting import InvalidSetting, setting
 
 _log = logger("upkeep")
@@ -146,15 +146,15 @@ class Rounds:
     async def retain(self) -> None:
         """Content first, then history; in slices, so that mail never waits for it."""
         now_ms, config = self._clock.now_ms(), self._config
-        messages = self._storage.messages
+        retention = self._storage.retention
+        await retention.prepare(now_ms)
         if config.content_days:
-            old = first_message_at(now_ms - config.content_days * _DAY_MS)
-            while await messages.drop_content_before(old, _SLICE) and not self._stop.is_set():
+            at = now_ms - config.content_days * _DAY_MS
+            while await retention.drop_content(at, _SLICE) and not self._stop.is_set():
                 await asyncio.sleep(0)
         if config.history_days:
             at = now_ms - config.history_days * _DAY_MS
-            old = first_message_at(at)
-            while await messages.drop_history_before(old, _SLICE) and not self._stop.is_set():
+            while await retention.drop_history(at, _SLICE) and not self._stop.is_set():
                 await asyncio.sleep(0)
 
 

@@ -88,11 +88,3 @@ class MessageStore(Protocol):
     def blocks(self, message: MessageId) -> AsyncIterator[bytes]:
         """The content block by block, for what is too long to hold."""
         ...
-
-    async def drop_content_before(self, message: MessageId, limit: int) -> int:
-        """Retention: remove up to `limit` content rows of older, settled messages."""
-        ...
-
-    async def drop_history_before(self, message: MessageId, limit: int) -> int:
-        """Retention: remove deliveries, events and messages of older, settled messages."""
-        ...

@@ -10,6 +10,7 @@ from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.storage.interface.queue import QueueStore
+from pillarbox.storage.interface.retention import RetentionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Storage(Protocol):
     @property
     def directory(self) -> DirectoryStore:
         """What people configured."""
+        ...
+
+    @property
+    def retention(self) -> RetentionStore:
+        """What is kept for how long."""
         ...
 
     @property

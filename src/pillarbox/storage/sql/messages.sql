@@ -59,18 +59,30 @@ DELETE FROM message WHERE id = $1
 -- Retention: a message's deliveries.
 DELETE FROM delivery WHERE id BETWEEN $1 AND $2
 
--- name: event.old
--- The highest event older than an instant, found by walking the log from its old end.
-SELECT max(seq) FROM (SELECT seq, at FROM event ORDER BY seq LIMIT $2) AS oldest WHERE at < $1
+-- name: content.oldest
+-- The oldest content that is kept.
+SELECT min(id) FROM content
 
--- name: event.delete_until
--- Retention.
-DELETE FROM event WHERE seq <= $1
+-- name: queue.oldest
+-- The oldest delivery that waits.
+SELECT min(id) FROM queue
+
+-- name: upload.oldest
+-- The oldest message that is arriving.
+SELECT min(message) FROM upload
+
+-- name: event.delete_before
+-- Retention: by number, which carries its time; and by time, for numbers given before they did.
+DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE seq < $1 ORDER BY seq LIMIT $3) AND at < $2
+RETURNING 1
 
 -- name: session.delete_before
--- Retention: connections nobody points to any more.
-DELETE FROM session WHERE id IN (SELECT id FROM session WHERE at < $1 ORDER BY id LIMIT $2)
+-- Retention: connections whose attempts are gone.
+DELETE FROM session WHERE id IN (SELECT id FROM session WHERE id < $1 ORDER BY id LIMIT $3) AND at < $2
+RETURNING 1
 
 -- name: idempotency.delete_before
 -- Retention.
-DELETE FROM idempotency WHERE at < $1
+DELETE FROM idempotency WHERE (scope, key) IN
+    (SELECT scope, key FROM idempotency WHERE at < $1 LIMIT $2)
+RETURNING 1
