@@ -37,9 +37,11 @@ from pillarbox.policy.retry import RetryConfig
 from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
 from pillarbox.settings import Settings
+from pillarbox.settings.process import ROLES
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.interface.queue import DeliveryRow
 from pillarbox.terms.ids import MessageId, new_object_id
+from pillarbox.terms.secret import Secret
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
 from pillarbox.wiring.life import bind_ports, open_rooms
@@ -73,7 +75,10 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "retention": UpkeepConfig(disk_floor_mb=1),
         "log": LogConfig(),
     }
-    return Settings(data_dir=data_dir, hostname="relay.test", **given | sections)  # type: ignore[arg-type]
+    above: dict[str, object] = {
+        "database_url": Secret(""), "secret_key": Secret(""), "node": "", "roles": ROLES,
+    }  # fmt: skip
+    return Settings(data_dir=data_dir, hostname="relay.test", **above | given | sections)  # type: ignore[arg-type]
 
 
 @dataclass

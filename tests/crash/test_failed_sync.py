@@ -26,7 +26,7 @@ BROKEN = 7
 LETTERS = 12
 
 
-@pytest.mark.parametrize("nth", [4, 9])
+@pytest.mark.parametrize("nth", [8, 13])
 async def test_a_sync_that_failed_is_answered_by_no_250_and_ends_the_process(
     site: Site, tmp_path: Path, nth: int
 ) -> None:

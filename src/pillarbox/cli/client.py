@@ -163,7 +163,8 @@ class LocalTransport:
         return self._data is not None
 
     def _open(self) -> Transport:
-        if not self._directory.is_dir() or not any(self._directory.iterdir()):
+        begun = self._directory.is_dir() and any(self._directory.iterdir())
+        if not begun and self._sources.given("database_url") is None:
             raise NothingHere(
                 f"there is no Pillarbox in {self._directory}",
                 fix="pillarbox up   starts one here\n"

@@ -35,9 +35,11 @@ async def check_marks(engine: Engine, vault: Vault) -> None:
             fix="Run the same pillarbox store copy again; it goes on where it ended.",
         )
     fingerprint = vault.fingerprint
-    await engine.change(Step("mark.put", (KEY, fingerprint)))
-    known = as_text((await engine.read("mark.get", KEY))[0][0])
-    if known != fingerprint:
+    found = await engine.read("mark.get", KEY)
+    if not found:
+        await engine.change(Step("mark.put", (KEY, fingerprint)))
+        found = await engine.read("mark.get", KEY)
+    if as_text(found[0][0]) != fingerprint:
         raise WrongSecretKey(
             "The passwords in this database were sealed with another secret key.",
             fix="Copy secret.key from the data directory of another node into this one's,\n"

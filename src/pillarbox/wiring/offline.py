@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from starlette.types import ASGIApp
 
 from pillarbox.observe.news import News
 from pillarbox.settings import Settings
-from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.interface.errors import AlreadyRecovered, StorageBroken, StorageTrouble
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.wiring.house import build
 
@@ -27,12 +28,16 @@ async def open_offline(settings: Settings) -> AsyncIterator[ASGIApp]:
     Mail accepted through it waits for the next start. Raises `DataDirLocked` where somebody runs,
     `NeverStarted` where there is nothing to open: a first start shows secrets, so it must be seen.
     """
+    # A node among others, for as long as one command lasts, and it does no work for them.
+    settings = replace(settings, roles=())
     house = await build(settings, on_broken=_told_by_the_caller, news=News())
     try:
         if not await house.storage.directory.accounts():
             raise NeverStarted(fix="Start it: pillarbox up")
         yield house.app(owner=True)
     finally:
+        with suppress(StorageTrouble, AlreadyRecovered):
+            await house.storage.nodes.leave(house.clock.now_ms())
         await house.storage.close()
 
 

@@ -33,8 +33,8 @@ from pillarbox.policy.outcome import (
 from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier
+from pillarbox.services.delivery.held import lease_over, while_held
 from pillarbox.services.delivery.marks import Marks
-from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
@@ -204,7 +204,7 @@ class Transactions:
             given.gone = await self._marks.done(outgoing)
         await carrier.recorded()
         if not self._nodes.holds:
-            raise StorageTrouble("This node's lease is over; the mail may be another node's now.")
+            raise lease_over()
         late = outgoing.answer_by is not None and self._clock.now_ms() >= outgoing.answer_by
         if given.gone or late:
             self._pool.discard(carrier)
@@ -256,7 +256,7 @@ class Transactions:
         if content is None:
             as_it_is = hop.eight_bit or outgoing.facts.body == "7BIT"
             if outgoing.size > _IN_MEMORY_BYTES and as_it_is and not outgoing.facts.options:
-                return self._messages.blocks(outgoing.message)
+                return while_held(self._nodes, self._messages.blocks(outgoing.message))
             content = await self._messages.content(outgoing.message)
         return render(content, outgoing.facts, hop)
 
