@@ -14,7 +14,7 @@ import asyncpg
 
 from pillarbox.storage.interface.errors import NodeRunning
 
-COMMAND_SECONDS: Final = 30.0
+COMMAND_SECONDS: Final = 20.0
 """No statement takes longer, but for migrations."""
 
 _CONNECT_SECONDS: Final = 5.0

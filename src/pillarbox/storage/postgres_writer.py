@@ -135,7 +135,10 @@ class Writer:
         writer = self._connection
         if writer is not None and not writer.is_closed():
             try:
-                if writer.is_in_transaction():
+                if isinstance(error, OSError):
+                    # Too slow, or gone: to ask it once more would only take as long again.
+                    writer.terminate()
+                elif writer.is_in_transaction():
                     await writer.execute("ROLLBACK")
             except Exception:
                 # In doubt about the connection, a new one: the server ends what was open on it.
