@@ -237,8 +237,9 @@ async def call(
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
     """A face with one account, one app in the sandbox and one key for everything."""
     storage = await open_storage(
-        tmp_path / "data", now_ms=CLOCK.now_ms(), on_broken=lambda error: None
-    )
+        tmp_path / "data", now_ms=CLOCK.now_ms(), on_broken=lambda error: None,
+        node="one", version="1.2.3", roles=("smtp", "http", "deliver"),
+    )  # fmt: skip
     account = Account(new_object_id(), "default")
     app = App(new_object_id(), account.id, "first-app", from_address="shop@example.com")
     await storage.directory.save_account(account)

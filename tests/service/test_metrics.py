@@ -6,6 +6,8 @@ import asyncio
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from pillarbox.services.upkeep.presence import Presence
+from pillarbox.storage.interface.queue import Recovered
 from tests.doubles.bad_server import BadServer
 from tests.doubles.ports import free_port
 from tests.fix_house import Running
@@ -46,6 +48,52 @@ async def test_the_oldest_that_waits_has_an_age(running: Running) -> None:
     while not scraped(running)["pillarbox_queue_oldest_age_seconds"]:
         await running.house.rounds.count()
     assert scraped(running)["pillarbox_queue_oldest_age_seconds"] < 60
+
+
+async def test_a_lease_and_what_was_taken_over_are_told(running: Running, monkeypatch) -> None:
+    house = running.house
+    assert scraped(running)["pillarbox_node_lease"] == 1
+    dead = [("two", Recovered(3, 1, 0, 0)), ("three", Recovered(0, 0, 0, 0))]
+
+    async def take_over(now_ms: int) -> list[tuple[str, Recovered]]:
+        return [dead.pop()] if dead else []
+
+    monkeypatch.setattr(house.storage.nodes, "take_over", take_over)
+    presence = Presence(
+        house.storage, house.gate, house.clock, house.load, house.worker.drain, house.metrics
+    )
+    for _ in range(3):
+        await presence.beat()
+    monkeypatch.setattr(house.storage.nodes._engine.tenure, "lost", True)
+    now = scraped(running)
+    assert now["pillarbox_node_takeovers_total"] == 2
+    assert now["pillarbox_node_leases_lost_total"] == 0
+    assert now["pillarbox_node_lease"] == 0
+
+
+async def test_a_node_says_at_once_that_it_has_heard_of_draining(running: Running) -> None:
+    house = running.house
+    nodes = house.storage.nodes
+    presence = Presence(
+        house.storage, house.gate, house.clock, house.load, house.worker.drain, house.metrics
+    )
+    (name,) = [node.name for node in await nodes.nodes()]
+    task = asyncio.create_task(presence.run())
+
+    async def heard(draining: bool) -> None:
+        await nodes.drain(name, draining=draining)
+        async with asyncio.timeout(2):  # a beat comes every four seconds
+            while (await nodes.nodes())[0].load.draining is not draining:
+                await asyncio.sleep(0.01)
+
+    await heard(True)
+    assert house.gate.trouble is not None
+    assert house.gate.trouble.error_code == "node_draining"
+    await heard(False)
+    assert house.gate.trouble is None
+    presence.stop()
+    async with asyncio.timeout(2):
+        await task
 
 
 async def test_sessions_and_answers_are_counted(running: Running) -> None:

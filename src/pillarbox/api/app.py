@@ -20,7 +20,17 @@ from pillarbox.api.compat import email_service
 from pillarbox.api.health import HealthRoutes
 from pillarbox.api.problems import RequestError, answer_to
 from pillarbox.api.rooms import Rooms
-from pillarbox.api.v1 import apps, credentials, events, keys, messages, queue, servers, status
+from pillarbox.api.v1 import (
+    apps,
+    credentials,
+    events,
+    keys,
+    messages,
+    nodes,
+    queue,
+    servers,
+    status,
+)
 from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
 PREFIX: Final = "/pillarbox/v1"
@@ -33,6 +43,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *keys.ENTRIES,
     *queue.ENTRIES,
     *events.ENTRIES,
+    *nodes.ENTRIES,
 )
 """Our own API, as data."""
 

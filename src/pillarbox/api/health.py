@@ -11,6 +11,7 @@ from starlette.responses import Response
 from pillarbox.api.calls import answer
 from pillarbox.api.problems import NotPermitted
 from pillarbox.api.rooms import Rooms
+from pillarbox.handover.gate import NodeDraining
 from pillarbox.storage.interface.store import Health
 from pillarbox.terms.errors import PillarboxError
 
@@ -40,7 +41,8 @@ class HealthRoutes:
         ready = health.writable and gate is None
         document: dict[str, object] = {
             "status": "ready" if ready else "not ready",
-            "storage": "ok" if ready else "does not take mail",
+            "storage": "ok" if ready or isinstance(gate, NodeDraining) else "does not take mail",
+            "node": "draining" if isinstance(gate, NodeDraining) else "ok",
             "schema": health.schema,
         }
         if self._is_near(request):

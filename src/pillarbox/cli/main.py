@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "server": ("pillarbox.cli.server:server", "The SMTP servers an app sends through."),
     "credential": ("pillarbox.cli.credential:credential", "The SMTP logins of an app."),
     "key": ("pillarbox.cli.key:key", "What programs show to the HTTP API."),
+    "node": ("pillarbox.cli.node:node", "The nodes that share a database, and draining one."),
     "config": ("pillarbox.cli.config:config", "What is set, where, and what it means."),
     "serve": ("pillarbox.cli.serve:serve", "Start for production: ports as told or not at all."),
     "version": ("pillarbox.cli.version:version", "Which version this is."),

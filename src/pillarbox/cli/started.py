@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pillarbox.cli.changes import ABOUT_MODE
 from pillarbox.cli.output import clean, cut, run_as
+from pillarbox.settings.process import ROLES
 from pillarbox.terms.clock import from_ms
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def block(started: Started, *, secrets: bool, place: str = "") -> Iterator[str]:
     yield ""
     first = started.created
     called = f"{run_as()}{' ' + place if place else ''}"
-    yield _field("HTTP API", f"{started.http_url}/pillarbox/v1")
+    yield from _among_nodes(started)
+    yield from _http(started)
     if first and secrets and started.first_key:
         yield _field("Key", started.first_key.reveal())
         yield _field("", f"shown once, only its hash is kept; another: {called} key add NAME")
@@ -79,9 +81,8 @@ def block(started: Started, *, secrets: bool, place: str = "") -> Iterator[str]:
         yield "Try it in another terminal:"
         yield f'  {run_as()} send --to you@example.com --subject "Hello"{" " + place if place else ""}'
         yield ""
-    yield (
-        f"Ready in {started.seconds:.1f} s. Ctrl-C stops; mail already accepted is safe on disk."
-    )
+    where = "in the database" if started.database else "on disk"
+    yield f"Ready in {started.seconds:.1f} s. Ctrl-C stops; mail already accepted is safe {where}."
 
 
 def write_first_run(started: Started) -> Path:
@@ -91,7 +92,7 @@ def write_first_run(started: Started) -> Path:
     """
     path = Path(started.data_dir) / FIRST_RUN_FILE
     lines = [
-        _field("HTTP API", f"{started.http_url}/pillarbox/v1"),
+        *_http(started),
         _field("Key", started.first_key.reveal() if started.first_key else ""),
         *_smtp(started),
         _field("Username", started.first_username or ""),
@@ -121,6 +122,21 @@ def near(path: Path) -> str:
         return f"./{path.relative_to(Path.cwd())}"
     except ValueError:
         return str(path)
+
+
+def _among_nodes(started: Started) -> Iterator[str]:
+    """What tells this node from others; nothing where it is alone and does everything."""
+    some = set(started.roles) != set(ROLES)
+    if started.database:
+        yield _field("Database", clean(started.database))
+    if started.node and (started.database or some):
+        roles = f"   {', '.join(started.roles)}" if some else ""
+        yield _field("Node", f"{clean(started.node)}{roles}")
+
+
+def _http(started: Started) -> Iterator[str]:
+    if started.http_url:
+        yield _field("HTTP API", f"{started.http_url}/pillarbox/v1")
 
 
 def _smtp(started: Started) -> Iterator[str]:

@@ -208,6 +208,9 @@ class _Terminal:
                     for host, port, security, _ in started.smtp
                 ],
                 mode=started.mode,
+                database=started.database or None,
+                node=started.node,
+                roles=list(started.roles),
                 secrets_file=str(secret_file) if secret_file else None,
             )
             return

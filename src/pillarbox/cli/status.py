@@ -12,6 +12,7 @@ from pillarbox.cli.changes import MODE_COLOURS
 from pillarbox.cli.errors import Exit
 from pillarbox.cli.group import Verb
 from pillarbox.cli.moments import ago, since
+from pillarbox.cli.node import roles_of
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes, run_as
 from pillarbox.terms.clock import format_duration
@@ -25,7 +26,8 @@ from pillarbox.terms.clock import format_duration
 def status(call: Call) -> int:
     """Is it running, what waits, what goes wrong.
 
-    The exit code is 0 where it runs and takes mail, 6 where it takes none, 7 where none runs.
+    The exit code is 0 where it runs and takes mail, 6 where it takes none, also because it is
+    drained, 7 where none runs.
     """
     with call.client() as client:
         found = client.get("/status")
@@ -34,7 +36,9 @@ def status(call: Call) -> int:
     call.result(found, "version", lambda: _print(call, found, running=running))
     if not running:
         return Exit.UNREACHABLE
-    return Exit.DONE if found["storage"]["writable"] else Exit.FOUND_PROBLEMS
+    draining = bool(found["node"] and found["node"]["draining"])
+    takes_mail = found["storage"]["writable"] and not draining
+    return Exit.DONE if takes_mail else Exit.FOUND_PROBLEMS
 
 
 def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
@@ -48,6 +52,7 @@ def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
     free = storage["free_bytes"]
     screen.fields(
         [
+            ("Node", _node(found["node"], running=running) if found["node"] else ""),
             ("SMTP", ", ".join(_ports(found)) if running else ""),
             ("Waiting", f"{queue['waiting']}{_details(queue)}"),
             ("Last mail", f'{since(last["at"])}, "{last["subject"]}"' if last else "none yet"),
@@ -61,6 +66,18 @@ def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
         for each in found["apps"]
     ]
     screen.table([Column("app"), Column("mode", fixed=True), Column("way out")], rows, MODE_COLOURS)
+
+
+def _node(node: dict[str, Any], *, running: bool) -> str:
+    """Its name; then what is not as everybody expects."""
+    parts = [node["name"]]
+    if running and (roles := roles_of(node)) != "all":
+        parts.append(f"for {roles}")
+    if node["draining"]:
+        parts.append(f"{node['state']}: accepts nothing more" if running else "will accept nothing")
+    if node["nodes_alive"] > 1:
+        parts.append(f"one of {node['nodes_alive']} that live")
+    return ", ".join(parts)
 
 
 def _ports(found: dict[str, Any]) -> Iterator[str]:

@@ -33,7 +33,10 @@ class Gate:
 
     def drain(self, draining: bool) -> None:
         """Closed while this node finishes what it has, whatever the store says."""
-        self._draining = NodeDraining() if draining else None
+        # The sentence is said here: where this is compiled, docstrings are gone.
+        self._draining = (
+            NodeDraining("This node is being drained and takes nothing more.") if draining else None
+        )
 
     def look(self, health: Health) -> None:
         """Judge the store's health."""

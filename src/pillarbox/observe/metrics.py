@@ -112,6 +112,15 @@ FAMILIES: Final[dict[str, Family]] = {
     "commit_members": Family(
         "commit_members_total", "counter", "Operations that were committed in groups."
     ),
+    "node_lease": Family(
+        "node_lease", "gauge", "Whether mail this node holds may leave: 1, or 0 without a lease."
+    ),
+    "node_leases_lost": Family(
+        "node_leases_lost_total", "counter", "Times another node took over from this one."
+    ),
+    "node_takeovers": Family(
+        "node_takeovers_total", "counter", "Dead nodes whose mail this one took over."
+    ),
     "log_lines_lost": Family(
         "log_lines_lost_total", "counter", "Log lines that could not be written."
     ),
@@ -185,6 +194,9 @@ class Metrics:
         self.webhook_attempts = Counts()
         self.commit_latency = Durations(COMMIT_BUCKETS)
         self.commit_members = Counts()
+        self.node_lease = Counts()
+        self.node_leases_lost = Counts()
+        self.node_takeovers = Counts()
         self.log_lines_lost = Counts()
         self.version = version
         self.registry = CollectorRegistry(auto_describe=False)

@@ -91,6 +91,12 @@ class SqlNodeStore:
         self._engine = engine
         self._moved = moved
         self._heard_since: float | None = None
+        self._asked: list[Callable[[], None]] = []
+
+    @property
+    def number(self) -> int:
+        """As the engine has it."""
+        return self._engine.node
 
     @property
     def holds(self) -> bool:
@@ -154,6 +160,8 @@ class SqlNodeStore:
         if not results[0]:
             raise _no_such(name)
         self._engine.tell("nodes")
+        for asked in self._asked:  # nobody hears his own bell
+            asked()
 
     async def forget(self, name: str) -> None:
         """Its number may be given again: ids go on above the highest there is."""
@@ -174,6 +182,8 @@ class SqlNodeStore:
 
     def listen(self, topic: str, heard: Callable[[], None]) -> None:
         """By the bell of the engine, where it has one."""
+        if topic == "nodes":
+            self._asked.append(heard)
         self._engine.listen(topic, heard)
 
 
@@ -187,7 +197,8 @@ def _facts(row: Row, now_ms: int) -> NodeFacts:
     return NodeFacts(
         name=as_text(name), number=as_int(number), version=as_text(version),
         roles=tuple(filter(None, as_text(roles).split(","))),
-        alive=ended_at is None and as_int(until) > now_ms, draining=bool(draining),
+        alive=ended_at is None and as_int(until) > now_ms,
+        ended=ended_at is not None or version is None, draining=bool(draining),
         started_at=as_int(started_at), beat_at=as_int(beat_at),
         load=decode(said, NodeLoad) if said else NodeLoad(),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from pillarbox import __version__
 from pillarbox.api.app import build_app
 from pillarbox.api.rooms import ListenerFact, Rooms, SmtpFacts
 from pillarbox.handover.accept import Door
-from pillarbox.handover.gate import Gate
+from pillarbox.handover.gate import Gate, NodeDraining
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
 from pillarbox.net.errors import Broken
@@ -99,15 +99,19 @@ class House:
         """What is scraped; how many connections are open is looked at now."""
         self.metrics.smtp_sessions[""] = self.listener.sessions
         self.metrics.server_connections[""] = self.pool.open
+        self.metrics.node_lease[""] = int(self.storage.nodes.holds)
         return self.metrics.render()
 
     def load(self) -> NodeLoad:
         """What this node says of itself to the others."""
         return NodeLoad(
-            messages=self.mirror.messages,
+            # What was read back from storage is not in the mirror: while any of it is on its way,
+            # there is one at least.
+            messages=self.mirror.messages or int(self.worker.busy),
             sessions=self.listener.sessions,
             accepted=int(sum(self.metrics.messages_accepted.values())),
             settled=int(sum(self.metrics.deliveries_settled.values())),
+            draining=isinstance(self.gate.trouble, NodeDraining),
         )
 
     def note_refusal(self, code: str, name: str, sentence: str) -> None:
@@ -127,11 +131,18 @@ class House:
 
 
 async def build(
-    settings: Settings, *, on_broken: Callable[[StorageBroken], None], news: News
+    settings: Settings,
+    *,
+    on_broken: Callable[[StorageBroken], None],
+    news: News,
+    metrics: Metrics | None = None,
 ) -> House:
-    """Open storage and build all rooms over it. Raises what opening storage raises."""
+    """Open storage and build all rooms over it; `metrics` count on from a house before this one.
+
+    Raises what opening storage raises.
+    """
     clock = SystemClock()
-    metrics = Metrics(version=__version__)
+    metrics = metrics or Metrics(version=__version__)
 
     def committed(members: int, seconds: float) -> None:
         metrics.commit_members[""] += members

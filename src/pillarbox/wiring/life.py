@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from pillarbox import __version__
 from pillarbox.net.http_server import HttpServer
 from pillarbox.observe.log import logger
+from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import EventLine, News
 from pillarbox.policy.directory import Mode
 from pillarbox.services.upkeep.presence import Presence
@@ -24,10 +25,11 @@ from pillarbox.storage.interface.errors import (
     StorageTrouble,
 )
 from pillarbox.storage.interface.messages import MessageFilter
+from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import format_message_id
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
-from pillarbox.wiring.started import Started
+from pillarbox.wiring.started import Started, without_password
 
 _log = logger("wiring")
 
@@ -62,14 +64,18 @@ async def serve(
     has taken over what this one had, all is built anew. Raises what opening storage and ports
     raises.
     """
+    metrics = Metrics(version=__version__)
     while True:
-        code = await _live(settings, started=started, line=line, take_next_port=take_next_port)
+        code = await _live(
+            settings, metrics, started=started, line=line, take_next_port=take_next_port
+        )
         if code != _JOIN_AGAIN:
             return code
 
 
 async def _live(
     settings: Settings,
+    metrics: Metrics,
     *,
     started: Callable[[Started], None],
     line: Callable[[EventLine], None] | None,
@@ -79,13 +85,19 @@ async def _live(
     loop = asyncio.get_running_loop()
     began = loop.time()
     ended: asyncio.Future[int] = loop.create_future()
+    stopped = asyncio.Event()
 
     def end(code: int) -> None:
         if not ended.done():
             ended.set_result(code)
 
+    def stop() -> None:
+        stopped.set()
+        end(0)
+
     def broken(trouble: StorageBroken) -> None:
         if isinstance(trouble, LeaseLost):
+            metrics.node_leases_lost[""] += 1
             _log.error("node.lost", reason=str(trouble))
             end(_JOIN_AGAIN)
             return
@@ -96,10 +108,10 @@ async def _live(
     news.listen(line)
     async with AsyncExitStack() as stack:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end, 0)
+            loop.add_signal_handler(number, stop)
             stack.callback(loop.remove_signal_handler, number)
         created = not settings.database_url and not (settings.data_dir / "pillarbox.db").exists()
-        house = await build(settings, on_broken=broken, news=news)
+        house = await build(settings, on_broken=broken, news=news, metrics=metrics)
         stack.push_async_callback(house.storage.close)
         await _be_present(stack, house)
         # Ports first: secrets that are shown once must not be made by a start that fails.
@@ -116,7 +128,10 @@ async def _live(
         _spare_the_collector()
         seconds = loop.time() - began
         started(await _started(house, faces.http, first, created=created, seconds=seconds))
-        return await ended
+        await ended
+    code = ended.result()
+    # It may have been asked to stop while it was leaving what another node has taken over.
+    return 0 if code == _JOIN_AGAIN and stopped.is_set() else code
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +196,10 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
 
 async def _be_present(stack: AsyncExitStack, house: House) -> None:
     """Give signs of life from now on, until everything else has ended."""
-    presence = Presence(house.storage, house.gate, house.clock, house.load, house.worker.drain)
+    presence = Presence(
+        house.storage, house.gate, house.clock, house.load, house.worker.drain, house.metrics
+    )
+    await presence.beat()  # a node that is drained hears it before it takes anything
     task = asyncio.create_task(presence.run(), name="presence")
     task.add_done_callback(_ended_early)
 
@@ -232,14 +250,14 @@ async def _started(
     created: bool,
     seconds: float,
 ) -> Started:
-    storage = house.storage
+    storage, settings = house.storage, house.settings
     newest = (await storage.messages.newest(MessageFilter(), 1)).messages
     modes = {app.mode for app in await storage.directory.apps()}
     return Started(
         version=__version__,
-        data_dir=str(house.settings.data_dir),
+        data_dir=str(settings.data_dir),
         created=created or first is not None,
-        http_url=f"http://{_bracketed(house.settings.http.listen)}:{http.port}" if http else "",
+        http_url=f"http://{_bracketed(settings.http.listen)}:{http.port}" if http else "",
         http_note=http.note if http else "",
         smtp=[(f.host, f.port, f.security, f.note) for f in house.smtp_facts().listeners],
         ca_path=str(house.ca_path or ""),
@@ -250,4 +268,12 @@ async def _started(
         waiting=sum(depth.waiting for depth in await storage.queue.depths()),
         seconds=seconds,
         last_message=format_message_id(newest[0].id) if newest else None,
+        database=without_password(settings.database_url),
+        node=await _own_name(storage),
+        roles=settings.roles,
     )
+
+
+async def _own_name(storage: Storage) -> str:
+    names = {node.number: node.name for node in await storage.nodes.nodes()}
+    return names.get(storage.nodes.number, "")

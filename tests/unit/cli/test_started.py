@@ -9,8 +9,10 @@ import pytest
 from pillarbox.cli.output import width_of
 from pillarbox.cli.started import block, event_line, header, near, write_first_run
 from pillarbox.observe.news import EventLine
+from pillarbox.settings.process import ROLES
 from pillarbox.terms.secret import Secret
 from pillarbox.wiring import Started
+from pillarbox.wiring.started import without_password
 
 GOLDEN = Path(__file__).parent / "golden"
 PASSWORD = "pb_9hVx2RkTzqLw7cEu4MnBjy83PdSgFa61"
@@ -103,6 +105,59 @@ def test_commands_to_copy_find_this_pillarbox(
 
 def test_a_certificate_of_ones_own_needs_no_authority_of_ours(first: Started) -> None:
     assert "  CA  " not in told(replace(first, ca_path=""))
+
+
+def test_a_node_on_postgresql_says_its_database_and_its_name(second: Started) -> None:
+    among = replace(second, database="postgresql://pillarbox@db/mail", node="two", roles=ROLES)
+    text = told(among)
+    assert (
+        "\n\n  Database    postgresql://pillarbox@db/mail\n  Node        two\n  HTTP API " in text
+    )
+    assert text.endswith("mail already accepted is safe in the database.\n")
+    some = told(replace(among, roles=("smtp", "deliver")))
+    assert "  Node        two   smtp, deliver\n" in some
+
+
+def test_a_node_that_is_alone_and_does_everything_says_nothing_of_it(second: Started) -> None:
+    assert told(replace(second, node="two", roles=ROLES)) == told(second)
+    assert "  Node        two   deliver\n" in told(replace(second, node="two", roles=("deliver",)))
+
+
+def test_ports_that_are_not_opened_are_not_shown(first: Started) -> None:
+    silent = replace(first, http_url="", smtp=[], node="two", roles=("deliver",))
+    text = told(silent)
+    assert "HTTP API" not in text and "SMTP" not in text
+    Path(first.data_dir).mkdir()
+    assert "HTTP API" not in write_first_run(silent).read_text()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("", ""),
+        (
+            "postgresql://ann:pw@db.example.com:5433/mail",
+            "postgresql://ann@db.example.com:5433/mail",
+        ),
+        ("postgresql://ann@db/mail", "postgresql://ann@db/mail"),
+        ("postgresql://:pw@db/mail", "postgresql://db/mail"),
+        ("postgresql://ann:pw@one:1,two:2/mail", "postgresql://ann@one:1,two:2/mail"),
+        ("postgresql://ann:pw@[::1]:5432/mail", "postgresql://ann@[::1]:5432/mail"),
+        ("postgresql://ann:p@w@db/mail", "postgresql://ann@db/mail"),
+        (
+            "postgresql://ann@/mail?host=/run/pg&password=pw&passfile=/pw&sslmode=require",
+            "postgresql://ann@/mail?host=/run/pg&sslmode=require",
+        ),
+        ("postgresql://ann:p/pw@db/mail", "postgresql://..."),
+        ("postgresql://ann:1/pw@db/mail", "postgresql://..."),
+        ("postgresql://ann:1#pw@db/mail", "postgresql://..."),
+        ("postgresql://ann:1?pw@db/mail", "postgresql://..."),
+        ("postgresql://ann:pw/mail", "postgresql://..."),
+    ],
+)
+def test_the_password_of_a_database_is_never_shown(url: str, shown: str) -> None:
+    assert without_password(Secret(url)) == shown
+    assert "pw" not in without_password(Secret(url))
 
 
 def test_one_delivery_waits(second: Started) -> None:

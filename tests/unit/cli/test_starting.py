@@ -52,6 +52,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 waiting=0,
                 seconds=0.1,
                 last_message=None,
+                node="one",
+                roles=("smtp", "http"),
             )
         )
         if line:
@@ -124,6 +126,7 @@ def test_for_programs_every_line_is_an_object_without_secrets(
     assert first["word"] == "started"
     assert first["smtp"] == [{"host": "127.0.0.1", "port": 2525, "security": "STARTTLS"}]
     assert first["secrets_file"].endswith("first-run.txt")
+    assert (first["database"], first["node"], first["roles"]) == (None, "one", ["smtp", "http"])
     assert second == {
         "word": "kept",
         "at": "1970-01-01T00:00:00.000Z",

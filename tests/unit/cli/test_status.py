@@ -9,6 +9,7 @@ from pillarbox.cli.call import Call
 from pillarbox.cli.client import Client, Where
 from pillarbox.cli.errors import Exit
 from pillarbox.cli.status import _print
+from pillarbox.settings.process import ROLES
 
 
 def test_a_running_pillarbox_is_told_from_one_that_is_not(do, monkeypatch) -> None:
@@ -39,6 +40,13 @@ def found() -> dict[str, Any]:
         "version": "0.1.0",
         "uptime_seconds": 7500,
         "listeners": [{"host": "127.0.0.1", "port": 2525, "security": "STARTTLS"}],
+        "node": {
+            "name": "one",
+            "state": "working",
+            "roles": list(ROLES),
+            "draining": False,
+            "nodes_alive": 1,
+        },
         "apps": [],
         "queue": {
             "waiting": 7,
@@ -60,6 +68,42 @@ def test_what_goes_wrong_cannot_be_overlooked(
     assert "NO MAIL: the disk is full" in said
     assert "7 (2 held, 1 sending, the oldest" in said
     assert "127.0.0.1:2525 (STARTTLS)" in said
+
+
+@pytest.mark.parametrize(
+    ("facts", "running", "said"),
+    [
+        ({}, True, "one"),
+        ({"nodes_alive": 3}, True, "one, one of 3 that live"),
+        ({"roles": ["smtp", "http"]}, True, "one, for smtp, http"),
+        ({"draining": True, "state": "drained"}, True, "one, drained: accepts nothing more"),
+        ({"draining": True, "state": "stopped", "roles": []}, False, "one, will accept nothing"),
+    ],
+)
+def test_the_node_is_named_with_what_is_not_as_everybody_expects(
+    found: dict[str, Any],
+    facts: dict[str, Any],
+    running: bool,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found["node"] |= facts
+    _print(Call(Where()), found, running=running)
+    assert f"  Node        {said}\n" in capsys.readouterr().out
+
+
+def test_whoever_does_not_see_nodes_is_not_told_of_one(
+    found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _print(Call(Where()), {**found, "node": None}, running=True)
+    assert "Node" not in capsys.readouterr().out
+
+
+def test_a_node_that_is_drained_has_the_exit_code_of_one_that_takes_no_mail(do) -> None:
+    name = do("node", "list", "-q").out.strip()
+    assert do("status").code == Exit.DONE
+    do("node", "drain", name)
+    assert do("status").code == Exit.FOUND_PROBLEMS
 
 
 def test_a_store_that_takes_nothing_has_its_exit_code(do, monkeypatch) -> None:

@@ -40,6 +40,7 @@ def test_the_promised_names_are_there_from_the_start() -> None:
         "queue_messages",
         "queue_oldest_age_seconds",
         "smtp_sessions",
+        "node_lease",
         "webhook_attempts_total",
         "build_info",
     ):

@@ -10,6 +10,7 @@ from pillarbox.api.auth import Verb
 from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import read_query
+from pillarbox.api.v1.nodes import is_alive, sees_nodes, state_of
 from pillarbox.api.v1.queue import totals_of
 from pillarbox.message.words import decode_words
 from pillarbox.policy.directory import App
@@ -21,7 +22,7 @@ from pillarbox.terms.ids import format_message_id, message_time_ms
 
 
 async def show_status(call: Call) -> Response:
-    """Version, ports, apps with their modes, queue, last message, storage."""
+    """Version, ports, node, apps with their modes, queue, last message, storage."""
     read_query(call.request)
     rooms = call.rooms
     apps = await visible_apps(call)
@@ -45,6 +46,7 @@ async def show_status(call: Call) -> Response:
                 for each in facts.listeners
             ],
             "ca_path": facts.ca_path,
+            "node": await _node(call),
             "apps": [await _app_line(call, app) for app in apps],
             "queue": totals_of(depths),
             "last_message": await _last_message(call),
@@ -57,6 +59,24 @@ async def show_status(call: Call) -> Response:
             },
         }
     )
+
+
+async def _node(call: Call) -> dict[str, Any] | None:
+    """Which node answers; None for whoever does not see nodes."""
+    if not await sees_nodes(call):
+        return None
+    nodes = call.rooms.storage.nodes
+    known = await nodes.nodes()
+    for node in known:
+        if node.number == nodes.number:
+            return {
+                "name": node.name,
+                "state": state_of(node),
+                "roles": node.roles,
+                "draining": node.draining,
+                "nodes_alive": sum(map(is_alive, known)),
+            }
+    return None
 
 
 async def _app_line(call: Call, app: App) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from pillarbox.handover.gate import Gate
 from pillarbox.observe.log import logger
+from pillarbox.observe.metrics import Metrics
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
@@ -21,6 +22,8 @@ _log = logger("upkeep")
 
 BEAT_SECONDS: Final = 4.0
 _AGAIN_SECONDS: Final = 0.5
+_DRAINING_SECONDS: Final = 1.0
+"""Whoever drains a node waits for it to say that it has finished."""
 
 
 class Presence:
@@ -33,6 +36,7 @@ class Presence:
         clock: Clock,
         load: Callable[[], NodeLoad],
         drain: Callable[[bool], None],
+        metrics: Metrics,
     ) -> None:
         """`load` says what this node is doing; `drain` hears whether it shall finish and rest."""
         self._storage = storage
@@ -40,6 +44,7 @@ class Presence:
         self._clock = clock
         self._load = load
         self._drain = drain
+        self._metrics = metrics
         self._draining = False
         self._stopping = False
         self._wanted = asyncio.Event()
@@ -53,13 +58,13 @@ class Presence:
     async def run(self) -> None:
         """Sign after sign, until `stop`."""
         while not self._stopping:
-            pause = BEAT_SECONDS
+            self._wanted.clear()  # before the beat: what is asked for meanwhile is done at once
             try:
                 await self.beat()
+                pause = _DRAINING_SECONDS if self._draining else BEAT_SECONDS
             except StorageTrouble as trouble:
                 _log.warning("beat.missed", reason=str(trouble))
                 pause = _AGAIN_SECONDS
-            self._wanted.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()
@@ -73,7 +78,9 @@ class Presence:
             self._gate.drain(heard.draining)
             self._drain(heard.draining)
             _log.info("node.draining" if heard.draining else "node.resumed")
+            await nodes.beat(self._load())  # the others see at once that it was heard
         for name, found in await nodes.take_over(self._clock.now_ms()):
+            self._metrics.node_takeovers[""] += 1
             _log.warning(
                 "node.taken_over", node=name, released=found.released, uncertain=found.uncertain,
                 held=found.held,

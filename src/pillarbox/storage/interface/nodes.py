@@ -33,6 +33,8 @@ class NodeLoad(Struct, frozen=True, gc=False):
     """Messages it has accepted since it started."""
     settled: int = 0
     """Deliveries it has settled since it started."""
+    draining: bool = False
+    """It has heard that it is drained, and accepts nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class NodeFacts:
     roles: tuple[str, ...]
     alive: bool
     """Whether it may own mail now."""
+    ended: bool
+    """Its last process has stopped, or another node has taken over what that had."""
     draining: bool
     started_at: int
     beat_at: int
@@ -61,6 +65,11 @@ class Beat:
 
 class NodeStore(Protocol):
     """On a store that is used alone there is one node, which never loses anything to another."""
+
+    @property
+    def number(self) -> int:
+        """Of this node, by which it is told from the others in `nodes`."""
+        ...
 
     @property
     def holds(self) -> bool:

@@ -1,12 +1,8 @@
--- name: node.of_place
--- Whose data directory this is.
-SELECT number FROM node WHERE place = $1
-
 -- name: node.all
--- Every node with its last life.
+-- Every node with its last life; that of a command which opened the store by itself had no role.
 SELECT n.name, n.number, n.draining, i.version, i.roles, i.started_at, i.beat_at, i.until, i.ended_at, i.load
 FROM node n LEFT JOIN incarnation i
-  ON i.id = (SELECT max(l.id) FROM incarnation l WHERE l.number = n.number)
+  ON i.id = (SELECT max(l.id) FROM incarnation l WHERE l.number = n.number AND l.roles <> '')
 ORDER BY n.name
 
 -- name: node.drain
@@ -44,10 +40,6 @@ DELETE FROM incarnation WHERE recovered = 1 AND ended_at < $1
 -- name: directory.moved
 -- Something of the directory was changed.
 UPDATE directory SET version = version + 1 WHERE id = 1
-
--- name: directory.version
--- How often the directory was changed.
-SELECT version FROM directory WHERE id = 1
 
 -- name: mark.get
 -- What has to be known of this store.
