@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 
 from pillarbox.policy.delivery import State
-from pillarbox.storage import nodes as nodes_module
 from pillarbox.storage.claims import SHARDS, shard_of
 from pillarbox.storage.interface.errors import (
     Conflict,
@@ -60,6 +59,7 @@ class Cluster:
             self.folder / (place or name), now_ms=NOW, on_broken=broke, database=self.url,
             node=name, secret_key=key, roles=("deliver",),
         )  # fmt: skip
+        store.nodes.patience_seconds = 0.0  # type: ignore[attr-defined]
         self.stores[name] = store
         return store
 
@@ -92,11 +92,6 @@ async def cluster(own_server: PostgresServer, tmp_path: Path) -> AsyncIterator[C
     found = Cluster(own_server.database(), tmp_path)
     yield found
     await found.close()
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes_module, "_PATIENCE_SECONDS", 0.0)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -272,12 +267,10 @@ async def test_without_a_sign_of_life_nothing_may_leave(
     assert one.nodes.holds
 
 
-async def test_who_was_not_heard_for_long_takes_nobody_over(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nodes_module, "_PATIENCE_SECONDS", 1000.0)
+async def test_who_was_not_heard_for_long_takes_nobody_over(cluster: Cluster) -> None:
     await cluster.open("one")
     two = await cluster.open("two")
+    two.nodes.patience_seconds = 1000.0  # type: ignore[attr-defined]
     await cluster.look_dead("one")
     await two.nodes.beat(NodeLoad())
     assert await two.nodes.take_over(NOW) == []

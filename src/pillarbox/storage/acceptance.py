@@ -8,9 +8,9 @@ from typing import Final
 
 from pillarbox.policy.delivery import FINAL, State
 from pillarbox.storage.codec import encode
-from pillarbox.storage.engine import Batch, Member, Row, Step
+from pillarbox.storage.engine import Batch, Member, Row, Spend, Step
 from pillarbox.storage.interface.acceptance import Acceptance
-from pillarbox.storage.interface.companions import PayObligation, RecordCall
+from pillarbox.storage.interface.companions import PayObligation, RecordCall, SpendLimit
 from pillarbox.storage.interface.errors import AlreadyPaid, Repeated, Unstorable
 from pillarbox.storage.interface.messages import BLOCK_BYTES
 from pillarbox.terms.ids import ORDINAL_BITS
@@ -55,6 +55,13 @@ class AcceptMember(Member):
         self.content_bytes = sum(map(len, acceptance.blocks))
         self.event = 0
         """The number of the `message.accepted` event, once it is written."""
+        if acceptance.companions:
+            at = acceptance.at
+            self.spends = [
+                Spend(limit, at - at % limit.period_ms)
+                for limit in acceptance.companions
+                if isinstance(limit, SpendLimit)
+            ]
 
     def steps(self) -> list[Step]:
         """The companions, as guards."""
@@ -123,11 +130,13 @@ class AcceptMember(Member):
                 )  # fmt: skip
                 continue
             owner = self._owner if delivery.mirrored else OWNER_WAITING
+            due = delivery.due_at
             if state is State.HELD:
-                owner = OWNER_HELD
+                # Held mail is due when its message has outlived its time, and then expires.
+                owner, due = OWNER_HELD, message.expires_at
             batch.add(
                 "queue.insert",
-                (delivery.id, owner, delivery.lane, state, delivery.due_at, 0, 0, last_event,
+                (delivery.id, owner, delivery.lane, state, due, 0, 0, last_event,
                  delivery.recipient),
             )  # fmt: skip
         if self._mark is not None:

@@ -39,10 +39,14 @@ def to_waiting(row: Row) -> Waiting:
     )  # fmt: skip
 
 
+def _packed(pairs: Sequence[tuple[int, int]]) -> str:
+    return ",".join(f"{lane}:{shard}" for lane, shard in sorted(pairs))
+
+
 class LeaseMember(Member):
     """Let go of some shards, and lease some that nobody has."""
 
-    __slots__ = ("_owner", "_released", "_results", "_wanted")
+    __slots__ = ("_owner", "_released", "_taken", "_wanted")
 
     def __init__(
         self,
@@ -55,23 +59,25 @@ class LeaseMember(Member):
         self._owner = owner
         self._released = released
         self._wanted = wanted
-        self._results: list[list[Row]] = []
+        self._taken: list[Row] = []
 
     def steps(self) -> list[Step]:
-        """A row at a time: a shard changes its owner rarely."""
-        steps = [Step("lease.release", (*pair, self._owner)) for pair in self._released]
-        for pair in self._wanted:
-            steps.append(Step("lease.add", pair))
-            steps.append(Step("lease.take", (*pair, self._owner)))
+        """All of them with one statement each: with many lanes there are thousands."""
+        steps = []
+        if self._released:
+            steps.append(Step("lease.release", (_packed(self._released), self._owner)))
+        if self._wanted:
+            steps.append(Step("lease.add", (_packed(self._wanted),)))
+            steps.append(Step("lease.take", (_packed(self._wanted), self._owner)))
         return steps
 
     def resolve(self, results: list[list[Row]]) -> None:
         """Keep what was got."""
-        self._results = results[len(self._released) :]
+        self._taken = results[-1] if self._wanted else []
 
     def write(self, batch: object) -> list[tuple[int, int]]:
         """Gives the shards that are ours now."""
-        return [(as_int(row[0]), as_int(row[1])) for rows in self._results for row in rows]
+        return [(as_int(row[0]), as_int(row[1])) for row in self._taken]
 
 
 class Claims:

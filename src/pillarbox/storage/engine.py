@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from pillarbox.storage.interface.companions import SpendLimit
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.tenure import Tenure
 from pillarbox.terms.ids import MAX_NODE
@@ -32,6 +33,7 @@ RANK: Final = (
     "queue.delete",
     "started.delete",
     "queue.defer",
+    "queue.hold_back",
     "queue.set_last_event",
     "obligation.insert",
     "server.error",
@@ -39,6 +41,7 @@ RANK: Final = (
     "session.insert",
     "credential.used",
     "key.used",
+    "spending.set",
 )
 """Statements a batch may hold, in the order in which they run: key order, table by table."""
 
@@ -49,6 +52,14 @@ class Step:
 
     name: str
     parameters: Row = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What is spent of a limit in the period that began at `since`."""
+
+    limit: SpendLimit
+    since: int
 
 
 class Batch:
@@ -78,6 +89,11 @@ class Batch:
         self.add("event.insert", (seq, at, app, kind, delivery, previous, data))
         return seq
 
+    @property
+    def last_event(self) -> int:
+        """The number of the newest event."""
+        return self.next_event - MAX_NODE - 1
+
 
 Told = Callable[[BaseException | None], None]
 
@@ -88,7 +104,7 @@ Committed = Callable[[int, float], None]
 class Member:
     """One thing to commit. Subclasses say what."""
 
-    __slots__ = ("content_bytes", "future", "told")
+    __slots__ = ("content_bytes", "future", "spends", "told")
 
     settles: bool = False
     """Settlements go before acceptances: what has left must be known before more comes in."""
@@ -98,6 +114,8 @@ class Member:
         self.told: Told | None = None
         self.content_bytes = 0
         """How much content it writes: what others of its group wait for."""
+        self.spends: Sequence[Spend] = ()
+        """What it needs of limits; where one has not so much left it is refused alone."""
 
     def report(self, result: object, error: BaseException | None) -> None:
         """On the loop, when it is durable, or is known not to become so."""
@@ -225,6 +243,12 @@ class Engine(Protocol):
 
     async def drop_weeks(self, tables: Sequence[str], before_ms: int) -> int:
         """Drop the weeks of these tables that were over at `before_ms`; gives how many."""
+        ...
+
+    async def apart(self, name: str, *parameters: Value) -> list[Row]:
+        """Run one statement in a transaction of its own, durable when this returns: what it locks
+        is free again at once, and not only after a whole group. Raises `StorageTrouble`.
+        """
         ...
 
     async def room(self) -> int | None:

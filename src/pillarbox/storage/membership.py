@@ -23,7 +23,9 @@ ALONE: Final = 0
 """The number of a node that has a database to itself. Those that share one begin at 1."""
 
 _PLACE_BYTES: Final = 12
-_JOIN_LOCK: Final = 0x70_69_6C_6A  # whoever takes a number holds this advisory lock
+JOIN_LOCK: Final = 0x70_69_6C_6A
+"""Whoever takes a number holds this advisory lock; while somebody else has it, no node begins."""
+
 _MINE: Final = "SELECT number, name FROM node WHERE place = $1"
 _NAMED: Final = """
 SELECT n.number, coalesce(max(i.until) FILTER (WHERE i.ended_at IS NULL), 0)
@@ -52,7 +54,7 @@ def place_of(data_dir: Path) -> str:
 async def join(connection: asyncpg.Connection[asyncpg.Record], who: NodeIdentity) -> int:
     """The number of a node, given at its first start. Raises `NodeRunning`, `StorageTrouble`."""
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _JOIN_LOCK)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", JOIN_LOCK)
         mine = await connection.fetchrow(_MINE, who.place)
         named = await connection.fetchrow(_NAMED, who.name)
         if named is not None and (mine is None or named["number"] != mine["number"]):

@@ -22,10 +22,6 @@ from pillarbox.storage.tenure import BEAT_SECONDS, LEASE_SECONDS, Tenure
 
 _LEASE_MS: Final = int(LEASE_SECONDS * 1000)
 _NODE_LOCK: Final = 0x70_69_6C
-_PATIENCE_SECONDS: Final = 3 * BEAT_SECONDS
-"""Whoever takes over must have been heard itself for so long: after the database was away for all,
-those who come back a little later are not dead.
-"""
 _FORGET_MS: Final = 30 * 86_400_000
 
 
@@ -91,6 +87,10 @@ class SqlNodeStore:
         self._engine = engine
         self._moved = moved
         self._heard_since: float | None = None
+        self.patience_seconds = 3 * BEAT_SECONDS
+        """Whoever takes over must have been heard itself for so long: after the database was away
+        for all, those who come back a little later are not dead.
+        """
         self._asked: list[Callable[[], None]] = []
 
     @property
@@ -128,7 +128,7 @@ class SqlNodeStore:
         engine = self._engine
         if not engine.shared or self._heard_since is None:
             return []
-        if Tenure.now() - self._heard_since < _PATIENCE_SECONDS:
+        if Tenure.now() - self._heard_since < self.patience_seconds:
             return []
         for row in await engine.read("incarnation.late", engine.incarnation):
             owner, number = as_int(row[0]), as_int(row[1])

@@ -6,15 +6,16 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from pillarbox.storage.columns import as_int
 from pillarbox.storage.directory import SqlDirectoryStore
 from pillarbox.storage.engine import Committed, Engine
 from pillarbox.storage.events import SqlEventStore
+from pillarbox.storage.interface.copying import DATABASE_NAME
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.interface.store import Health, Storage
+from pillarbox.storage.limits import SqlLimitStore
 from pillarbox.storage.lock import OwnerLock
 from pillarbox.storage.marks import check_marks
 from pillarbox.storage.membership import place_of
@@ -26,8 +27,6 @@ from pillarbox.storage.retention import SqlRetention
 from pillarbox.storage.sqlite import SqliteEngine
 from pillarbox.storage.vault import Vault
 from pillarbox.terms.ids import MessageId
-
-DATABASE_NAME: Final = "pillarbox.db"
 
 
 class SqlStorage:
@@ -50,6 +49,7 @@ class SqlStorage:
         self.messages = SqlMessageStore(engine)
         self.retention = SqlRetention(engine)
         self.events = SqlEventStore(engine, highest_session)
+        self.limits = SqlLimitStore(engine)
 
         engine.listen("directory", self.directory.forget)
         engine.listen("servers", self.directory.forget_servers)
@@ -90,6 +90,31 @@ def _unheard(members: int, seconds: float) -> None:
     """Nobody counts."""
 
 
+async def open_engine(
+    data_dir: Path,
+    database: str,
+    *,
+    who: NodeIdentity,
+    now_ms: int,
+    on_broken: Callable[[StorageBroken], None],
+    on_commit: Committed = _unheard,
+) -> Engine:
+    """What lies under the stores, for whoever has seen to it that nobody else uses the directory.
+
+    Raises `NodeRunning`, `SchemaTooNew`, `StorageTrouble`.
+    """
+    if database:
+        # Its driver costs whoever has no PostgreSQL time and memory.
+        from pillarbox.storage.postgres import PostgresEngine
+
+        return await PostgresEngine.open(
+            database, who=who, now_ms=now_ms, on_broken=on_broken, on_commit=on_commit
+        )
+    return await SqliteEngine.open(
+        data_dir / DATABASE_NAME, who=who, on_broken=on_broken, on_commit=on_commit
+    )
+
+
 async def open_storage(
     data_dir: Path,
     *,
@@ -115,17 +140,9 @@ async def open_storage(
     try:
         vault = Vault.of(secret_key) if secret_key else Vault.at(data_dir / "secret.key")
         who = NodeIdentity(node or os.uname().nodename, place_of(data_dir), version, roles)
-        if database:
-            # Its driver costs whoever has no PostgreSQL time and memory.
-            from pillarbox.storage.postgres import PostgresEngine
-
-            engine = await PostgresEngine.open(
-                database, who=who, now_ms=now_ms, on_broken=on_broken, on_commit=on_commit
-            )
-        else:
-            engine = await SqliteEngine.open(
-                data_dir / DATABASE_NAME, who=who, on_broken=on_broken, on_commit=on_commit
-            )
+        engine = await open_engine(
+            data_dir, database, who=who, now_ms=now_ms, on_broken=on_broken, on_commit=on_commit
+        )
         await check_marks(engine, vault)
         message = as_int((await engine.read("message.highest"))[0][0])
         session = as_int((await engine.read("session.highest"))[0][0])

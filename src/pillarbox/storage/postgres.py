@@ -15,7 +15,6 @@ from typing import Final
 import asyncpg
 
 from pillarbox.observe.crash import crash_point
-from pillarbox.storage.columns import as_int
 from pillarbox.storage.engine import Batch, Change, Committed, Member, Row, Step, Told, Value
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
@@ -28,6 +27,7 @@ from pillarbox.storage.postgres_group import Groups
 from pillarbox.storage.postgres_session import COMMAND_SECONDS, connected, ended, pooled
 from pillarbox.storage.postgres_writer import Writer
 from pillarbox.storage.queries import load_queries
+from pillarbox.storage.spending import Ledger
 from pillarbox.storage.tenure import Tenure
 from pillarbox.storage.waiting import Outcome, Waiting, report
 
@@ -112,6 +112,10 @@ class PostgresEngine:
         except Exception as error:
             raise mapped(error) from error
         return [tuple(row) for row in rows]
+
+    async def apart(self, name: str, *parameters: Value) -> list[Row]:
+        """On a connection of the pool: the writer's groups last longer than one statement."""
+        return await self.read(name, *parameters)
 
     def submit(self, member: Member) -> asyncio.Future[object]:
         """Queue a member for the writer; done when durable."""
@@ -276,6 +280,12 @@ class PostgresEngine:
                 outcomes.extend((member, None, trouble) for member in group)
             elif len(group) == 1:
                 outcomes.append((group[0], None, trouble))
+            elif isinstance(error, asyncpg.LockNotAvailableError) and any(
+                member.spends for member in group
+            ):
+                # Whoever spends nothing need not wait for who holds a limit so long.
+                outcomes.extend((member, None, trouble) for member in group if member.spends)
+                await self._commit([member for member in group if not member.spends], outcomes)
             else:
                 for member in group:
                     await self._commit([member], outcomes)
@@ -291,23 +301,39 @@ class PostgresEngine:
         """One transaction; `outcomes` are true once it has returned."""
         writer = await self._writer.connection()
         batch = Batch(self._writer.first_event())
-        await writer.execute("BEGIN")
-        for member in group:
-            steps = member.steps()
-            refusal = await self._writer.guard(member, steps) if steps else None
+        ledger = Ledger(group)
+        guards = [member.steps() for member in group]
+        open_already = bool(ledger.limits) or any(guards)
+        if open_already:
+            await writer.execute("BEGIN")
+        if ledger.limits:
+            await self._writer.lock(ledger)
+        for member, steps in zip(group, guards, strict=True):
+            guarded = steps or member.spends
+            refusal = await self._writer.guard(member, steps, ledger) if guarded else None
             outcomes.append((member, None if refusal else member.write(batch), refusal))
+        ledger.write(batch)
         rows = batch.rows
+        at_once = None if open_already else self._groups.at_once(rows)
         accepts, settles = "message.insert" in rows, "queue.delete" in rows or "queue.defer" in rows
         if accepts:
             crash_point("accept-before-insert")
-        transaction = await self._groups.write(writer, rows)
+        transaction = None
+        if at_once is None:
+            if not open_already:
+                await writer.execute("BEGIN")
+            transaction = await self._groups.write(writer, rows)
         if accepts:
             crash_point("accept-before-commit")
         if settles:
             crash_point("settle-before-commit")
         if "started.insert" in rows:
             crash_point("started-before-commit")
-        await self._writer.commit(transaction, as_int(batch.next_event))
+        last_event = batch.last_event if "event.insert" in rows else 0
+        if at_once is not None:
+            await self._writer.write_at_once(at_once.sql, at_once.arguments(rows), last_event)
+        else:
+            await self._writer.commit(transaction, last_event)
         if accepts:
             crash_point("accept-after-commit")
         if settles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import asyncpg
 
@@ -12,6 +12,20 @@ from pillarbox.storage.weaving import APART, Woven, unnested, weave
 _ASSIGNED = "SELECT pg_current_xact_id_if_assigned()::text"
 _IN_ORDER = frozenset({"server.error", "server.fine", "credential.used", "key.used"})
 """Rows that several nodes change: each in the same order, so that none waits for another in a ring."""
+
+
+def _settle_marks(rows: dict[str, list[Row]]) -> None:
+    """A start mark set and settled in one group need not be written: no part of a statement sees
+    what another part inserts.
+    """
+    if "started.insert" not in rows or "started.delete" not in rows:
+        return
+    both = {row[0] for row in rows["started.insert"]} & {row[0] for row in rows["started.delete"]}
+    if both:
+        for name in ("started.insert", "started.delete"):
+            rows[name] = [row for row in rows[name] if row[0] not in both]
+            if not rows[name]:
+                del rows[name]
 
 
 class Groups:
@@ -34,20 +48,34 @@ class Groups:
             if arrays is not None:
                 self._arrays[name] = arrays
 
+    def at_once(self, rows: dict[str, list[Row]]) -> Woven | None:
+        """The one statement that writes everything, where there is such a statement, and where what
+        it wrote can be told later by its events.
+        """
+        _settle_marks(rows)
+        if "event.insert" not in rows or not rows.keys() <= self._arrays.keys():
+            return None
+        return self._weave(tuple(name for name in RANK if name in rows))
+
+    def _weave(self, names: tuple[str, ...]) -> Woven:
+        woven = self._woven.get(names)
+        if woven is None:
+            woven = self._woven[names] = weave(names, self._arrays, self._widths)
+        return woven
+
     async def write(
         self,
         connection: asyncpg.Connection[asyncpg.Record],
-        rows: Mapping[str, Sequence[Row]],
+        rows: dict[str, list[Row]],
     ) -> str | None:
         """Inside a transaction; gives its number, by which the server remembers what became of it.
         None where nothing was changed.
         """
+        _settle_marks(rows)
         names = tuple(name for name in RANK if name in rows and name in self._arrays)
         transaction: str | None = None
         if names:
-            woven = self._woven.get(names)
-            if woven is None:
-                woven = self._woven[names] = weave(names, self._arrays, self._widths)
+            woven = self._weave(names)
             transaction = await connection.fetchval(woven.sql, *woven.arguments(rows))
         for name in RANK:
             if name in rows and name not in self._arrays:

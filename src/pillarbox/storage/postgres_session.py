@@ -35,6 +35,10 @@ WHERE locktype = 'advisory' AND classid = $1::int AND objid = $2::int AND objsub
 _SESSION: Final = {
     "synchronous_commit": "on",
     "application_name": "pillarbox",
+    # A statement is planned once and for all while the queue may be empty; what scans a small table
+    # then would scan a large one later. Where an index can be used, it is.
+    "enable_seqscan": "off",
+    "jit": "off",
     # A session whose client is gone without a word ends soon, and with it its locks.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
 from asyncpg import exceptions as pg
 
 from pillarbox.storage.columns import as_int
-from pillarbox.storage.engine import Member, Row, Step
+from pillarbox.storage.engine import Member, Row, Step, Value
 from pillarbox.storage.interface.errors import LeaseLost, NodeRunning, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.membership import LEASE_MS
 from pillarbox.storage.migrate import SCHEMA
 from pillarbox.storage.postgres_errors import mapped, speaks_of_all
 from pillarbox.storage.postgres_session import connected, ended, own
+from pillarbox.storage.spending import Ledger
 from pillarbox.storage.tenure import Tenure
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import first_event_from
@@ -30,6 +32,19 @@ _PAUSE_SECONDS: Final = 0.5
 
 _ASK_SECONDS: Final = 0.2
 _COMMITTED: Final = "committed"
+_LIMITS_WITHIN: Final = "SET LOCAL lock_timeout = '5s'"
+"""A node that hangs while it holds a limit is taken over only later, and the others must be able to
+give their signs of life meanwhile.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A transaction whose COMMIT was said, and not answered."""
+
+    transaction: str | None
+    last_event: int
+    """The number of its last event; 0 where it has none."""
 
 
 class Writer:
@@ -44,8 +59,8 @@ class Writer:
         self._away_until = 0.0
         self._highest_event = 0
         self._number = 0
-        self._in_doubt: str | None = None
-        self._untold: list[tuple[str, Sequence[Member]]] = []
+        self._in_doubt: _Doubt | None = None
+        self._untold: list[tuple[_Doubt, Sequence[Member]]] = []
         self.incarnation = 0
 
     async def begin(self, number: int, who: NodeIdentity) -> None:
@@ -109,25 +124,56 @@ class Writer:
         assert self._connection is not None
         return [tuple(row) for row in await self._connection.fetch(self._sql[name], *parameters)]
 
-    async def guard(self, member: Member, steps: Sequence[Step]) -> PillarboxError | None:
-        """Run a member's own statements; undone where it is refused for what they gave."""
+    async def lock(self, ledger: Ledger) -> None:
+        """Read the limits a group spends of, and keep them until it is committed.
+
+        Before anything else and in the order of their names: so no two nodes wait for each other.
+        """
+        assert self._connection is not None
+        await self._connection.execute(_LIMITS_WITHIN)
+        rows = await self._connection.fetch(self._sql["spending.lock"], ledger.limits)
+        ledger.stands([tuple(row) for row in rows])
+
+    async def guard(
+        self, member: Member, steps: Sequence[Step], ledger: Ledger
+    ) -> PillarboxError | None:
+        """Run a member's own statements; undone where it is refused for what they gave, or because
+        a limit has not enough left for it.
+        """
+        if not steps:
+            return ledger.refusal(member)
         assert self._connection is not None
         await self._connection.execute("SAVEPOINT member")
         try:
             member.resolve([await self.execute(step.name, step.parameters) for step in steps])
+            ledger.spend(member)
         except PillarboxError as refusal:
             await self._connection.execute("ROLLBACK TO member; RELEASE member")
             return refusal
         await self._connection.execute("RELEASE member")
         return None
 
-    async def commit(self, transaction: str | None, next_event: int) -> None:
-        """Say COMMIT; `transaction` is the number by which the server knows what became of it."""
+    async def commit(self, transaction: str | None, last_event: int) -> None:
+        """Say COMMIT. What became of it is told later by the last of its events, or, without any,
+        by the number under which the server knows the transaction.
+        """
         assert self._connection is not None
-        self._in_doubt = transaction
+        self._in_doubt = _Doubt(transaction, last_event)
         await self._connection.execute("COMMIT")
+        self._committed(last_event)
+
+    async def write_at_once(
+        self, sql: str, arguments: Sequence[Sequence[Value]], last_event: int
+    ) -> None:
+        """One statement that is a transaction of its own."""
+        assert self._connection is not None
+        self._in_doubt = _Doubt(None, last_event)
+        await self._connection.fetchval(sql, *arguments)
+        self._committed(last_event)
+
+    def _committed(self, last_event: int) -> None:
         self._in_doubt = None
-        self._highest_event = next_event - 1
+        self._highest_event = max(self._highest_event, last_event)
 
     async def roll_back(self, error: Exception) -> PillarboxError:
         """Undo what is open; gives the error as it is told."""
@@ -152,8 +198,8 @@ class Writer:
         Afterwards the members count as refused. If it turns out later that they were committed,
         what they left is freed (`Member.disowned`), so that it is found and not done twice.
         """
-        transaction, self._in_doubt = self._in_doubt, None
-        if transaction is None:
+        doubt, self._in_doubt = self._in_doubt, None
+        if doubt is None:
             return False
         self.terminate()
         loop = asyncio.get_running_loop()
@@ -161,15 +207,22 @@ class Writer:
         while loop.time() < deadline:
             try:
                 await self.connection()
-                status = (await self.execute("commit.status", (transaction,)))[0][0]
+                happened = await self._happened(doubt)
             except (LeaseLost, NodeRunning):
                 return False
             except Exception:
                 await asyncio.sleep(_ASK_SECONDS)
                 continue
-            return status == _COMMITTED
-        self._untold.append((transaction, members))
+            return happened
+        self._untold.append((doubt, members))
         return False
+
+    async def _happened(self, doubt: _Doubt) -> bool:
+        if doubt.last_event:
+            return self._highest_event >= doubt.last_event
+        if doubt.transaction is None:
+            return False
+        return (await self.execute("commit.status", (doubt.transaction,)))[0][0] == _COMMITTED
 
     async def _take_place(self, writer: asyncpg.Connection[asyncpg.Record]) -> None:
         """The lock, the sign of life, and what was told as refused though it was committed."""
@@ -185,8 +238,8 @@ class Writer:
         highest = as_int((await self.execute("event.highest_of_node", (self._number,)))[0][0])
         self._highest_event = max(self._highest_event, highest)
         while self._untold:
-            transaction, members = self._untold[-1]
-            if (await self.execute("commit.status", (transaction,)))[0][0] == _COMMITTED:
+            doubt, members = self._untold[-1]
+            if await self._happened(doubt):
                 async with writer.transaction():
                     for member in members:
                         for step in member.disowned():

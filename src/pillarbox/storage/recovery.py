@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pillarbox.policy.delivery import State
-from pillarbox.storage.acceptance import OWNER_HELD, OWNER_WAITING, unpack_ids
+from pillarbox.storage.acceptance import unpack_ids
 from pillarbox.storage.columns import as_bytes, as_int
 from pillarbox.storage.engine import Batch, Engine, Member, Row, Step
 from pillarbox.storage.interface.errors import AlreadyRecovered
@@ -65,11 +65,11 @@ class RecoverMember(Member):
             )  # fmt: skip
             hold = policy == "hold"
             held += hold
-            batch.add(
-                "queue.defer",
-                (delivery, OWNER_HELD if hold else OWNER_WAITING,
-                 (State.HELD if hold else State.QUEUED).value, due, attempts, 1, event),
-            )  # fmt: skip
+            if hold:
+                batch.add("queue.hold_back", (delivery, attempts, 1, event))
+            else:
+                row = (delivery, State.QUEUED.value, due, attempts, 1, event)
+                batch.add("queue.defer", row)
         return Recovered(
             released=self._released,
             uncertain=len(self._rows),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pillarbox.policy.delivery import FINAL, State
-from pillarbox.storage.acceptance import OWNER_HELD, OWNER_WAITING, pack_ids
+from pillarbox.storage.acceptance import OWNER_HELD, pack_ids
 from pillarbox.storage.codec import encode
 from pillarbox.storage.engine import Batch, Member, Row, Step, Told
 from pillarbox.storage.interface.settlement import Settlement
@@ -138,12 +138,13 @@ class SettleMember(Member):
                 )  # fmt: skip
                 batch.add("queue.delete", (delivery,))
             else:
-                owner = OWNER_HELD if state is State.HELD else OWNER_WAITING
-                batch.add(
-                    "queue.defer",
-                    (delivery, owner, state, verdict.due_at, verdict.attempts,
-                     int(verdict.uncertain), event),
-                )  # fmt: skip
+                uncertain = int(verdict.uncertain)
+                if state is State.HELD:
+                    row: Row = (delivery, verdict.attempts, uncertain, event)
+                    batch.add("queue.hold_back", row)
+                else:
+                    row = (delivery, state, verdict.due_at, verdict.attempts, uncertain, event)
+                    batch.add("queue.defer", row)
         for mark in self._marks:
             batch.add("started.delete", (mark,))
         for owed in settlement.obligations:

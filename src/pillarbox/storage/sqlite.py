@@ -32,6 +32,7 @@ from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.membership import ALONE, LEASE_MS
 from pillarbox.storage.migrate import SCHEMA, migrate_sqlite
 from pillarbox.storage.queries import load_queries
+from pillarbox.storage.spending import Ledger
 from pillarbox.storage.sqlite_errors import mapped
 from pillarbox.storage.tenure import Tenure
 from pillarbox.storage.waiting import Outcome, Waiting, report
@@ -133,6 +134,10 @@ class SqliteEngine:
         """Run statements in one transaction; gives the rows of each."""
         results = await self.submit(Change(steps, content_bytes))
         return results  # type: ignore[return-value]
+
+    async def apart(self, name: str, *parameters: Value) -> list[Row]:
+        """There is one writer, whose groups nobody else waits for."""
+        return (await self.change(Step(name, parameters)))[0]
 
     def abandon(self, broken: StorageBroken) -> None:
         """Commit nothing more."""
@@ -273,11 +278,15 @@ class SqliteEngine:
         batch = Batch(first_event_from(self._highest_event, ALONE))
         outcomes: list[Outcome] = []
         writer = self._writer
+        ledger = Ledger(group)
         writer.execute("BEGIN IMMEDIATE")
+        for limit in ledger.limits:
+            ledger.stands(self._execute("spending.one", (limit,)))
         for member in group:
             steps = member.steps()
-            refusal = self._guard(member, steps) if steps else None
+            refusal = self._guard(member, steps, ledger) if steps or member.spends else None
             outcomes.append((member, None if refusal else member.write(batch), refusal))
+        ledger.write(batch)
         rows = batch.rows
         accepts, settles = "message.insert" in rows, "queue.delete" in rows or "queue.defer" in rows
         if accepts:
@@ -302,11 +311,18 @@ class SqliteEngine:
             crash_point("started-after-commit")
         return outcomes
 
-    def _guard(self, member: Member, steps: Sequence[Step]) -> PillarboxError | None:
-        """Run a member's own statements; undone where it is refused for what they gave."""
+    def _guard(
+        self, member: Member, steps: Sequence[Step], ledger: Ledger
+    ) -> PillarboxError | None:
+        """Run a member's own statements; undone where it is refused for what they gave, or because
+        a limit has not enough left for it.
+        """
+        if not steps:
+            return ledger.refusal(member)
         self._writer.execute("SAVEPOINT member")
         try:
             member.resolve([self._execute(step.name, step.parameters) for step in steps])
+            ledger.spend(member)
         except PillarboxError as refusal:
             self._writer.execute("ROLLBACK TO member")
             return refusal

@@ -85,6 +85,11 @@ class Vault:
             ) from error
 
 
+def copy_key(source: Path, target: Path) -> None:
+    """The key of one data directory for another one that has none; synced when this returns."""
+    _write_once(target, source.read_bytes())
+
+
 def _write_once(path: Path, data: bytes) -> None:
     draft = path.with_suffix(".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

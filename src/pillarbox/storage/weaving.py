@@ -17,10 +17,8 @@ _PARAMETER: Final = re.compile(r"\$(\d+)")
 _VALUES: Final = re.compile(r"VALUES \((\$1(?:, \$\d+)*)\)")
 _DELETE: Final = re.compile(r"^DELETE FROM \w+ WHERE \w+ = \$1$")
 
-APART: Final = frozenset({"queue.defer", "queue.set_last_event", "started.delete"})
-"""Some may write a row twice in one group, and one statement writes a row only once. A start mark
-may be set and settled in one group, and no part of a statement sees what another part inserts.
-"""
+APART: Final = frozenset({"queue.defer", "queue.hold_back", "queue.set_last_event"})
+"""They may write a row twice in one group, and one statement writes a row only once."""
 
 
 @dataclass(frozen=True, slots=True)

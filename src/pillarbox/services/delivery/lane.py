@@ -168,7 +168,9 @@ class Lane:
             await self._attempt(outgoing, following)
             outgoing = following.outgoing or self._next()
             if not self._claimed and self.due_at and self.due_at <= self._tools.clock.now_ms():
-                await self.claim()
+                # One message is in hand; the worker, who looks again, says what the trouble is.
+                with suppress(StorageTrouble):
+                    await self.claim()
 
     def _next_fresh(self) -> Outgoing | None:
         """Only what lies in memory can follow in the same breath."""

@@ -13,6 +13,8 @@ from pillarbox.storage.interface.errors import StorageTrouble
 _log = logger("delivery")
 
 _SHORTEST_PAUSE_SECONDS: Final = 0.005
+_LOOK_AGAIN_AFTER: Final = 20
+"""Times what a look takes."""
 
 
 class Worker:
@@ -25,6 +27,8 @@ class Worker:
         self._changed = asyncio.Event()
         self._stopping = False
         self._looked_at = float("-inf")
+        self._asked = False
+        self._took = 0.0
         self._draining = False
 
     def start_mirroring(self) -> None:
@@ -32,8 +36,8 @@ class Worker:
         self._tools.mirror.listen(self._fresh)
 
     def look_now(self) -> None:
-        """Somebody changed what waits: look at it now instead of at the next poll."""
-        self._looked_at = float("-inf")
+        """Somebody changed what waits: look at it soon instead of at the next poll."""
+        self._asked = True
         self._changed.set()
 
     def drain(self, draining: bool) -> None:
@@ -72,12 +76,18 @@ class Worker:
         What lanes learn of their own mail wakes this too; the store is asked only once a poll.
         """
         clock = self._tools.clock
-        if clock.monotonic() - self._looked_at >= self._poll_seconds:
-            self._looked_at = clock.monotonic()
+        began_at = clock.monotonic()
+        # Who is asked all the time must not do nothing but look.
+        wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
+        if began_at - self._looked_at >= min(wait, self._poll_seconds):
+            self._asked = False
+            self._looked_at = began_at
             for head in await self._tools.queue.heads(leaving=self._draining):
                 self._lane(head.lane).see_head(head)
+            self._took = clock.monotonic() - began_at
         now_ms = clock.now_ms()
-        soonest = self._looked_at + self._poll_seconds - clock.monotonic()
+        wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
+        soonest = self._looked_at + min(wait, self._poll_seconds) - clock.monotonic()
         for lane in self._lanes.values():
             if lane.due_at and lane.due_at <= now_ms:
                 await lane.claim()

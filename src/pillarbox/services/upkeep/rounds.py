@@ -28,6 +28,8 @@ _DAY_MS: Final = 86_400_000
 _SLICE: Final = 200
 _RETENTION_SECONDS: Final = 60.0
 _COUNT_SECONDS: Final = 15.0
+_COUNT_AGAIN_AFTER: Final = 100
+"""Times what counting takes, which reads the whole queue."""
 _EXPIRED: Final = Outcome(
     State.EXPIRED, "expired", None, "waited longer than its sender wanted", Blame.NOBODY
 )
@@ -80,6 +82,7 @@ class Rounds:
         self._look_seconds = look_seconds
         self._stop = asyncio.Event()
         self._retained_at = self._counted_at = float("-inf")
+        self._count_took = 0.0
 
     def stop(self) -> None:
         """After the round that is being made."""
@@ -108,9 +111,10 @@ class Rounds:
             return
         await self.expire()
         at = self._clock.monotonic()
-        if at - self._counted_at >= _COUNT_SECONDS:
+        if at - self._counted_at >= max(_COUNT_SECONDS, self._count_took * _COUNT_AGAIN_AFTER):
             self._counted_at = at
             await self.count()
+            self._count_took = self._clock.monotonic() - at
         if at - self._retained_at >= _RETENTION_SECONDS:
             self._retained_at = at
             await self.retain()

@@ -23,7 +23,24 @@ class PayObligation:
     obligation: int
 
 
-Companion = RecordCall | PayObligation
+@dataclass(frozen=True, slots=True)
+class SpendLimit:
+    """Companion: spend of a limit, or raise `LimitReached` where it would be passed.
+
+    Of several limits all are spent or none. Periods are aligned: one of a day begins at midnight
+    UTC.
+    """
+
+    limit: bytes
+    """Its name."""
+    period_ms: int
+    """At least 1. What was spent in one period counts for nothing in the next."""
+    most: int
+    """So much may be spent in a period."""
+    amount: int = 1
+
+
+Companion = RecordCall | PayObligation | SpendLimit
 """What may ride with an acceptance."""
 
 

@@ -77,6 +77,20 @@ class Repeated(PillarboxError):
         self.digest = digest
 
 
+class LimitReached(PillarboxError):
+    """All that a limit grants for this period has been used; nothing was taken."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, limit: bytes, most: int, spent: int, ends_at: int) -> None:
+        """`limit` is its name, `spent` what was used before this; the period ends at `ends_at`."""
+        super().__init__()
+        self.limit = limit
+        self.most = most
+        self.spent = spent
+        self.ends_at = ends_at
+
+
 class DataDirLocked(PillarboxError):
     """Another process owns this data directory."""
 
@@ -93,6 +107,30 @@ class StoreMoved(PillarboxError):
     """The store was copied elsewhere, and its mail goes out from there."""
 
     code = "store_moved"
+
+
+class BadStoreUrl(PillarboxError):
+    """This is not the URL of a store."""
+
+    code = "invalid_value"
+
+
+class StoreInUse(PillarboxError):
+    """Somebody uses this store, or copies it."""
+
+    code = "store_in_use"
+
+
+class StoreNotEmpty(PillarboxError):
+    """There is something in this store that is not an unfinished copy of that one."""
+
+    code = "store_not_empty"
+
+
+class CopyDiffers(PillarboxError):
+    """What was copied is not what the source holds."""
+
+    code = "copy_differs"
 
 
 class WrongSecretKey(PillarboxError):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.events import EventStore
+from pillarbox.storage.interface.limits import LimitStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.storage.interface.queue import QueueStore
@@ -55,6 +56,11 @@ class Storage(Protocol):
     @property
     def nodes(self) -> NodeStore:
         """Who shares this."""
+        ...
+
+    @property
+    def limits(self) -> LimitStore:
+        """What those who share it may do together."""
         ...
 
     async def health(self) -> Health:

@@ -57,7 +57,7 @@ ALTER TABLE queue SET (
 );
 -- A lane is cut into eight shards by the millisecond of the message; each can be leased alone.
 CREATE INDEX queue_waiting ON queue (lane, ((id >> 22) & 7), due, id) WHERE owner = 0;
-CREATE INDEX queue_held ON queue (id) WHERE owner = -1;
+CREATE INDEX queue_held ON queue (due, id) WHERE owner = -1;
 
 -- Packed 8-byte ids of deliveries that may be leaving.
 CREATE TABLE started (
@@ -141,6 +141,7 @@ CREATE TABLE idempotency (
     at      BIGINT NOT NULL,
     PRIMARY KEY (scope, key)
 );
+CREATE INDEX idempotency_at ON idempotency (at);
 
 CREATE TABLE account (
     id    BYTEA PRIMARY KEY,

@@ -84,3 +84,12 @@ DROP TABLE event;
 ALTER TABLE event_numbered RENAME TO event;
 UPDATE queue SET last_event = last_event << 6;
 UPDATE delivery SET last_event = last_event << 6;
+
+-- A held delivery is due when its message has outlived its time: what has expired is found by key.
+UPDATE queue SET due = (SELECT m.expires_at FROM message m WHERE m.id = (queue.id >> 10))
+WHERE owner = -1 AND EXISTS (SELECT 1 FROM message m WHERE m.id = (queue.id >> 10));
+DROP INDEX queue_held;
+CREATE INDEX queue_held ON queue (due, id) WHERE owner = -1;
+
+-- Calls remembered are forgotten by age.
+CREATE INDEX idempotency_at ON idempotency (at);

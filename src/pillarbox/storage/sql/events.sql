@@ -4,7 +4,7 @@ SELECT seq, at, app, kind, delivery, previous, data FROM event WHERE seq > $1 OR
 
 -- name: event.position
 -- Where the log ends now.
-SELECT max(seq) FROM event HAVING max(seq) IS NOT NULL
+SELECT seq FROM event ORDER BY seq DESC LIMIT 1
 
 -- name: event.newest
 -- The log backwards.

@@ -10,10 +10,6 @@ SELECT id, app, submitter, mode, size, return_path, author, subject, message_id,
        uncertain, answer_by, scheduled_at, facts
 FROM message WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3
 
--- name: message.newest_id
--- The message accepted last.
-SELECT max(id) FROM message
-
 -- name: delivery.of_message
 -- The final deliveries of a message.
 SELECT id, recipient, state, attempts, at, last_event, uncertain FROM delivery
@@ -84,5 +80,5 @@ RETURNING 1
 -- name: idempotency.delete_before
 -- Retention.
 DELETE FROM idempotency WHERE (scope, key) IN
-    (SELECT scope, key FROM idempotency WHERE at < $1 LIMIT $2)
+    (SELECT scope, key FROM idempotency WHERE at < $1 ORDER BY at LIMIT $2)
 RETURNING 1

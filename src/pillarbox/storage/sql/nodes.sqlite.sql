@@ -39,7 +39,3 @@ SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)
 -- This directory is one node, whatever it was called before.
 INSERT INTO node (number, name, place) VALUES (0, $1, $2)
 ON CONFLICT (number) DO UPDATE SET name = excluded.name, place = excluded.place
-
--- name: lease.workers
--- One.
-SELECT 1

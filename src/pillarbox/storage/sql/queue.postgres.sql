@@ -28,12 +28,29 @@ ORDER BY q.due, q.id LIMIT $5
 SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner FROM queue
 WHERE id = $1 FOR UPDATE
 
+-- name: lease.add
+-- First use of some shards, as pairs LANE:SHARD.
+INSERT INTO lease (lane, shard, owner, epoch)
+SELECT split_part(pair, ':', 1)::bigint, split_part(pair, ':', 2)::bigint, 0, 0
+FROM unnest(string_to_array($1, ',')) AS pair ORDER BY 1, 2
+ON CONFLICT (lane, shard) DO NOTHING
+
 -- name: lease.take
--- A shard nobody has; one that somebody is just taking is passed over.
-UPDATE lease SET owner = $3, epoch = epoch + 1
-WHERE (lane, shard) IN (
-    SELECT lane, shard FROM lease WHERE lane = $1 AND shard = $2 AND owner = 0 FOR UPDATE SKIP LOCKED)
-RETURNING lane, shard
+-- Shards nobody has; one that somebody is just taking is passed over.
+UPDATE lease l SET owner = $2, epoch = l.epoch + 1
+FROM (SELECT f.lane, f.shard FROM lease f
+      JOIN unnest(string_to_array($1, ',')) AS pair
+        ON f.lane = split_part(pair, ':', 1)::bigint AND f.shard = split_part(pair, ':', 2)::bigint
+      WHERE f.owner = 0 FOR UPDATE OF f SKIP LOCKED) free
+WHERE l.lane = free.lane AND l.shard = free.shard
+RETURNING l.lane, l.shard
+
+-- name: lease.release
+-- Let go of.
+UPDATE lease l SET owner = 0, epoch = l.epoch + 1
+FROM unnest(string_to_array($1, ',')) AS pair
+WHERE l.lane = split_part(pair, ':', 1)::bigint AND l.shard = split_part(pair, ':', 2)::bigint
+  AND l.owner = $2
 
 -- name: lease.workers
 -- How many nodes deliver now.

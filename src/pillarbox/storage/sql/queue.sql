@@ -53,8 +53,14 @@ DELETE FROM queue WHERE id = $1
 DELETE FROM started WHERE seq = $1
 
 -- name: queue.defer
--- Back to its lane (owner 0) or held (owner -1).
-UPDATE queue SET owner = $2, state = $3, due = $4, attempts = $5, uncertain = $6, last_event = $7
+-- Back to its lane.
+UPDATE queue SET owner = 0, state = $2, due = $3, attempts = $4, uncertain = $5, last_event = $6
+WHERE id = $1
+
+-- name: queue.hold_back
+-- Until somebody releases it, or its message has outlived its time.
+UPDATE queue SET owner = -1, state = 'held', attempts = $2, uncertain = $3, last_event = $4,
+    due = (SELECT m.expires_at FROM message m WHERE m.id = (queue.id >> 10))
 WHERE id = $1
 
 -- name: obligation.insert
@@ -149,8 +155,9 @@ RETURNING id, last_event
 
 -- name: queue.hold
 -- An operator stops a delivery that is not being worked on.
-UPDATE queue SET owner = -1, state = 'held' WHERE id = $1 AND owner = 0
-RETURNING id, last_event
+UPDATE queue SET owner = -1, state = 'held',
+    due = (SELECT m.expires_at FROM message m WHERE m.id = (queue.id >> 10))
+WHERE id = $1 AND owner = 0 RETURNING id, last_event
 
 -- name: queue.cancel
 -- An operator ends a delivery that is not being worked on.
@@ -167,10 +174,9 @@ DELETE FROM queue WHERE id BETWEEN $1 AND $2
 RETURNING id, last_event, attempts, uncertain, recipient, owner
 
 -- name: queue.expired
--- Held or waiting deliveries of messages that have outlived their time and are not due sooner.
-SELECT q.id, q.lane, q.state, q.due, q.attempts, q.last_event, q.uncertain, q.recipient, q.owner
-FROM queue q JOIN message m ON m.id = (q.id >> 10)
-WHERE q.owner = -1 AND m.expires_at <= $1 ORDER BY q.id LIMIT $2
+-- Held deliveries whose message has outlived its time: a held one is due when it expires.
+SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner FROM queue
+WHERE owner = -1 AND due <= $1 ORDER BY due, id LIMIT $2
 
 -- name: obligation.due
 -- What is owed and due, by id.
@@ -219,18 +225,6 @@ UPDATE lease SET owner = 0, epoch = epoch + 1 WHERE owner = $1
 -- name: queue.disown
 -- Committed though its submitter was told otherwise: it waits in its lane.
 UPDATE queue SET owner = 0 WHERE id = $1 AND owner = $2
-
--- name: lease.add
--- First use of a shard.
-INSERT INTO lease (lane, shard, owner, epoch) VALUES ($1, $2, 0, 0) ON CONFLICT (lane, shard) DO NOTHING
-
--- name: lease.release
--- Let go of.
-UPDATE lease SET owner = 0, epoch = epoch + 1 WHERE lane = $1 AND shard = $2 AND owner = $3
-
--- name: lease.all
--- Who reads what, for people.
-SELECT lane, shard, owner, epoch FROM lease ORDER BY lane, shard
 
 -- name: message.highest
 -- Where to go on numbering.
