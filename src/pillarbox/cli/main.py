@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "credential": ("pillarbox.cli.credential:credential", "The SMTP logins of an app."),
     "key": ("pillarbox.cli.key:key", "What programs show to the HTTP API."),
     "node": ("pillarbox.cli.node:node", "The nodes that share a database, and draining one."),
+    "store": ("pillarbox.cli.store:store", "A whole store, moved to another place."),
+    "migrate": ("pillarbox.cli.migrate:migrate", "The schema of the store, brought up to date."),
     "config": ("pillarbox.cli.config:config", "What is set, where, and what it means."),
     "serve": ("pillarbox.cli.serve:serve", "Start for production: ports as told or not at all."),
     "version": ("pillarbox.cli.version:version", "Which version this is."),

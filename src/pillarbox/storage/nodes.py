@@ -152,7 +152,13 @@ class SqlNodeStore:
     async def nodes(self) -> list[NodeFacts]:
         """By name."""
         now_ms = as_int((await self._engine.read("incarnation.now"))[0][0])
-        return [_facts(row, now_ms) for row in await self._engine.read("node.all")]
+        engine = self._engine
+        rows = await engine.read("node.all")
+        # Whoever has a store for himself knows that no other life goes on.
+        return [
+            _facts(row, now_ms, over=not engine.shared and row[10] != engine.incarnation)
+            for row in rows
+        ]
 
     async def drain(self, name: str, *, draining: bool) -> None:
         """Heard by the node with its next sign of life."""
@@ -191,14 +197,14 @@ def _no_such(name: str) -> NotFound:
     return NotFound(f"There is no node called {name}.", fix="List them: pillarbox node list")
 
 
-def _facts(row: Row, now_ms: int) -> NodeFacts:
-    name, number, draining, version, roles, started_at, beat_at, until, ended_at, load = row
+def _facts(row: Row, now_ms: int, *, over: bool) -> NodeFacts:
+    name, number, draining, version, roles, started_at, beat_at, until, ended_at, load, _ = row
     said = as_bytes(load)
     return NodeFacts(
         name=as_text(name), number=as_int(number), version=as_text(version),
         roles=tuple(filter(None, as_text(roles).split(","))),
-        alive=ended_at is None and as_int(until) > now_ms,
-        ended=ended_at is not None or version is None, draining=bool(draining),
+        alive=not over and ended_at is None and as_int(until) > now_ms,
+        ended=over or ended_at is not None or version is None, draining=bool(draining),
         started_at=as_int(started_at), beat_at=as_int(beat_at),
         load=decode(said, NodeLoad) if said else NodeLoad(),
     )  # fmt: skip

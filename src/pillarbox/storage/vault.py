@@ -29,7 +29,7 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         """`key` has 32 bytes."""
         self._cipher = AESGCM(key)
-        self.fingerprint = hashlib.sha256(b"pillarbox secret key\0" + key).hexdigest()[
+        self.fingerprint = hashlib.sha256(b"fingerprint of the secret key\0" + key).hexdigest()[
             :_SHOWN_DIGITS
         ]
         """Tells one key from another, and nothing of either."""

@@ -1,6 +1,6 @@
 -- name: node.all
 -- Every node with its last life; that of a command which opened the store by itself had no role.
-SELECT n.name, n.number, n.draining, i.version, i.roles, i.started_at, i.beat_at, i.until, i.ended_at, i.load
+SELECT n.name, n.number, n.draining, i.version, i.roles, i.started_at, i.beat_at, i.until, i.ended_at, i.load, i.id
 FROM node n LEFT JOIN incarnation i
   ON i.id = (SELECT max(l.id) FROM incarnation l WHERE l.number = n.number AND l.roles <> '')
 ORDER BY n.name
