@@ -8,15 +8,19 @@ import inspect
 import os
 import platform
 import ssl
+import tempfile
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import hypothesis
 import pytest
 import structlog
 
 from tests import components
+
+if TYPE_CHECKING:
+    from tests.doubles.postgres import PostgresServer
 
 # Before anything of ours is imported: the developer's own Pillarbox must not leak in.
 for name in [name for name in os.environ if name.startswith("PILLARBOX_")]:
@@ -41,6 +45,7 @@ hypothesis.settings.register_profile(
 )
 
 NAMED_MARKERS = ("postfix", "root", "chromium")
+ENGINES = ("sqlite", "postgres")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("uvloop", "asyncio", "both"),
         default="uvloop",
         help="event loop of async tests; those in tests/wire always run on both",
+    )
+    group.addoption(
+        "--engine",
+        choices=ENGINES,
+        default="sqlite",
+        help="where mail rests in tests that start a whole Pillarbox; some always run on both",
     )
 
 
@@ -75,6 +86,44 @@ def log_as_it_was() -> Generator[None]:
 
 
 # --- engines ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> str:
+    """Where mail rests: what ``--engine`` says, and in tests marked `both_engines` either."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[PostgresServer]:
+    """A server for everybody who wants a database of it."""
+    from tests.doubles.postgres import PostgresServer
+
+    # A short path: it holds a socket. And one that the server's user may enter.
+    with tempfile.TemporaryDirectory(prefix="pillarbox-") as folder:
+        Path(folder).chmod(0o755)
+        with PostgresServer(Path(folder) / "pg") as started:
+            yield started
+
+
+@pytest.fixture(scope="module")
+def new_database(engine: str, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes an empty database and gives its URL; on SQLite that is empty, and means a file."""
+    return request.getfixturevalue("postgres").database if engine == "postgres" else str
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        needs = {"postgres": [pytest.mark.needs("postgres")]}
+        engines = [pytest.param(name, marks=needs.get(name, [])) for name in ENGINES]
+        metafunc.parametrize("engine", engines, indirect=True, scope="module")
+
+
+def _on_the_engine_asked_for(config: pytest.Config, item: pytest.Item) -> bool:
+    called_with = getattr(item, "callspec", None)
+    engine = called_with.params.get("engine") if called_with is not None else None
+    asked = engine in (None, config.getoption("--engine"))
+    return asked or item.get_closest_marker("both_engines") is not None
 
 
 def pytest_report_header() -> list[str]:
@@ -130,6 +179,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     raised is logged and forgotten, and the test hangs on.
     """
     usual = float(config.getini("timeout") or 0)
+    others = [item for item in items if not _on_the_engine_asked_for(config, item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _on_the_engine_asked_for(config, item)]
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             marker = item.get_closest_marker("timeout")

@@ -56,8 +56,9 @@ class SqliteEyes:
         self._status: dict[str, int] = {}
         connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, self._profiled)
 
-    def see(self, sql: str, parameters: tuple[Value, ...]) -> Seen:
+    def see(self, sql: str, asked: tuple[Argument, ...]) -> Seen:
         """Plan it, run it to its end, undo it."""
+        parameters = tuple(value for value in asked if not isinstance(value, list))
         connection = self._connection
         plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
         connection.execute("SAVEPOINT seen")

@@ -11,7 +11,9 @@ import asyncpg
 import pytest
 
 from pillarbox.policy.delivery import State
+from pillarbox.storage import postgres_session
 from pillarbox.storage.claims import SHARDS, shard_of
+from pillarbox.storage.interface.companions import RecordCall
 from pillarbox.storage.interface.errors import (
     Conflict,
     LeaseLost,
@@ -125,6 +127,9 @@ async def test_a_name_that_lives_is_refused_and_one_that_died_is_followed(
     with pytest.raises(NodeRunning, match="called one"):
         await cluster.open("one", place="elsewhere")
     await cluster.look_dead("one")
+    with pytest.raises(NodeRunning):
+        await cluster.open("one", place="elsewhere")
+    await cluster.say(END_SESSIONS_OF, "one")
     after = await cluster.open("one", place="elsewhere")
     assert [node.number for node in await after.nodes.nodes()] == [1]
 
@@ -418,3 +423,63 @@ async def test_what_another_node_may_be_sending_is_not_cancelled_here(cluster: C
     assert change.changed == (ids[1],)
     assert ids[0] in change.refused
     assert len(await two.queue.waiting()) == 1
+
+
+async def test_a_shard_that_is_ours_in_the_database_alone_is_taken_up(cluster: Cluster) -> None:
+    one = await cluster.open("one")
+    post = await Post.into(one)
+    for at in range(16):
+        await post.accept(at=NOW - 16 + at, due_at=NOW)
+    await one.queue.heads()
+    assert await shards_of(one, post.lane) == set(range(SHARDS))
+    one.queue._claims._held.clear()  # type: ignore[attr-defined]
+    assert await shards_of(one, post.lane) == set()
+    assert [head.gained for head in await one.queue.heads()] == [True]
+    assert await shards_of(one, post.lane) == set(range(SHARDS))
+
+
+async def test_a_session_that_lingers_at_the_server_is_ended_by_its_own_node(
+    cluster: Cluster,
+) -> None:
+    one = await cluster.open("one")
+    post = await Post.into(one)
+    writer = one._engine._writer  # type: ignore[attr-defined]
+    lingering = writer._connection
+    writer._connection = None
+    async with asyncio.timeout(4):
+        await post.accept()
+    await until(lambda: closed(lingering))
+
+
+async def closed(connection: asyncpg.Connection) -> bool:
+    return connection.is_closed()
+
+
+async def test_a_node_that_stands_still_in_a_transaction_does_not_stop_the_others(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgres_session._SESSION, "idle_in_transaction_session_timeout", "300")
+    one, two = await cluster.open("one"), await cluster.open("two")
+    post = await Post.into(one)
+    call = RecordCall(b"scope", b"key", b"digest")
+    writer = await one._engine._writer.connection()  # type: ignore[attr-defined]
+    await writer.execute("BEGIN")
+    await writer.execute(
+        "INSERT INTO idempotency (scope, key, digest, message, at) VALUES ($1, $2, $3, 1, 1)",
+        call.scope, call.key, call.digest,
+    )  # fmt: skip
+    async with asyncio.timeout(4):
+        await post.onto(two).accept(companions=(call,))
+
+
+async def test_a_clock_of_the_database_that_jumps_makes_nobody_dead(cluster: Cluster) -> None:
+    one = await cluster.open("one")
+    two = await cluster.open("two")
+    await two.nodes.beat(NodeLoad())
+    two.nodes._clocks = None  # type: ignore[attr-defined]
+    two.nodes._note_clock(10_000_000, 100.0)  # type: ignore[attr-defined]
+    assert two.nodes._heard_since is not None  # type: ignore[attr-defined]
+    await cluster.look_dead("one")
+    two.nodes._note_clock(10_000_000 + 60_000, 104.0)  # type: ignore[attr-defined]
+    assert await two.nodes.take_over(NOW) == []
+    assert one.nodes.holds

@@ -326,3 +326,15 @@ async def test_a_mark_set_and_settled_in_one_group_is_gone(storage: Storage, pos
     await settle(storage.queue, later)
     await marked
     assert (await storage.queue.recover(NOW + 1)).uncertain == 0
+
+
+async def test_what_is_marked_while_an_operator_asks_is_not_cancelled(
+    storage: Storage, post: Post
+) -> None:
+    delivery = delivery_id(await post.accept(), 1)
+    cancelled = asyncio.ensure_future(storage.queue.cancel([delivery], NOW, "ann"))
+    await asyncio.sleep(0)  # it has looked whether the delivery is being sent, and is reading
+    assert await storage.queue.mark_started([delivery], verify=True) == frozenset()
+    change = await cancelled
+    assert change.changed == ()
+    assert change.refused == {delivery: State.ACTIVE}

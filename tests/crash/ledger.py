@@ -27,6 +27,9 @@ ON_ITS_WAY: Final = ("upload", "queue", "started", "obligation")
 _DATABASE: Final = "pillarbox.db"
 _ORDINAL_BITS: Final = 10
 _RAW: Final = 0
+_HEADER_BYTES: Final = 4096
+"""In so much of a message its id is found."""
+
 _ILLEGAL: Final = {
     "content that belongs to nobody": """
         SELECT id FROM content WHERE (id >> 10) NOT IN (SELECT id FROM message)
@@ -41,11 +44,11 @@ _ILLEGAL: Final = {
     "a delivery that waits and is settled": """
         SELECT id FROM queue WHERE id IN (SELECT id FROM delivery)""",
     "a delivery of no message": """
-        SELECT id FROM (SELECT id FROM queue UNION ALL SELECT id FROM delivery)
+        SELECT id FROM (SELECT id FROM queue UNION ALL SELECT id FROM delivery) AS every
         WHERE (id >> 10) NOT IN (SELECT id FROM message)""",
     "a history whose end does not exist": """
         SELECT id FROM (SELECT id, last_event FROM queue UNION ALL
-                        SELECT id, last_event FROM delivery)
+                        SELECT id, last_event FROM delivery) AS every
         WHERE last_event NOT IN (SELECT seq FROM event)""",
     "an event that follows nothing": """
         SELECT seq FROM event WHERE previous <> 0 AND previous NOT IN (SELECT seq FROM event)""",
@@ -56,19 +59,15 @@ _ILLEGAL: Final = {
 
 
 class Ledger:
-    """One look at the database; see `look`."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    """One look at a database; see `look`, and `tests.crash.cluster_ledger` for PostgreSQL."""
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """What a statement gives."""
-        return self._connection.execute(sql, parameters).fetchall()
+        """What a statement gives; parameters are question marks in it."""
+        raise NotImplementedError
 
-    @property
-    def blank(self) -> bool:
-        """Whether not even the tables are there."""
-        return not self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
+    def damage(self) -> list[str]:
+        """What the engine itself finds wrong with what it keeps."""
+        raise NotImplementedError
 
     def counts(self) -> dict[str, int]:
         """How many rows each table of the queue has; those without are left out."""
@@ -80,8 +79,8 @@ class Ledger:
         return {t: n for t, n in self.counts().items() if t in ON_ITS_WAY}
 
     def faults(self) -> list[str]:
-        """Damage of the file, and rows that no step of docs/queue.md can leave together."""
-        found = [f"{word}" for (word,) in self.rows("PRAGMA integrity_check") if word != "ok"]
+        """Damage, and rows that no step of docs/queue.md can leave together."""
+        found = self.damage()
         for what, sql in _ILLEGAL.items():
             ids = self.rows(sql)
             if ids:
@@ -92,7 +91,8 @@ class Ledger:
         """The experiment's id of each message that has content, read from its content."""
         found = {}
         for key, codec, body in self.rows(
-            "SELECT c.id, c.codec, c.body FROM message m JOIN content c ON c.id = (m.id << 10)"
+            f"SELECT c.id, c.codec, substr(c.body, 1, {_HEADER_BYTES}) "
+            "FROM message m JOIN content c ON c.id = (m.id << 10)"
         ):
             assert codec == _RAW, f"content in an unknown form: {codec}"
             found[key >> _ORDINAL_BITS] = _identity(body)
@@ -156,8 +156,28 @@ class Ledger:
         ]
 
 
+class FileLedger(Ledger):
+    """Of SQLite."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What a statement gives."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def damage(self) -> list[str]:
+        """By a check of every page."""
+        return [f"{word}" for (word,) in self.rows("PRAGMA integrity_check") if word != "ok"]
+
+    @property
+    def blank(self) -> bool:
+        """Whether not even the tables are there."""
+        return not self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
+
+
 @contextmanager
-def look(data_dir: Path, *, alive: bool = False) -> Iterator[Ledger]:
+def look(data_dir: Path, *, alive: bool = False) -> Iterator[FileLedger]:
     """The database of a Pillarbox that is dead, or is `alive`."""
     if alive:
         flags = apsw.SQLITE_OPEN_READONLY
@@ -165,7 +185,7 @@ def look(data_dir: Path, *, alive: bool = False) -> Iterator[Ledger]:
         connection.set_busy_timeout(5000)
         try:
             with connection:  # one moment for all statements
-                yield Ledger(connection)
+                yield FileLedger(connection)
         finally:
             connection.close()
         return
@@ -176,7 +196,7 @@ def look(data_dir: Path, *, alive: bool = False) -> Iterator[Ledger]:
                 shutil.copy2(source, folder)
         connection = apsw.Connection(str(Path(folder) / _DATABASE))
         try:
-            yield Ledger(connection)
+            yield FileLedger(connection)
         finally:
             connection.close()
 
@@ -195,7 +215,7 @@ def somebody_writing(data_dir: Path) -> Iterator[None]:
 
 def _identity(content: bytes) -> str:
     """X-Exp-Id, or the subject where there is none: how the sink knows a message, too."""
-    header = b"\r\n" + content[: content.find(b"\r\n\r\n") + 2]
+    header = b"\r\n" + content.partition(b"\r\n\r\n")[0] + b"\r\n"
     folded = header.lower()
     for name in (b"\r\nx-exp-id:", b"\r\nsubject:"):
         start = folded.find(name)

@@ -39,9 +39,23 @@ def bin_directory() -> Path | None:
 class PostgresServer:
     """One server, as a context manager."""
 
-    def __init__(self, folder: Path, *, fsync: bool = False, **settings: str) -> None:
-        """`folder` is made; its path must be short, for it holds the socket."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fsync: bool = False,
+        before: Sequence[str] = (),
+        trusted: str = "",
+        **settings: str,
+    ) -> None:
+        """`folder` is made; its path must be short, for it holds the socket.
+
+        `before` is put before each of its commands, such as ``ip netns exec NAME``. Hosts in
+        `trusted`, as ``10.0.0.0/24``, may connect as anybody.
+        """
         self.folder = folder
+        self._before = before
+        self._trusted = trusted
         self.settings = {
             "fsync": "on" if fsync else "off",
             "listen_addresses": "",
@@ -64,6 +78,9 @@ class PostgresServer:
             "initdb", "-D", data, "-U", _USER, "--auth=trust", "--encoding=UTF8", "--locale=C",
             "--no-sync", "--no-instructions",
         )  # fmt: skip
+        if self._trusted:
+            with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {self._trusted} trust\n")
         self.start()
         return self
 
@@ -94,6 +111,7 @@ class PostgresServer:
         command: Sequence[str] = [str(self._bin / program), *arguments]
         if os.geteuid() == 0:
             command = ["runuser", "-u", _USER, "--", *command]
+        command = [*self._before, *command]
         # Its output is not a pipe: the server would hold the other end for ever.
         with (self.folder / "calls").open("ab") as output:
             done = subprocess.run(

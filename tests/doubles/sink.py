@@ -17,7 +17,8 @@ What is recorded
     dot was answered (or is to be answered) 2xx; `id` is the value of X-Exp-Id, or of Subject where
     there is no such field. From that line on the message counts as delivered, whether or not the
     client lives to read the reply. `sha256` is over the body behind the blank line as it was
-    before dot-stuffing. `bare` counts CR and LF that are not part of CRLF.
+    before dot-stuffing. `bare` counts CR and LF that are not part of CRLF. `hello` is the name the
+    client gave itself.
 
 When a transaction is open
     A relay that records each reply before it goes on sends its next final dot (or QUIT) on the
@@ -27,6 +28,10 @@ When a transaction is open
     ends without QUIT, ``lost`` lists the transactions open on it: these, and no others, may
     lawfully come again. It is an upper bound: the client may have recorded the reply and died
     before it said more.
+
+While it *holds* (SIGUSR1 until SIGUSR2, facts ``holding`` and ``going_on``) the answer to DATA is
+kept back on every connection: content that comes afterwards was sent after it went on, and not
+before.
 """
 
 from __future__ import annotations
@@ -95,6 +100,7 @@ class Sink:
         self.lost_ids: set[str] = set()
         self.deferrals: dict[str, int] = {}
         self.draw = random.Random(self.settings.seed)
+        self.holding = False
         self._server: asyncio.Server | None = None
         self._news = asyncio.Event()
 
@@ -128,6 +134,18 @@ class Sink:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def hold(self) -> None:
+        """From now on DATA is not answered; content that was asked for before is taken."""
+        self.holding = True
+        self.record(encode_fact(self.fact("holding")))
+
+    def go_on(self) -> None:
+        """Answer it, everywhere."""
+        self.holding = False
+        self.record(encode_fact(self.fact("going_on")))
+        for session in list(self.sessions):
+            session.go_on()
 
     @property
     def taken(self) -> list[Fact]:
@@ -194,6 +212,14 @@ class SinkProcess(Program):
         self._facts += self._tail.new_facts()
         return self._facts
 
+    def hold(self) -> None:
+        """See `Sink.hold`; it does so in a moment."""
+        self.signal(signal.SIGUSR1)
+
+    def go_on(self) -> None:
+        """See `Sink.go_on`; it does so in a moment."""
+        self.signal(signal.SIGUSR2)
+
     def taken(self) -> list[Fact]:
         """The messages taken so far."""
         return [fact for fact in self.facts() if fact["event"] == "taken"]
@@ -250,6 +276,8 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with Sink(_settings(options), journal) as sink:
+        loop.add_signal_handler(signal.SIGUSR1, sink.hold)
+        loop.add_signal_handler(signal.SIGUSR2, sink.go_on)
         sys.stdout.write(f"ready {sink.port}\n")
         sys.stdout.flush()
         try:

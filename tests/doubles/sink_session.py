@@ -37,6 +37,8 @@ class SinkSession(asyncio.Protocol):
         self._login: list[str] | None = None
         self._tls = False
         self._username: str | None = None
+        self._hello = ""
+        self._held = False
         self._out: list[bytes] = []
         self._lines: list[bytes] = []
         self._forget()
@@ -70,7 +72,13 @@ class SinkSession(asyncio.Protocol):
             return
         sink.record(
             encode_fact(
-                sink.fact("lost", session=self.number, open=self.open, in_content=self._in_content)
+                sink.fact(
+                    "lost",
+                    session=self.number,
+                    hello=self._hello,
+                    open=self.open,
+                    in_content=self._in_content,
+                )
             )
         )
 
@@ -129,12 +137,15 @@ class SinkSession(asyncio.Protocol):
                 if not self._recipients:
                     return b"554 5.5.1 no valid recipients\r\n"
                 self._in_content, self._scanned = True, 0
+                if self.sink.holding:
+                    self._owing = self._held = True
+                    return b""
                 return b"354 go on\r\n"
             case b"EHLO":
-                self._forget()
+                self._greeted(line)
                 return self._offers()
             case b"HELO":
-                self._forget()
+                self._greeted(line)
                 return b"250 sink.example.test\r\n"
             case b"RSET":
                 self._forget()
@@ -151,6 +162,17 @@ class SinkSession(asyncio.Protocol):
                 self._begin_tls()
                 return b""
         return b"500 5.5.1 what?\r\n"
+
+    def _greeted(self, line: bytes) -> None:
+        self._hello = line[4:].strip().decode("utf-8", "replace")
+        self._forget()
+
+    def go_on(self) -> None:
+        """Answer DATA, where the sink held the answer back."""
+        if self._held:
+            self._owing = self._held = False
+            self._out.append(b"354 go on\r\n")
+            self._work()
 
     def _offers(self) -> bytes:
         settings = self.sink.settings
@@ -192,6 +214,7 @@ class SinkSession(asyncio.Protocol):
             "message_id": message_id,
             "size": len(content),
             "session": self.number,
+            "hello": self._hello,
             "transaction": self.transactions,
         }
         self._forget()

@@ -179,6 +179,34 @@ async def test_a_delayed_reply_comes_late_and_keeps_the_order() -> None:
         await client.close()
 
 
+async def test_while_it_holds_no_content_is_asked_for_and_nothing_else_waits() -> None:
+    async with Sink() as sink:
+        early, late = await Client.to(sink.port), await Client.to(sink.port)
+        await early.ask(b"EHLO one.test\r\n")
+        await early.envelope()
+        await late.ask(b"EHLO two.test\r\n")
+        sink.hold()
+        assert (await early.ask(early.content("early")))[0].startswith(b"250")
+        late.writer.write(b"MAIL FROM:<f@x>\r\nRCPT TO:<a@x>\r\nDATA\r\n")
+        await late.replies(2)
+        gone = await Client.to(sink.port)
+        gone.writer.write(b"MAIL FROM:<f@x>\r\nRCPT TO:<a@x>\r\nDATA\r\n")
+        await gone.replies(2)
+        await gone.close()
+        await sink.until(lambda: len(sink.sessions) == 2)
+        sink.go_on()
+        assert (await late.replies(1))[0].startswith(b"354")
+        assert (await late.ask(late.content("late")))[0].startswith(b"250")
+        for client in (early, late):
+            await client.close()
+    order = [fact["id"] if fact["event"] == "taken" else fact["event"] for fact in sink.facts]
+    assert [word for word in order if word not in ("started", "stopped", "lost")] == [
+        "holding", "early", "going_on", "late",
+    ]  # fmt: skip
+    assert [fact["hello"] for fact in sink.taken] == ["one.test", "two.test"]
+    assert events(sink.facts, "lost")[0]["in_content"]
+
+
 async def test_a_share_of_messages_is_deferred_at_its_first_attempt_only() -> None:
     async def run(seed: int) -> set[str]:
         deferred: set[str] = set()

@@ -34,8 +34,11 @@ class Pillarbox(Product):
         *settings: str,
         command: Sequence[str] = (sys.executable, "-m", "pillarbox"),
         starting: Sequence[str] = FREE_PORTS,
+        database: str = "",
     ) -> None:
-        """`settings` are KEY=VALUE; `home` holds the data directory and the output."""
+        """`settings` are KEY=VALUE; `home` holds the data directory and the output, and the mail,
+        unless `database` is the URL of a PostgreSQL.
+        """
         self.data_dir = home / "data"
         self.program = [*command, "--data-dir", str(self.data_dir)]
         said = [f"--set={setting}" for setting in settings]
@@ -43,7 +46,7 @@ class Pillarbox(Product):
             [*self.program, "up", "--json", *starting, *said],
             output=home / "pillarbox.log",
             ready=lambda: '"word": "started"' in self.text(),
-            env={"PYTHONPATH": str(ROOT / "src")},
+            env={"PYTHONPATH": str(ROOT / "src"), **in_environment(database)},
             cwd=home,
         )
 
@@ -102,6 +105,11 @@ class Pillarbox(Product):
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError(f"no {name} of process {self.pid}")
+
+
+def in_environment(database: str) -> dict[str, str]:
+    """How a program is told where mail rests: not on a command line that others can read."""
+    return {"PILLARBOX_DATABASE_URL": database} if database else {}
 
 
 def read_first_run(path: Path) -> FirstSecrets:

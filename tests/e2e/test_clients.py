@@ -1,9 +1,12 @@
-"""whatever speaks SMTP or HTTP hands its mail over, and the app's own server gets it unchanged"""
+"""whatever speaks SMTP or HTTP hands its mail over, and the app's own server gets it unchanged
+
+With ``--engine postgres`` all of it on PostgreSQL; some of it always on both engines.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
@@ -30,9 +33,11 @@ pytestmark = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+async def scene(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> AsyncIterator[Scene]:
     home = tmp_path_factory.mktemp("clients")
-    async with office(home) as place, Pillarbox(home) as product:
+    async with office(home) as place, Pillarbox(home, database=new_database()) as product:
         await asyncio.to_thread(place.connect, product)
         yield Scene(product, place, home)
 
@@ -48,6 +53,7 @@ async def test_mail_of_every_client_arrives_byte_for_byte(scene: Scene, hand: Ha
     assert traces >= 2, "ours and the office's"
 
 
+@pytest.mark.both_engines
 async def test_mail_handed_over_with_curl_and_a_key_arrives(scene: Scene) -> None:
     await over_http(scene, "http@example.org")
 
@@ -64,6 +70,7 @@ async def test_a_client_that_checks_certificates_refuses_ours_without_our_author
         )  # fmt: skip
 
 
+@pytest.mark.both_engines
 async def test_the_app_s_server_saw_our_login_and_tls(scene: Scene) -> None:
     await pillarbox_send(scene, "last@example.org")
     await scene.office.arrived("last@example.org")

@@ -84,11 +84,12 @@ def test_every_error_says_the_same() -> None:
     assert compiled == plain
 
 
-def test_the_tests_say_the_same() -> None:
+def test_the_tests_say_the_same(request: pytest.FixtureRequest) -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider",
-            "-o", f"pythonpath={COMPILED} .", *_SAME_OF_BOTH,
+            "-o", f"pythonpath={COMPILED} .", f"--engine={request.config.getoption('--engine')}",
+            *_SAME_OF_BOTH,
             *(f"--ignore={path}" for path in _LOOK_INSIDE),
         ],
         cwd=ROOT,

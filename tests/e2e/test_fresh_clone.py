@@ -1,6 +1,7 @@
 """a clone, an empty environment and two commands: mail comes in and, once told, goes out
 
-Installs the pinned wheels from the package index, as anybody's first minute does.
+Installs the pinned wheels from the package index, as anybody's first minute does. With ``--engine
+postgres`` a database is named in the environment, and nothing else is different.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,7 @@ from tests.e2e.hands import (
     swaks_starttls,
 )
 from tests.e2e.letters import BODY, body_of
-from tests.e2e.product import ROOT, FirstSecrets
+from tests.e2e.product import ROOT, FirstSecrets, in_environment
 from tests.e2e.terminal import Terminal
 
 CTRL_C = "\x03"
@@ -53,16 +55,18 @@ class Clone:
 
     folder: Path
     home: Path
+    database: str = ""
     shown: str = ""
 
     @property
     def env(self) -> dict[str, str]:
-        """Nothing but PATH and HOME; our own virtual environment is not on that PATH."""
+        """PATH and HOME, and where mail rests; our own virtual environment is not on that PATH."""
         paths = os.environ["PATH"].split(os.pathsep)
         ours = Path(sys.prefix) / "bin"
         return {
             "PATH": os.pathsep.join(path for path in paths if Path(path) != ours),
             "HOME": str(self.home),
+            **in_environment(self.database),
         }
 
     def up(self) -> Terminal:
@@ -104,9 +108,9 @@ class Clone:
 
 @pytest.mark.timeout(170)
 async def test_two_commands_lead_to_a_first_mail_and_five_more_to_a_real_one(
-    tmp_path: Path,
+    tmp_path: Path, new_database: Callable[[], str]
 ) -> None:
-    clone = Clone(tmp_path / "clone", tmp_path / "home")
+    clone = Clone(tmp_path / "clone", tmp_path / "home", new_database())
     clone.home.mkdir()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone.folder)], check=True, timeout=60)
 

@@ -1,16 +1,40 @@
-"""what a server's misbehaviour does to mail: the next one takes it, and nobody is bounced for it"""
+"""what a server's misbehaviour does to mail: the next one takes it, and nobody is bounced for it
+
+With ``--engine postgres`` all of it on PostgreSQL; some of it always on both engines.
+"""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Encryption
+from pillarbox.policy.directory import Encryption, Mode
 from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer
 from tests.doubles.ports import free_port
 from tests.doubles.script import Gate, Script, Stage, drop, say, stall
-from tests.fix_house import Running
+from tests.fix_house import Houses, Running
+
+
+class HousesOverDatabase(Houses):
+    """Their mail rests in a database; with an empty URL in the data directory."""
+
+    def __init__(self, data_dir: Path, database: str) -> None:
+        super().__init__(data_dir)
+        self._database = database
+
+    async def start(self, mode: Mode = Mode.LIVE, **sections: object) -> Running:
+        return await super().start(mode, database_url=Secret(self._database), **sections)
+
+
+@pytest.fixture
+async def houses(tmp_path: Path, new_database: Callable[[], str]) -> AsyncIterator[Houses]:
+    found = HousesOverDatabase(tmp_path / "data", new_database())
+    yield found
+    await found.stop()
 
 
 async def both(running: Running, first: BadServer, second: BadServer, **facts: object) -> None:
@@ -18,6 +42,7 @@ async def both(running: Running, first: BadServer, second: BadServer, **facts: o
     await running.add_server("second", second.port, priority=1)
 
 
+@pytest.mark.both_engines
 async def test_the_first_by_priority_takes_it(running: Running) -> None:
     async with BadServer() as first, BadServer() as second:
         await both(running, first, second)
@@ -99,6 +124,7 @@ async def test_a_server_that_stalls_or_hangs_up_costs_seconds_not_mail(
         assert len(second.messages) == 1
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("how", ["stall", "drop"])
 async def test_a_line_lost_after_the_dot_is_deferred_not_failed_and_not_given_to_the_second(
     running: Running, how: str
@@ -154,6 +180,7 @@ async def test_no_notice_goes_to_a_null_return_path(running: Running) -> None:
         assert await running.house.storage.queue.obligations(0, 1 << 60, 10) == []
 
 
+@pytest.mark.both_engines
 async def test_all_servers_down_defers_with_growing_waits_and_mail_goes_when_one_is_back(
     running: Running,
 ) -> None:
@@ -176,6 +203,7 @@ async def test_mail_of_an_app_without_servers_waits_and_says_why(running: Runnin
     assert last.data.category == "no_route"
 
 
+@pytest.mark.both_engines
 async def test_many_messages_share_kept_connections(running: Running) -> None:
     async with BadServer() as server:
         await running.add_server("only", server.port)

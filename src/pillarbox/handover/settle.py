@@ -85,7 +85,10 @@ class Recording:
             return
         self.done = True
         if error is not None:
-            self._broken = StorageBroken(detail=str(error))
+            if isinstance(error, StorageBroken):
+                self._broken = error
+            else:
+                self._broken = StorageBroken(detail=str(error))
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

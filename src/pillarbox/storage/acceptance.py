@@ -144,11 +144,3 @@ class AcceptMember(Member):
             batch.add("started.insert", (self._mark, self._owner, pack_ids(ids)))
         self.event = accepted
         return accepted
-
-    def disowned(self) -> list[Step]:
-        """Its deliveries wait in their lanes, and none of them was sent."""
-        mirrored = [one.id for one in self._acceptance.deliveries if one.mirrored]
-        steps = [Step("queue.disown", (delivery, self._owner)) for delivery in mirrored]
-        if self._mark is not None:
-            steps.append(Step("started.delete", (self._mark,)))
-        return steps

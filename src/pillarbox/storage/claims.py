@@ -162,6 +162,7 @@ class Claims:
     async def _lease(self, heads: Sequence[Row], *, leaving: bool) -> set[int]:
         """Get a fair share of the shards in which mail waits; gives the lanes that gained some."""
         share = 0 if leaving else await self._share()
+        adopted = self._adopt(heads)
         released, wanted = self._surplus(share), []
         missing = Counter({lane: share - len(held) for lane, held in self._held.items()})
         for row in heads:
@@ -171,17 +172,29 @@ class Claims:
                 wanted.append((lane, shard))
                 missing[lane] = left - 1
         if not released and not wanted:
-            return set()
+            return adopted
+        taken = await self._engine.submit(LeaseMember(self._engine.incarnation, released, wanted))
+        # Only now: where it was not committed they are ours still.
         for lane, shard in released:
             self._held[lane].discard(shard)
             self._leaving.discard((lane, shard))
-        taken = await self._engine.submit(LeaseMember(self._engine.incarnation, released, wanted))
-        gained = set()
+        gained = adopted
         for lane, shard in taken:  # type: ignore[attr-defined]
             self._held.setdefault(lane, set()).add(shard)
             gained.add(lane)
         if released:
             self._engine.tell("queue")
+        return gained
+
+    def _adopt(self, heads: Sequence[Row]) -> set[int]:
+        """What is ours in the database and not in memory: we were told that it could not be taken."""
+        gained = set()
+        for row in heads:
+            lane, shard, owner = as_int(row[0]), as_int(row[4]), as_int(row[6])
+            held = self._held.setdefault(lane, set())
+            if owner == self._engine.incarnation and shard not in held:
+                held.add(shard)
+                gained.add(lane)
         return gained
 
     async def _share(self) -> int:

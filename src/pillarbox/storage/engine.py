@@ -109,6 +109,9 @@ class Member:
     settles: bool = False
     """Settlements go before acceptances: what has left must be known before more comes in."""
 
+    refuses: bool = True
+    """Whether `resolve` may raise, and what the steps did has to be undone then."""
+
     def __init__(self) -> None:
         self.future: asyncio.Future[object] | None = None
         self.told: Told | None = None
@@ -139,12 +142,6 @@ class Member:
     def write(self, batch: Batch) -> object:
         """Add the rows; gives what the future shall hold. May be called again after a rollback."""
         return None
-
-    def disowned(self) -> Sequence[Step]:
-        """What to run where it was told as trouble, and turns out to be committed after all: what
-        it left in memory's name must be found by whoever looks.
-        """
-        return ()
 
 
 class Change(Member):

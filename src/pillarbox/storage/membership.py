@@ -51,8 +51,13 @@ def place_of(data_dir: Path) -> str:
     return known
 
 
-async def join(connection: asyncpg.Connection[asyncpg.Record], who: NodeIdentity) -> int:
-    """The number of a node, given at its first start. Raises `NodeRunning`, `StorageTrouble`."""
+async def join(
+    connection: asyncpg.Connection[asyncpg.Record], who: NodeIdentity
+) -> tuple[int, bool]:
+    """The number of a node, given at its first start, and whether no other process can be it.
+
+    Raises `NodeRunning`, `StorageTrouble`.
+    """
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", JOIN_LOCK)
         mine = await connection.fetchrow(_MINE, who.place)
@@ -68,7 +73,7 @@ async def join(connection: asyncpg.Connection[asyncpg.Record], who: NodeIdentity
                 await connection.execute(
                     "UPDATE node SET place = $2 WHERE number = $1", named["number"], who.place
                 )
-                return int(named["number"])
+                return int(named["number"]), False
             raise NodeRunning(
                 f"Another node of this database was called {who.name}.",
                 fix=f"Another name, --node NAME, or forget that one: pillarbox node remove {who.name}",
@@ -77,7 +82,7 @@ async def join(connection: asyncpg.Connection[asyncpg.Record], who: NodeIdentity
             await connection.execute(
                 "UPDATE node SET name = $2 WHERE number = $1", mine["number"], who.name
             )
-            return int(mine["number"])
+            return int(mine["number"]), True
         taken = {row["number"] for row in await connection.fetch(_TAKEN)}
         free = [number for number in range(1, MAX_NODE + 1) if number not in taken]
         if not free:
@@ -89,4 +94,4 @@ async def join(connection: asyncpg.Connection[asyncpg.Record], who: NodeIdentity
             "INSERT INTO node (number, name, place) VALUES ($1, $2, $3)",
             free[0], who.name, who.place,
         )  # fmt: skip
-        return free[0]
+        return free[0], True

@@ -43,7 +43,11 @@ class SqlMessageStore:
         return _message(rows[0])
 
     async def load(self, messages: Sequence[MessageId]) -> dict[MessageId, StoredMessage]:
-        """One look-up each."""
+        """One look-up each, or one for all where each would be a round trip."""
+        if self._engine.shared:
+            packed = ",".join(map(str, messages))
+            rows = await self._engine.read("message.many", packed)
+            return {found.id: found for found in map(_message, rows)}
         found = {}
         for message in dict.fromkeys(messages):
             for row in await self._engine.read("message.one", message):

@@ -22,7 +22,8 @@ from pillarbox.storage.tenure import BEAT_SECONDS, LEASE_SECONDS, Tenure
 
 _LEASE_MS: Final = int(LEASE_SECONDS * 1000)
 _NODE_LOCK: Final = 0x70_69_6C
-_FORGET_MS: Final = 30 * 86_400_000
+_JUMP_SECONDS: Final = 10.0
+"""More than a slow answer explains."""
 
 
 class BeatMember(Member):
@@ -87,6 +88,7 @@ class SqlNodeStore:
         self._engine = engine
         self._moved = moved
         self._heard_since: float | None = None
+        self._clocks: tuple[int, float] | None = None
         self.patience_seconds = 3 * BEAT_SECONDS
         """Whoever takes over must have been heard itself for so long: after the database was away
         for all, those who come back a little later are not dead.
@@ -117,11 +119,20 @@ class SqlNodeStore:
             raise
         assert isinstance(row, tuple)
         engine.tenure.renewed(member.asked_at)
+        self._note_clock(as_int(row[3]), member.asked_at)
         if self._heard_since is None:
             self._heard_since = member.asked_at
         if engine.shared:
             self._moved(as_int(row[0]), as_int(row[1]))
         return Beat(draining=bool(row[2]))
+
+    def _note_clock(self, database_ms: int, own_seconds: float) -> None:
+        """A clock of the database that jumped would make all others look dead."""
+        before, self._clocks = self._clocks, (database_ms, own_seconds)
+        if before is not None:
+            apart = (database_ms - before[0]) / 1000 - (own_seconds - before[1])
+            if abs(apart) > _JUMP_SECONDS:
+                self._heard_since = None
 
     async def take_over(self, now_ms: int) -> list[tuple[str, Recovered]]:
         """Ended first, and only then freed: whatever it committed before is seen."""
@@ -132,7 +143,7 @@ class SqlNodeStore:
             return []
         for row in await engine.read("incarnation.late", engine.incarnation):
             owner, number = as_int(row[0]), as_int(row[1])
-            await engine.read("takeover.close", _NODE_LOCK, number)
+            await engine.read("takeover.close", _NODE_LOCK, number, owner)
             try:
                 await engine.submit(EndMember(owner, number))
             except AlreadyRecovered:
@@ -146,6 +157,7 @@ class SqlNodeStore:
     async def leave(self, now_ms: int) -> None:
         """What is left waits for the others at once."""
         if self._engine.shared:
+            await self._engine.change()  # behind everything that was asked for before
             await recover(self._engine, [self._engine.incarnation], now_ms)
             self._engine.tell("queue")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pillarbox.policy.delivery import State
@@ -43,7 +43,9 @@ class OperatorMember(Member):
     A delivery that is not in a fitting state is left as it is; the result names those changed.
     """
 
-    __slots__ = ("_app_of", "_at", "_data", "_deliveries", "_owner", "_results", "_statement")
+    __slots__ = (
+        "_app_of", "_at", "_covers", "_data", "_deliveries", "_owner", "_results", "_statement",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -53,12 +55,14 @@ class OperatorMember(Member):
         app_of: dict[int, bytes],
         at: int,
         by: str,
+        covers: Callable[[int], bool],
     ) -> None:
         """`owner` is this process's incarnation, `app_of` gives the app of each delivery, for the
-        event log, and `by` who did it.
+        event log, and `by` who did it; `covers` says whether this process may be sending one.
         """
         super().__init__()
         self._owner = owner
+        self._covers = covers
         self._statement = statement
         self._deliveries = deliveries
         self._app_of = app_of
@@ -80,7 +84,9 @@ class OperatorMember(Member):
     def resolve(self, results: list[list[Row]]) -> None:
         """Keep what was changed. Raises `BeingSent` with what cannot be."""
         *changed, marks = results
-        sent = marked_in(marks).intersection(as_int(row[0]) for rows in changed for row in rows)
+        touched = [as_int(row[0]) for rows in changed for row in rows]
+        sent = marked_in(marks).intersection(touched)
+        sent.update(delivery for delivery in touched if self._covers(delivery))
         if sent:
             raise BeingSent(frozenset(sent))
         self._results = changed

@@ -7,6 +7,7 @@ deleted row by row.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from pillarbox.terms.ids import COUNTER_BITS, EPOCH_MS, ORDINAL_BITS
 
 WEEK_MS: Final = 7 * 86_400_000
 _AHEAD: Final = 4
+_log = logging.getLogger(__name__)
 _SHIFTS: Final = {
     "message": COUNTER_BITS,
     "event": COUNTER_BITS,
@@ -59,10 +61,20 @@ async def make_partitions(
     """
     first = week_of(now_ms if since_ms is None else since_ms)
     made = 0
+    try:
+        made = await _make_all(connection, first, week_of(now_ms) + _AHEAD)
+    except asyncpg.LockNotAvailableError as busy:
+        # Somebody reads a table for long. There are weeks ahead, and it is tried again.
+        _log.warning("the weeks ahead could not be made: %s", busy)
+    return made
+
+
+async def _make_all(connection: asyncpg.Connection[asyncpg.Record], first: int, last: int) -> int:
+    made = 0
     for table in _SHIFTS:
         rows = await connection.fetch(_THERE, f"{table}\\_w%")
         there = {row["relname"] for row in rows}
-        for week in range(first, week_of(now_ms) + _AHEAD + 1):
+        for week in range(first, last + 1):
             if name_of(table, week) not in there:
                 made += await _make(connection, table, week)
     return made
@@ -89,6 +101,7 @@ async def _make(connection: asyncpg.Connection[asyncpg.Record], table: str, week
     low, high = first_key(table, week), first_key(table, week + 1)
     key, name = _KEYS[table], name_of(table, week)
     async with connection.transaction():
+        await connection.execute(_WAIT)
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         taken = await connection.fetchval(
             f"SELECT 1 FROM {table}_rest WHERE {key} >= {low} AND {key} < {high} LIMIT 1"

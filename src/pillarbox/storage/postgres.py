@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import asyncpg
 
 from pillarbox.observe.crash import crash_point
 from pillarbox.storage.engine import Batch, Change, Committed, Member, Row, Step, Told, Value
-from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
+from pillarbox.storage.interface.errors import LeaseLost, StorageBroken, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.membership import join
 from pillarbox.storage.migrate import migrate_postgres
@@ -31,8 +32,8 @@ from pillarbox.storage.spending import Ledger
 from pillarbox.storage.tenure import Tenure
 from pillarbox.storage.waiting import Outcome, Waiting, report
 
-_UNHEARD_SECONDS: Final = 10.0
-"""So long members wait to hear what became of a commit whose answer was lost."""
+_ASK_SECONDS: Final = 0.25
+"""So often a database that is away is asked what became of a commit."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class PostgresEngine:
         self._closing = False
         self._broken: StorageBroken | None = None
         self.tenure = Tenure(ends=True)
-        self._writer = Writer(url, self._sql, self.tenure)
+        self._writer = Writer(url, self._sql, self.tenure, report)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._bell: Bell | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -170,7 +171,7 @@ class PostgresEngine:
             raise mapped(error) from error
 
     async def room(self) -> int | None:
-        """Nobody tells a client how much room the server has."""
+        """A client is not told."""
         return None
 
     def abandon(self, broken: StorageBroken) -> None:
@@ -182,7 +183,7 @@ class PostgresEngine:
             self._loop.call_soon(self._on_broken, broken)
 
     def tell(self, topic: str) -> None:
-        """Wake the others."""
+        """By the bell."""
         if self._bell is not None:
             self._bell.ring(topic)
 
@@ -203,6 +204,8 @@ class PostgresEngine:
         self._wanted.set()
         if self._writing is not None:
             await asyncio.wait([self._writing])
+        trouble = StorageTrouble("The store is being closed.")
+        report([(member, None, trouble) for member, _, _ in self._writer.give_up()])
         if self._bell is not None:
             await self._bell.close()
         await ended(self._pool)
@@ -214,10 +217,10 @@ class PostgresEngine:
         try:
             await migrate_postgres(setup)
             await make_partitions(setup, now_ms)
-            self.node = await join(setup, who)
+            self.node, known = await join(setup, who)
         finally:
             await ended(setup)
-        await self._writer.begin(self.node, who)
+        await self._writer.begin(self.node, who, known=known)
         connection = await self._writer.connection()
         await self._groups.prepare(connection)
         version = connection.get_server_version()
@@ -225,17 +228,29 @@ class PostgresEngine:
         self._pool = await pooled(self._url)
         self._bell = Bell(self._url, self.incarnation)
 
-    # --- the writer ---------------------------------------------------------------------------
-
     async def _run(self) -> None:
         while True:
-            if not self._waiting:
-                if self._closing:
-                    return
+            if self._waiting:
+                await self._commit_next()
+            elif self._closing:
+                return
+            elif self._writer.doubts and self._broken is None:
+                await self._ask()
+            else:
                 self._wanted.clear()
                 await self._wanted.wait()
-                continue
-            await self._commit_next()
+
+    async def _ask(self) -> None:
+        """A connection learns what became of the commits that were not answered."""
+        try:
+            await self._writer.connection()
+        except LeaseLost as lost:
+            self.abandon(lost)
+        except Exception:
+            self._wanted.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await self._wanted.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Nobody writes any more: those who wait must hear it, and the process end."""
@@ -247,7 +262,7 @@ class PostgresEngine:
             report([(member, None, self._broken) for member in self._waiting.draw()])
 
     async def _commit_next(self) -> None:
-        """One group; nothing of it is held here afterwards."""
+        """One group."""
         outcomes: list[Outcome] = []
         began_at = self._loop.time()
         await self._commit(self._waiting.draw(), outcomes)
@@ -267,8 +282,7 @@ class PostgresEngine:
             await self._attempt(group, found)
             outcomes.extend(found)
         except Exception as error:
-            if await self._committed_after_all(found, error):
-                outcomes.extend(found)
+            if self._writer.remember(error, found):
                 return
             trouble = await self._writer.roll_back(error)
             if isinstance(trouble, StorageBroken):
@@ -289,13 +303,6 @@ class PostgresEngine:
             else:
                 for member in group:
                     await self._commit([member], outcomes)
-
-    async def _committed_after_all(self, found: Sequence[Outcome], error: Exception) -> bool:
-        """The answer to a COMMIT was lost: the database knows, once it is there again."""
-        if not self._writer.is_in_doubt(error):
-            return False
-        members = [member for member, _, refusal in found if refusal is None]
-        return await self._writer.learn(members, _UNHEARD_SECONDS)
 
     async def _attempt(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
         """One transaction; `outcomes` are true once it has returned."""
@@ -318,11 +325,11 @@ class PostgresEngine:
         accepts, settles = "message.insert" in rows, "queue.delete" in rows or "queue.defer" in rows
         if accepts:
             crash_point("accept-before-insert")
-        transaction = None
+        changed = False
         if at_once is None:
             if not open_already:
                 await writer.execute("BEGIN")
-            transaction = await self._groups.write(writer, rows)
+            changed = await self._groups.write(writer, rows)
         if accepts:
             crash_point("accept-before-commit")
         if settles:
@@ -333,7 +340,7 @@ class PostgresEngine:
         if at_once is not None:
             await self._writer.write_at_once(at_once.sql, at_once.arguments(rows), last_event)
         else:
-            await self._writer.commit(transaction, last_event)
+            await self._writer.commit(last_event, changed=changed)
         if accepts:
             crash_point("accept-after-commit")
         if settles:

@@ -18,6 +18,7 @@ from pillarbox.storage.postgres_session import DUTY_LOCK, connected, ended
 
 _CHANNEL: Final = "pillarbox"
 _PAUSE_SECONDS: Final = 1.0
+_ALIVE_SECONDS: Final = 5.0
 _TOGETHER_SECONDS: Final = 0.05
 """What is told so shortly after each other is told once: a notification takes a lock that all
 commits of the database wait for.
@@ -59,16 +60,19 @@ class Bell:
         connection = self._connection
         if connection is None or connection.is_closed():
             return False
-        if name in self._duties:
-            return True
         key = zlib.crc32(name.encode()) - (1 << 31)
         try:
             async with self._use:
+                if name in self._duties:
+                    # The server may have given it to another while we heard nothing.
+                    await connection.execute("SELECT 1", timeout=_ALIVE_SECONDS)
+                    return name in self._duties
                 got = await connection.fetchval(
                     "SELECT pg_try_advisory_lock($1, $2)", DUTY_LOCK, key
                 )
         except Exception as error:
             _log.info("a duty could not be asked for: %s", error)
+            connection.terminate()
             return False
         if got and connection is self._connection:
             self._duties.add(name)

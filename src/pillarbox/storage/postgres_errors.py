@@ -51,7 +51,7 @@ def mapped(error: BaseException) -> PillarboxError:
 
 def speaks_of_all(error: BaseException) -> bool:
     """Whether it concerns everything that would be asked now, and not what was asked alone."""
-    if isinstance(error, pg.QueryCanceledError):
+    if isinstance(error, pg.QueryCanceledError | ValueError):
         return False
     if isinstance(error, pg.UniqueViolationError):
         # The numbers of events are ours: that one is taken says that we count from a wrong one.

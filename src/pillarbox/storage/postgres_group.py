@@ -9,7 +9,7 @@ import asyncpg
 from pillarbox.storage.engine import RANK, Row
 from pillarbox.storage.weaving import APART, Woven, unnested, weave
 
-_ASSIGNED = "SELECT pg_current_xact_id_if_assigned()::text"
+_CHANGED = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 _IN_ORDER = frozenset({"server.error", "server.fine", "credential.used", "key.used"})
 """Rows that several nodes change: each in the same order, so that none waits for another in a ring."""
 
@@ -67,20 +67,15 @@ class Groups:
         self,
         connection: asyncpg.Connection[asyncpg.Record],
         rows: dict[str, list[Row]],
-    ) -> str | None:
-        """Inside a transaction; gives its number, by which the server remembers what became of it.
-        None where nothing was changed.
-        """
+    ) -> bool:
+        """Inside a transaction; gives whether it has changed anything, guards included."""
         _settle_marks(rows)
         names = tuple(name for name in RANK if name in rows and name in self._arrays)
-        transaction: str | None = None
         if names:
             woven = self._weave(names)
-            transaction = await connection.fetchval(woven.sql, *woven.arguments(rows))
+            await connection.fetchval(woven.sql, *woven.arguments(rows))
         for name in RANK:
             if name in rows and name not in self._arrays:
                 values = sorted(rows[name]) if name in _IN_ORDER else rows[name]
                 await connection.executemany(self._sql[name], values)
-        if transaction is None:
-            transaction = await connection.fetchval(_ASSIGNED)
-        return transaction
+        return bool(rows) or bool(await connection.fetchval(_CHANGED))

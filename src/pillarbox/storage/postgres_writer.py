@@ -7,7 +7,7 @@ first, so whatever is committed over it was committed by the owner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,29 +20,33 @@ from pillarbox.storage.interface.errors import LeaseLost, NodeRunning, StorageTr
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.membership import LEASE_MS
 from pillarbox.storage.migrate import SCHEMA
-from pillarbox.storage.postgres_errors import mapped, speaks_of_all
+from pillarbox.storage.postgres_errors import mapped
 from pillarbox.storage.postgres_session import connected, ended, own
 from pillarbox.storage.spending import Ledger
 from pillarbox.storage.tenure import Tenure
+from pillarbox.storage.waiting import Outcome
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import first_event_from
 
 _PAUSE_SECONDS: Final = 0.5
 """Between two tries to reach a server that is away."""
 
-_ASK_SECONDS: Final = 0.2
-_COMMITTED: Final = "committed"
 _LIMITS_WITHIN: Final = "SET LOCAL lock_timeout = '5s'"
 """A node that hangs while it holds a limit is taken over only later, and the others must be able to
 give their signs of life meanwhile.
 """
 
 
+_GONE: Final = (pg.OperatorInterventionError, pg.PostgresConnectionError)
+"""What the server says with its last breath."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Doubt:
     """A transaction whose COMMIT was said, and not answered."""
 
-    transaction: str | None
+    group: int
+    """Its number among those without events; 0 where it has some."""
     last_event: int
     """The number of its last event; 0 where it has none."""
 
@@ -50,8 +54,17 @@ class _Doubt:
 class Writer:
     """The session, and what is in doubt about its last commit."""
 
-    def __init__(self, url: str, sql: Mapping[str, str], tenure: Tenure) -> None:
-        """`tenure` is renewed with every new connection."""
+    def __init__(
+        self,
+        url: str,
+        sql: Mapping[str, str],
+        tenure: Tenure,
+        known: Callable[[Sequence[Outcome]], None],
+    ) -> None:
+        """`tenure` is renewed with every new connection; `known` hears of members that had to wait
+        until it was known what became of them.
+        """
+        self._known = known
         self._url = url
         self._sql = sql
         self._tenure = tenure
@@ -59,14 +72,21 @@ class Writer:
         self._away_until = 0.0
         self._highest_event = 0
         self._number = 0
+        self._insists = False
+        self._group = 0
         self._in_doubt: _Doubt | None = None
-        self._untold: list[tuple[_Doubt, Sequence[Member]]] = []
+        self._doubts: list[tuple[_Doubt, Sequence[Outcome]]] = []
         self.incarnation = 0
 
-    async def begin(self, number: int, who: NodeIdentity) -> None:
-        """Begin this process's life as the node of that number. Raises what connecting raises."""
+    async def begin(self, number: int, who: NodeIdentity, *, known: bool) -> None:
+        """Begin this process's life as the node of that number. Where it is `known`, nobody else
+        can be that node; otherwise somebody may. Raises what connecting raises, `NodeRunning`.
+        """
         self._number = number
+        self._insists = known
         await self.connection()
+        if not known and await self.execute("incarnation.lives", (number,)):
+            raise NodeRunning(f"The node {who.name} has come back to life.")
         life = (who.name, number, LEASE_MS, SCHEMA, who.version, ",".join(who.roles))
         asked_at = Tenure.now()
         self.incarnation = as_int((await self.execute("incarnation.begin", life))[0][0])
@@ -77,11 +97,16 @@ class Writer:
         """Whether there is no session now."""
         return self._connection is None or self._connection.is_closed()
 
-    def is_in_doubt(self, error: Exception) -> bool:
-        """Whether a COMMIT was said, and `error` is no answer to it."""
-        return self._in_doubt is not None and not (
-            isinstance(error, pg.PostgresError) and not speaks_of_all(error)
-        )
+    @property
+    def doubts(self) -> bool:
+        """Whether something waits to be known."""
+        return bool(self._doubts)
+
+    def give_up(self) -> list[Outcome]:
+        """What is not known and will not be: this process is at its end."""
+        left = [outcome for _, outcomes in self._doubts for outcome in outcomes]
+        self._doubts.clear()
+        return left
 
     def first_event(self) -> int:
         """Where the events of the next group begin."""
@@ -142,6 +167,9 @@ class Writer:
         """
         if not steps:
             return ledger.refusal(member)
+        if not member.refuses:
+            member.resolve([await self.execute(step.name, step.parameters) for step in steps])
+            return None
         assert self._connection is not None
         await self._connection.execute("SAVEPOINT member")
         try:
@@ -153,12 +181,17 @@ class Writer:
         await self._connection.execute("RELEASE member")
         return None
 
-    async def commit(self, transaction: str | None, last_event: int) -> None:
-        """Say COMMIT. What became of it is told later by the last of its events, or, without any,
-        by the number under which the server knows the transaction.
+    async def commit(self, last_event: int, *, changed: bool) -> None:
+        """Say COMMIT. What became of it is told later by the last of its events, or, where it has
+        `changed` something without any, by a number noted in it.
         """
         assert self._connection is not None
-        self._in_doubt = _Doubt(transaction, last_event)
+        group = 0
+        if changed and not last_event:
+            self._group = group = self._group + 1
+            await self.execute("commit.note", (self.incarnation, group))
+        if group or last_event:
+            self._in_doubt = _Doubt(group, last_event)
         await self._connection.execute("COMMIT")
         self._committed(last_event)
 
@@ -167,7 +200,7 @@ class Writer:
     ) -> None:
         """One statement that is a transaction of its own."""
         assert self._connection is not None
-        self._in_doubt = _Doubt(None, last_event)
+        self._in_doubt = _Doubt(0, last_event)
         await self._connection.fetchval(sql, *arguments)
         self._committed(last_event)
 
@@ -192,56 +225,53 @@ class Writer:
                 return StorageTrouble(detail=f"rollback after: {error}")
         return mapped(error)
 
-    async def learn(self, members: Sequence[Member], seconds: float) -> bool:
-        """Whether the commit in doubt has happened; waits so long for the database to say it.
-
-        Afterwards the members count as refused. If it turns out later that they were committed,
-        what they left is freed (`Member.disowned`), so that it is found and not done twice.
+    def remember(self, error: Exception, outcomes: Sequence[Outcome]) -> bool:
+        """Whether nobody knows what became of a group: then it is told as soon as the database can
+        be asked, and nobody hears anything before. To say no to what may have been done would be a
+        lie, and to do it again would be done twice.
         """
         doubt, self._in_doubt = self._in_doubt, None
-        if doubt is None:
-            return False
+        if doubt is None or (isinstance(error, pg.PostgresError) and not isinstance(error, _GONE)):
+            return False  # the server itself has said that it did not
+        self._doubts.append((doubt, outcomes))
         self.terminate()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while loop.time() < deadline:
-            try:
-                await self.connection()
-                happened = await self._happened(doubt)
-            except (LeaseLost, NodeRunning):
-                return False
-            except Exception:
-                await asyncio.sleep(_ASK_SECONDS)
-                continue
-            return happened
-        self._untold.append((doubt, members))
-        return False
+        return True
 
     async def _happened(self, doubt: _Doubt) -> bool:
         if doubt.last_event:
             return self._highest_event >= doubt.last_event
-        if doubt.transaction is None:
-            return False
-        return (await self.execute("commit.status", (doubt.transaction,)))[0][0] == _COMMITTED
+        noted = await self.execute("commit.noted", (self.incarnation,))
+        return as_int(noted[0][0]) >= doubt.group
 
     async def _take_place(self, writer: asyncpg.Connection[asyncpg.Record]) -> None:
-        """The lock, the sign of life, and what was told as refused though it was committed."""
+        """The lock, the sign of life, and what became of commits that were not answered."""
         if self.incarnation and (await self.execute("incarnation.one", (self.incarnation,)))[0][0]:
+            # Whoever ended this life has ended its session before.
+            await self._learn()
             raise LeaseLost
-        await own(writer, self._number, insist=not self.incarnation)
+        try:
+            insist = self._insists and not self.incarnation
+            await own(writer, self._number, insist=insist, life=self.incarnation)
+        except NodeRunning as running:
+            if self.incarnation:
+                raise StorageTrouble(detail=running.sentence) from running
+            raise
+        # Nothing of an earlier session is being committed any more; and to read is enough for this.
+        await self._learn()
         if self.incarnation:
             asked_at = Tenure.now()
             renewed = await self.execute("incarnation.renew", (self.incarnation, LEASE_MS))
             if not renewed:
                 raise LeaseLost
             self._tenure.renewed(asked_at)
+
+    async def _learn(self) -> None:
+        """What is there now, is all there will be."""
         highest = as_int((await self.execute("event.highest_of_node", (self._number,)))[0][0])
         self._highest_event = max(self._highest_event, highest)
-        while self._untold:
-            doubt, members = self._untold[-1]
-            if await self._happened(doubt):
-                async with writer.transaction():
-                    for member in members:
-                        for step in member.disowned():
-                            await self.execute(step.name, step.parameters)
-            self._untold.pop()
+        while self._doubts:
+            doubt, outcomes = self._doubts[0]
+            happened = await self._happened(doubt)
+            self._doubts.pop(0)
+            trouble = None if happened else StorageTrouble("The database lost the connection.")
+            self._known([(member, result, no or trouble) for member, result, no in outcomes])

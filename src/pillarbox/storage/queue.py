@@ -132,7 +132,8 @@ class SqlQueueStore:
         """A mark of its own."""
         mark = self._marks.open(deliveries)
         owner = self._engine.incarnation
-        member = MarkMember(mark, owner, deliveries, verify=verify)
+        together = self._engine.shared
+        member = MarkMember(mark, owner, deliveries, verify=verify, together=together)
         marked = self._engine.submit(member)
         if verify:
             marked.add_done_callback(self._unmark_gone)
@@ -292,7 +293,7 @@ class SqlQueueStore:
         done: set[DeliveryId] = set()
         while known:
             owner = self._engine.incarnation
-            member = OperatorMember(owner, statement, known, apps, now_ms, by)
+            member = OperatorMember(owner, statement, known, apps, now_ms, by, self._marks.covers)
             try:
                 done = set(await self._engine.submit(member))  # type: ignore[call-overload]
             except BeingSent as sent:

@@ -69,12 +69,24 @@ class MarkBook:
 class MarkMember(Member):
     """A start mark of its own, ahead of the content it speaks of."""
 
-    __slots__ = ("_deliveries", "_gone", "_mark", "_owner", "_verify")
+    __slots__ = ("_deliveries", "_gone", "_mark", "_owner", "_together", "_verify")
     settles = True
+    refuses = False
 
-    def __init__(self, mark: int, owner: int, deliveries: Sequence[int], *, verify: bool) -> None:
-        """`verify` looks whether the deliveries are still there to be sent."""
+    def __init__(
+        self,
+        mark: int,
+        owner: int,
+        deliveries: Sequence[int],
+        *,
+        verify: bool,
+        together: bool = False,
+    ) -> None:
+        """`verify` looks whether the deliveries are still there to be sent, with one statement
+        for all where the engine can do that `together`.
+        """
         super().__init__()
+        self._together = together
         self._mark = mark
         self._owner = owner
         self._deliveries = deliveries
@@ -85,15 +97,19 @@ class MarkMember(Member):
         """One look-up a delivery, where asked for."""
         if not self._verify:
             return []
-        return [Step("queue.to_mark", (delivery,)) for delivery in sorted(self._deliveries)]
+        if self._together:
+            return [Step("queue.to_mark", (",".join(map(str, self._deliveries)),))]
+        return [Step("queue.to_mark", (delivery,)) for delivery in self._deliveries]
 
     def resolve(self, results: list[list[Row]]) -> None:
         """What an operator held or cancelled after it was claimed must not leave."""
-        self._gone = frozenset(
-            delivery
-            for delivery, rows in zip(sorted(self._deliveries), results, strict=True)
-            if not rows or rows[0][8] == OWNER_HELD
-        )
+        if results:
+            found = {row[0]: row[8] for rows in results for row in rows}
+            self._gone = frozenset(
+                delivery
+                for delivery in self._deliveries
+                if found.get(delivery, OWNER_HELD) == OWNER_HELD
+            )
 
     def write(self, batch: Batch) -> frozenset[int]:
         """Gives the deliveries that must not leave any more."""

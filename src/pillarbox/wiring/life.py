@@ -40,6 +40,7 @@ _BROKEN_EXIT: Final = 7
 _JOIN_AGAIN: Final = -1
 _BEGIN_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.1
+_JOIN_SECONDS: Final = 2.0
 _LOOSEST: Final = (Mode.LIVE, Mode.HOLD, Mode.SANDBOX, Mode.OFF)
 
 
@@ -65,12 +66,21 @@ async def serve(
     raises.
     """
     metrics = Metrics(version=__version__)
+    joined = False
     while True:
-        code = await _live(
-            settings, metrics, started=started, line=line, take_next_port=take_next_port
-        )
+        try:
+            code = await _live(
+                settings, metrics, started=started, line=line, take_next_port=take_next_port
+            )
+        except StorageTrouble as trouble:
+            if not joined:
+                raise
+            _log.warning("node.waiting", reason=str(trouble))
+            await asyncio.sleep(_JOIN_SECONDS)
+            continue
         if code != _JOIN_AGAIN:
             return code
+        joined = True
 
 
 async def _live(

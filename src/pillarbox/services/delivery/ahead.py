@@ -13,6 +13,7 @@ from pillarbox.handover.outgoing import Outgoing
 from pillarbox.net.pool import Pool
 from pillarbox.policy.directory import Server
 from pillarbox.services.delivery.carrier import Carrier
+from pillarbox.services.delivery.slots import Slots
 from pillarbox.terms.ids import MessageId
 
 
@@ -40,15 +41,24 @@ class Ahead:
     def __init__(self, pool: Pool[Server, Carrier]) -> None:
         self._pool = pool
         self._carriers: dict[MessageId, Carrier] = {}
+        self._slots: dict[MessageId, Slots] = {}
         self._plodding: set[bytes] = set()
 
     def allowed(self, server: Server) -> bool:
         """Whether the server is not known to lose what follows content."""
         return server.id not in self._plodding
 
-    def keep(self, outgoing: Outgoing, carrier: Carrier) -> None:
-        """Its envelope has been said on this connection."""
+    def keep(self, outgoing: Outgoing, carrier: Carrier, slots: Slots) -> None:
+        """Its envelope has been said on this connection, which keeps its slot until it is its turn."""
         self._carriers[outgoing.message] = carrier
+        self._slots[outgoing.message] = slots
+
+    def take_slot(self, outgoing: Outgoing, slots: Slots) -> bool:
+        """Whether the message's connection has its slot already, which is the caller's from now on."""
+        if not self._slots or self._slots.get(outgoing.message) is not slots:
+            return False
+        del self._slots[outgoing.message]
+        return True
 
     def claim(self, outgoing: Outgoing, server: Server) -> Carrier | None:
         """The carrier that waits for a message; closed where it goes to another server now."""
@@ -62,6 +72,8 @@ class Ahead:
 
     def forget(self, outgoing: Outgoing) -> None:
         """The message's turn is over; if nobody claimed its carrier, that is closed."""
+        if self._slots and (slots := self._slots.pop(outgoing.message, None)) is not None:
+            slots.give_back()
         if self._carriers and (carrier := self._carriers.pop(outgoing.message, None)) is not None:
             self._pool.discard(carrier)
 

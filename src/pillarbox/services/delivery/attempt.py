@@ -14,6 +14,7 @@ from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
 from pillarbox.policy.routing import servers_in_order
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import StorageTrouble
@@ -126,12 +127,14 @@ class Attempts:
             following = course.following if certain and server is servers[0] else None
             # Where there is room, and nearly always there is, nothing is waited for.
             slots = way.slots
-            if not slots.take_now():
+            if not self._transactions.take_slot(course.outgoing, slots) and not slots.take_now():
                 await slots.take()
+            kept = False
             try:
-                await self._at(server, walk, course, following)
+                kept = await self._at(server, walk, course, following, slots)
             finally:
-                slots.give_back()
+                if not kept:
+                    slots.give_back()
             if not course.left:
                 return
         endings = walk.endings()
@@ -166,8 +169,12 @@ class Attempts:
         walk: HostWalk[DeliveryId],
         course: Course,
         following: Following | None,
-    ) -> None:
-        """Everybody who is open, at one server; settles those whom this ends."""
+        slots: Slots,
+    ) -> bool:
+        """Everybody who is open, at one server; settles those whom this ends. Gives whether the
+        connection keeps its slot for the message that follows.
+        """
+        kept = False
         open_here = list(course.left.values())
         portions = _portions(open_here, self._most_recipients)
         if len(portions) > 1:
@@ -180,13 +187,14 @@ class Attempts:
                 ended, fault = self._record(server, walk, course, given)
             errors = self._note_health(server, fault, given)
             recording = self._settle(course, ended, server, given, errors)
-            await self._transactions.end(given, recording, following)
+            kept = await self._transactions.end(given, recording, following, slots)
             if given.gone:
-                return
+                break
             if fault is not None and fault.closes:
                 asked = {addressee.delivery for addressee in some}
                 walk.record(server, fault, [d for d in walk.open if d not in asked])
-                return
+                break
+        return kept
 
     def _record(
         self, server: Server, walk: HostWalk[DeliveryId], course: Course, given: Given

@@ -62,6 +62,8 @@ class Lane:
         self._rest: asyncio.Event | None = None
         self._fresh_turn = True
         self._stopping = False
+        self._resting = False
+        """Storage is in trouble: every attempt would end as the last one did."""
 
     @property
     def busy(self) -> bool:
@@ -71,7 +73,7 @@ class Lane:
     def wake(self) -> None:
         """There may be something to do: start as many attempts as the window allows."""
         room = self._window.limit - len(self._tasks)
-        if self._stopping or room <= 0:
+        if self._stopping or self._resting or room <= 0:
             return
         waiting = len(self._claimed) + self._tools.mirror.waiting(self.number)
         for _ in range(min(waiting, room)):
@@ -86,13 +88,12 @@ class Lane:
         self._claiming = True
         try:
             now_ms = self._tools.clock.now_ms()
-            rows, last = await self._tools.queue.claim(self.number, self._cursor, now_ms, _CLAIM)
-            if last is not None:
-                self._cursor = last
-                await self._take(rows)
-            else:
-                self._cursor = (0, 0)
-                self.due_at = 0
+            behind = self._cursor
+            rows, last = await self._tools.queue.claim(self.number, behind, now_ms, _CLAIM)
+            if self._cursor == behind:  # nobody has said meanwhile to look from the beginning
+                self._cursor = last or (0, 0)
+                self.due_at = self.due_at if last is not None else 0
+            await self._take(rows)
         finally:
             self._claiming = False
         self.wake()
@@ -100,7 +101,7 @@ class Lane:
     def see_head(self, head: LaneHead) -> None:
         """What storage says of waiting mail."""
         self.due_at = min(self.due_at or head.first_due_at, head.first_due_at)
-        if head.gained:
+        if head.gained or head.first_due_at < self._cursor[0]:
             self._cursor = (0, 0)
 
     async def stop(self, seconds: float) -> None:
@@ -154,7 +155,7 @@ class Lane:
             )
 
     def _next(self) -> Outgoing | None:
-        if self._stopping or len(self._tasks) > self._window.limit:
+        if self._stopping or self._resting or len(self._tasks) > self._window.limit:
             return None
         self._fresh_turn = not self._fresh_turn
         if self._claimed and (self._fresh_turn or not self._tools.mirror.waiting(self.number)):
@@ -174,7 +175,12 @@ class Lane:
 
     def _next_fresh(self) -> Outgoing | None:
         """Only what lies in memory can follow in the same breath."""
-        idle = self._stopping or self._claimed or len(self._tasks) > self._window.limit
+        idle = (
+            self._stopping
+            or self._resting
+            or self._claimed
+            or len(self._tasks) > self._window.limit
+        )
         return None if idle else self._tools.mirror.take(self.number)
 
     async def _attempt(self, outgoing: Outgoing, following: Following) -> None:
@@ -188,7 +194,7 @@ class Lane:
             if isinstance(trouble, StorageBroken):
                 self._stopping = True
                 return
-            await asyncio.sleep(_TROUBLE_SECONDS)
+            self._take_a_rest()
             return
         course.one_less()
         if course.pained:
@@ -197,6 +203,15 @@ class Lane:
             self._window.succeeded()
         if course.next_due_at:
             self.note_due(course.next_due_at)
+
+    def _take_a_rest(self) -> None:
+        if not self._resting:
+            self._resting = True
+            asyncio.get_running_loop().call_later(_TROUBLE_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        self.wake()
 
     def note_due(self, due_at: int) -> None:
         """Something of this lane falls due then."""

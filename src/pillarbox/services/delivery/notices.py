@@ -66,6 +66,8 @@ class Notices:
                     await self.pay()
             except StorageTrouble as trouble:
                 _log.warning("notices.waiting", reason=str(trouble))
+            except Exception:
+                _log.exception("notices.broke")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
                     await self._stop.wait()

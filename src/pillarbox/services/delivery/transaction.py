@@ -33,8 +33,9 @@ from pillarbox.policy.outcome import (
 from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier
-from pillarbox.services.delivery.held import lease_over, while_held
+from pillarbox.services.delivery.held import in_pieces, lease_over, while_held
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.slots import Slots
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
@@ -117,6 +118,8 @@ class Transactions:
         Whatever the server does is an outcome. Raises `StorageTrouble` where the start mark cannot
         be written, or the content not be read; then nothing has left.
         """
+        if not self._nodes.holds:
+            raise lease_over()
         while True:
             said = self._ahead.claim(outgoing, server)
             try:
@@ -137,21 +140,32 @@ class Transactions:
                 self._pool.discard(carrier)
                 raise
 
-    async def end(self, given: Given, recording: Recording, following: Following | None) -> None:
-        """The settlement of what was given is on its way; the connection may serve again."""
+    async def end(
+        self, given: Given, recording: Recording, following: Following | None, slots: Slots
+    ) -> bool:
+        """The settlement of what was given is on its way; the connection may serve again.
+
+        Gives whether it keeps its slot, one of `slots`, for the message that follows.
+        """
         carrier = given.carrier
         if carrier is None:
-            return
+            return False
         carrier.unrecorded = recording
         if carrier.connection.ahead and following is not None and following.outgoing is not None:
-            self._ahead.keep(following.outgoing, carrier)
-        elif not carrier.usable:
+            self._ahead.keep(following.outgoing, carrier, slots)
+            return True
+        if not carrier.usable:
             self._pool.discard(carrier)
         elif carrier.transactions >= self._most:
             await carrier.quit()
             self._pool.discard(carrier)
         else:
             self._pool.give_back(carrier)
+        return False
+
+    def take_slot(self, outgoing: Outgoing, slots: Slots) -> bool:
+        """Whether a connection waits for the message with its slot, which is the caller's now."""
+        return self._ahead.take_slot(outgoing, slots)
 
     def over(self, outgoing: Outgoing) -> None:
         """The attempt for a message is over, whichever way it went."""
@@ -219,7 +233,10 @@ class Transactions:
                 plain = outgoing.plain
             else:
                 given.digest = hashlib.sha256(content).digest()
-            ahead = self._next_words(carrier, following)
+            if len(content) > _IN_MEMORY_BYTES:
+                content = while_held(self._nodes, in_pieces(content))
+            else:
+                ahead = self._next_words(carrier, following)
         crash_point("content-before-dot")
         try:
             reply = await carrier.connection.content(content, ahead, plain=plain)

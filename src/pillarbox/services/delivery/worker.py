@@ -54,6 +54,9 @@ class Worker:
             except StorageTrouble as trouble:
                 _log.warning("lanes.unread", reason=str(trouble))
                 pause = self._poll_seconds
+            except Exception:
+                _log.exception("lanes.broke")
+                pause = self._poll_seconds
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._changed.wait()
@@ -88,7 +91,7 @@ class Worker:
         now_ms = clock.now_ms()
         wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
         soonest = self._looked_at + min(wait, self._poll_seconds) - clock.monotonic()
-        for lane in self._lanes.values():
+        for lane in list(self._lanes.values()):  # claiming waits, and new lanes come meanwhile
             if lane.due_at and lane.due_at <= now_ms:
                 await lane.claim()
             elif lane.due_at:

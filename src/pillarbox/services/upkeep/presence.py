@@ -65,6 +65,9 @@ class Presence:
             except StorageTrouble as trouble:
                 _log.warning("beat.missed", reason=str(trouble))
                 pause = _AGAIN_SECONDS
+            except Exception:
+                _log.exception("presence.broke")
+                pause = _AGAIN_SECONDS
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()

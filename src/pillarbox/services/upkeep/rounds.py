@@ -17,7 +17,7 @@ from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.outcome import Blame, Outcome
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.queue import Waiting
-from pillarbox.storage.interface.store import Storage
+from pillarbox.storage.interface.store import Health, Storage
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import message_of, message_time_ms
 from pillarbox.terms.setting import InvalidSetting, setting
@@ -27,6 +27,7 @@ _log = logger("upkeep")
 _DAY_MS: Final = 86_400_000
 _SLICE: Final = 200
 _RETENTION_SECONDS: Final = 60.0
+_HEALTH_SECONDS: Final = 5.0
 _COUNT_SECONDS: Final = 15.0
 _COUNT_AGAIN_AFTER: Final = 100
 """Times what counting takes, which reads the whole queue."""
@@ -95,6 +96,8 @@ class Rounds:
                 await self.go_round()
             except StorageTrouble as trouble:
                 _log.warning("round.broken_off", reason=str(trouble))
+            except Exception:
+                _log.exception("round.broke")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._look_seconds):
                     await self._stop.wait()
@@ -102,7 +105,7 @@ class Rounds:
     async def go_round(self) -> None:
         """One round; retention and counting come up once in a while."""
         was = self._gate.trouble
-        self._gate.look(await self._storage.health())
+        self._gate.look(await self._health())
         if (now := self._gate.trouble) is not None and was is None:
             _log.error("gate.closed", reason=str(now))
         elif now is None and was is not None:
@@ -118,6 +121,15 @@ class Rounds:
         if at - self._retained_at >= _RETENTION_SECONDS:
             self._retained_at = at
             await self.retain()
+
+    async def _health(self) -> Health:
+        """A store that does not answer takes no mail either."""
+        try:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                return await self._storage.health()
+        except TimeoutError:
+            words = f"The store did not answer within {_HEALTH_SECONDS:g} seconds."
+            return Health(False, None, 0, "", words)
 
     async def count(self) -> None:
         """What waits, for the metrics."""

@@ -11,9 +11,12 @@ CREATE TABLE node (
 
 -- A process in its time. It owns what it took until `until`, by the clock of the database. Whoever
 -- takes over notes `ended_at`, after which the process commits nothing any more, and then frees what it
--- owned, in the transaction that sets `recovered`.
+-- owned, in the transaction that sets `recovered`. `pid` is its session at the server; `last_group`
+-- tells it whether a commit that was not answered has happened.
 ALTER TABLE incarnation ADD COLUMN number BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN recovered BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE incarnation ADD COLUMN pid BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE incarnation ADD COLUMN last_group BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN beat_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN until BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN schema BIGINT NOT NULL DEFAULT 1;
@@ -72,3 +75,6 @@ ALTER TABLE lease SET (fillfactor = 50);
 ALTER TABLE incarnation SET (fillfactor = 50);
 ALTER TABLE spending SET (fillfactor = 50);
 ALTER TABLE bucket SET (fillfactor = 50);
+
+-- One notice of a kind for each delivery, however often it is said that it is owed.
+CREATE UNIQUE INDEX obligation_once ON obligation (delivery, kind);

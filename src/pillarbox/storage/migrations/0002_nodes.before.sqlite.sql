@@ -11,9 +11,12 @@ CREATE TABLE node (
 
 -- A process in its time. It owns what it took until `until`, by the clock of the database. Whoever
 -- takes over notes `ended_at`, after which the process commits nothing any more, and then frees what it
--- owned, in the transaction that sets `recovered`.
+-- owned, in the transaction that sets `recovered`. `pid` is its session at the server; `last_group`
+-- tells it whether a commit that was not answered has happened.
 ALTER TABLE incarnation ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN recovered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE incarnation ADD COLUMN pid INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE incarnation ADD COLUMN last_group INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN beat_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE incarnation ADD COLUMN schema INTEGER NOT NULL DEFAULT 1;
@@ -93,3 +96,6 @@ CREATE INDEX queue_held ON queue (due, id) WHERE owner = -1;
 
 -- Calls remembered are forgotten by age.
 CREATE INDEX idempotency_at ON idempotency (at);
+
+-- One notice of a kind for each delivery, however often it is said that it is owed.
+CREATE UNIQUE INDEX obligation_once ON obligation (delivery, kind);

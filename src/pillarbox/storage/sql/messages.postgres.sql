@@ -1,3 +1,9 @@
+-- name: message.many
+-- Message rows.
+SELECT id, app, submitter, mode, size, return_path, author, subject, message_id, expires_at,
+       uncertain, answer_by, scheduled_at, facts
+FROM message WHERE id = ANY(string_to_array($1, ',')::bigint[])
+
 -- name: event.delete_before
 -- Retention, node by node through the key, for what lies in no week of its own.
 DELETE FROM event e USING (

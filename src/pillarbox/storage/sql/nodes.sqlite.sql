@@ -1,7 +1,7 @@
 -- name: incarnation.begin
 -- A process begins; it owns what it takes from now on.
-INSERT INTO incarnation (node, number, started_at, beat_at, until, schema, version, roles)
-VALUES ($1, $2, CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + $3, $4, $5, $6) RETURNING id
+INSERT INTO incarnation (pid, node, number, started_at, beat_at, until, schema, version, roles)
+VALUES (0, $1, $2, CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + $3, $4, $5, $6) RETURNING id
 
 -- name: incarnation.beat
 -- A sign of life. No row comes back where another node has ended it.
@@ -9,11 +9,12 @@ UPDATE incarnation SET beat_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), un
 WHERE id = $1 AND ended_at IS NULL
 RETURNING (SELECT d.version FROM directory d WHERE d.id = 1),
           (SELECT coalesce(sum(s.errors), 0) FROM server s),
-          (SELECT n.draining FROM node n WHERE n.number = incarnation.number)
+          (SELECT n.draining FROM node n WHERE n.number = incarnation.number),
+          beat_at
 
 -- name: incarnation.renew
 -- A sign of life over a new connection.
-UPDATE incarnation SET beat_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + $2
+UPDATE incarnation SET pid = 0, beat_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + $2
 WHERE id = $1 AND ended_at IS NULL RETURNING id
 
 -- name: incarnation.late

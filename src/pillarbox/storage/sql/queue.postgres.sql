@@ -24,9 +24,9 @@ SELECT q.* FROM unnest(string_to_array($6, ',')::bigint[]) AS s(shard) CROSS JOI
 ORDER BY q.due, q.id LIMIT $5
 
 -- name: queue.to_mark
--- A delivery that is about to leave: what an operator does to it on another node comes before or after.
+-- Deliveries about to leave: what an operator does to them on another node comes before or after.
 SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner FROM queue
-WHERE id = $1 FOR UPDATE
+WHERE id = ANY(string_to_array($1, ',')::bigint[]) ORDER BY id FOR UPDATE
 
 -- name: lease.add
 -- First use of some shards, as pairs LANE:SHARD.

@@ -66,6 +66,7 @@ WHERE id = $1
 -- name: obligation.insert
 -- Something owed since this settlement.
 INSERT INTO obligation (kind, app, delivery, due) VALUES ($1, $2, $3, $4)
+ON CONFLICT (delivery, kind) DO NOTHING
 
 -- name: server.error
 -- One more consecutive failure whose fault is the server's.
@@ -221,10 +222,6 @@ DELETE FROM started WHERE owner = $1
 -- name: recover.leases
 -- The shards it read are anybody's.
 UPDATE lease SET owner = 0, epoch = epoch + 1 WHERE owner = $1
-
--- name: queue.disown
--- Committed though its submitter was told otherwise: it waits in its lane.
-UPDATE queue SET owner = 0 WHERE id = $1 AND owner = $2
 
 -- name: message.highest
 -- Where to go on numbering.
