@@ -17,6 +17,9 @@ from pillarbox.storage.sqlite_errors import mapped
 OLDEST_SAFE: Final = (3, 51, 3)
 _PAGE_BYTES: Final = 8192
 _CACHE_KIB: Final = 32 * 1024
+_READERS_CACHE_KIB: Final = 4 * 1024
+"""What one reads is rarely read again, and who counts a long queue fills what there is."""
+
 _STATEMENTS: Final = 400
 """More than there are, so that none is compiled twice."""
 
@@ -44,7 +47,7 @@ def connect(path: Path, *, reading: bool = False) -> apsw.Connection:
             # See `storage.checkpoint`.
             connection.pragma("wal_autocheckpoint", 0)
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.pragma("cache_size", -_CACHE_KIB)
+        connection.pragma("cache_size", -(_READERS_CACHE_KIB if reading else _CACHE_KIB))
     except apsw.Error as error:
         raise mapped(error) from error
     return connection
