@@ -49,6 +49,8 @@ _HEADS_AT_MOST: Final = 4
 _GROWTH_SHARE: Final = 0.2
 _GROWTH_BYTES: Final = 20 * 2**20
 """So much more memory may a process use over the large queue."""
+_CACHES: Final[dict[Dialect, int]] = {"sqlite": 32 * 2**20, "postgres": 0}
+"""And the page cache of SQLite's writer, which a small file does not fill and none makes larger."""
 _FILE: Final = "pillarbox.db"
 _LIMIT: Final = 200
 """Of a claim, as the lanes make it."""
@@ -247,7 +249,7 @@ def assert_looked_up(few: Mapping[str, Seen], many: Mapping[str, Seen]) -> None:
 
 def assert_memory(dialect: Dialect, few_bytes: int, many_bytes: int) -> None:
     """A process over the large queue has at most what is allowed beyond one over the small."""
-    allowed = few_bytes * (1 + _GROWTH_SHARE) + _GROWTH_BYTES
+    allowed = few_bytes * (1 + _GROWTH_SHARE) + _GROWTH_BYTES + _CACHES[dialect]
     assert many_bytes <= allowed, (
         f"{dialect}: {many_bytes / _MEGABYTE:.1f} MB over the large queue, "
         f"{few_bytes / _MEGABYTE:.1f} MB over the small"
