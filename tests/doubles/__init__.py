@@ -8,6 +8,7 @@
 | `judge`        | nobody: it joins what clients saw, what the sink saw and what a ledger says  |
 | `process`      | the operator: starts, kills and restarts a program, reads its JSON answers   |
 | `postfix`      | a private Postfix as upstream, as relaying client, as plain relay            |
+| `postgres`     | a database server of the run's own                                           |
 | `powercut`     | a disk that loses power                                                      |
 | `trace`        | an observer of system calls: was it on disk before it was acknowledged       |
 
