@@ -59,6 +59,11 @@ _ATTEMPTS = 5
 _NODE = "moved"
 _ENVIRONMENT = {"PYTHONPATH": str(ROOT / "src")}
 _REACHED = "SELECT rows, (SELECT count(*) FROM content), done FROM copying WHERE name = 'content'"
+_SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END';
+CREATE TRIGGER slow BEFORE INSERT ON content FOR EACH STATEMENT EXECUTE FUNCTION slow();
+"""
 _UNSURE = "SELECT count(*) FROM event WHERE kind = 'delivery.uncertain'"
 _OWNED = "SELECT count(*) FROM queue WHERE owner > 0 UNION ALL SELECT count(*) FROM started"
 _SAME = {
@@ -77,12 +82,14 @@ class Scale:
     filling: Filling
     killed_at: float = 0.5
     """When so much of the bodies is there."""
+    slowed: bool = False
+    """Few bodies are copied in a moment: on a slow server they take long enough to be killed in."""
     smallest_bytes: int = 1024
     largest_bytes: int = 4096
 
 
 SCALES = {
-    "small": Scale(Filling(6000, 300, 40), killed_at=0.2),
+    "small": Scale(Filling(6000, 300, 40), killed_at=0.2, slowed=True),
     "full": Scale(Filling(100_000, 20_000, 200)),
 }
 
@@ -189,6 +196,8 @@ async def _killed_half_way(scale: Scale, source: Path, server: PostgresServer, f
     """Kill it in the middle of the bodies; gives the database with half a copy."""
     for attempt in range(_ATTEMPTS):
         url = server.database(f"moved{attempt}")
+        if scale.slowed:
+            await _slow_down(source.parent, url)
         began = time.monotonic()
         await _copy_until(source, url, scale.killed_at)
         found.seconds["copying_until_killed"] = _since(began)
@@ -200,6 +209,18 @@ async def _killed_half_way(scale: Scale, source: Path, server: PostgresServer, f
             return url
         print("it was faster than the kill", file=sys.stderr)
     raise AssertionError("void: it was never killed in the middle")
+
+
+async def _slow_down(folder: Path, url: str) -> None:
+    """Every statement that stores content takes a moment."""
+    command = [*PILLARBOX, "migrate", "--data-dir", str(folder / "nowhere")]
+    environment = clean_environment() | _ENVIRONMENT | {"PILLARBOX_DATABASE_URL": url}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(_SLOW)
+    finally:
+        await connection.close()
 
 
 async def _copy_until(source: Path, url: str, share: float) -> None:

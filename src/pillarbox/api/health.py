@@ -11,7 +11,7 @@ from starlette.responses import Response
 from pillarbox.api.calls import answer
 from pillarbox.api.problems import NotPermitted
 from pillarbox.api.rooms import Rooms
-from pillarbox.handover.gate import NodeDraining
+from pillarbox.handover.errors import NodeDraining
 from pillarbox.storage.interface.store import Health
 from pillarbox.terms.errors import PillarboxError
 

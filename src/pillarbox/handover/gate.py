@@ -6,15 +6,10 @@ finish what is being received (RFC 5321 §4.5.3.1.9 wants a clear 452).
 
 from __future__ import annotations
 
+from pillarbox.handover.errors import NodeDraining
 from pillarbox.storage.interface.errors import StorageFull, StorageTrouble
 from pillarbox.storage.interface.store import Health
 from pillarbox.terms.errors import Trouble
-
-
-class NodeDraining(Trouble):
-    """This node takes nothing more; the others do."""
-
-    code = "node_draining"
 
 
 class Gate:
@@ -33,10 +28,7 @@ class Gate:
 
     def drain(self, draining: bool) -> None:
         """Closed while this node finishes what it has, whatever the store says."""
-        # The sentence is said here: where this is compiled, docstrings are gone.
-        self._draining = (
-            NodeDraining("This node is being drained and takes nothing more.") if draining else None
-        )
+        self._draining = NodeDraining() if draining else None
 
     def look(self, health: Health) -> None:
         """Judge the store's health."""

@@ -59,14 +59,19 @@ _SESSION: Final = {
     "lock_timeout": "5000",
 }
 
+_PATIENT: Final = {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+
 
 async def connected(
     url: str, *, command_seconds: float | None = COMMAND_SECONDS
 ) -> asyncpg.Connection[asyncpg.Record]:
-    """A new connection. Raises what connecting raises."""
+    """A new connection. Without `command_seconds` it is for work of its own that takes its time,
+    and waits for locks as long as it must. Raises what connecting raises.
+    """
+    settings = _SESSION if command_seconds is not None else {**_SESSION, **_PATIENT}
     return await asyncpg.connect(
         url, timeout=_CONNECT_SECONDS, command_timeout=command_seconds,
-        statement_cache_size=_STATEMENTS, server_settings=_SESSION,
+        statement_cache_size=_STATEMENTS, server_settings=settings,
     )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from pillarbox import __version__
 from pillarbox.api.app import build_app
 from pillarbox.api.rooms import ListenerFact, Rooms, SmtpFacts
 from pillarbox.handover.accept import Door
-from pillarbox.handover.gate import Gate, NodeDraining
+from pillarbox.handover.errors import NodeDraining
+from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
 from pillarbox.net.errors import Broken

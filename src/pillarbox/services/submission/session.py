@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pillarbox.handover.accept import Door
-from pillarbox.handover.gate import Gate, NodeDraining
+from pillarbox.handover.gate import Gate
 from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.net.interface import Answer, Peer
@@ -344,7 +344,7 @@ def _reply_to(error: PillarboxError) -> Reply:
             return error.reply
         case StorageFull():
             return replies.STORAGE_FULL
-        case Trouble() if not isinstance(error, NodeDraining):
+        case Trouble() if error.error_code != "node_draining":
             return replies.TRY_LATER
         case _:
             return Refusal(error.sentence, code=error.error_code, fix=error.fix).reply
