@@ -11,7 +11,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,11 +107,18 @@ class Clone:
         return int(found(rf"port (\d+) \({security}\)", self.shown))
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A path with few letters: the name of a socket below it may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="clone-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.timeout(170)
 async def test_two_commands_lead_to_a_first_mail_and_five_more_to_a_real_one(
-    tmp_path: Path, new_database: Callable[[], str]
+    tmp_path: Path, short: Path, new_database: Callable[[], str]
 ) -> None:
-    clone = Clone(tmp_path / "clone", tmp_path / "home", new_database())
+    clone = Clone(short / "clone", short / "home", new_database())
     clone.home.mkdir()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone.folder)], check=True, timeout=60)
 
