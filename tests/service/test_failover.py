@@ -5,6 +5,7 @@ With ``--engine postgres`` all of it on PostgreSQL; some of it always on both en
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -225,3 +226,18 @@ async def test_what_leaves_is_what_came_and_a_trace(running: Running) -> None:
         head, _, left = sent.content.partition(b"\r\n\r\n")
         assert left == body
         assert head.startswith(b"Received: ")
+
+
+async def test_who_keeps_a_slot_for_the_next_message_does_not_wait_for_it_himself(
+    running: Running,
+) -> None:
+    enough = Script().on(Stage.RCPT, say(452, "4.5.3 enough recipients"), nth=3)
+    async with BadServer(enough) as server:
+        await running.add_server("only", server.port, max_connections=1)
+        # All at once, so that there is a next one whose envelope is said ahead.
+        several = [f"r{n}@example.org" for n in range(3)]
+        receipts = await asyncio.gather(*(running.submit(*several) for _ in range(8)))
+        for receipt in receipts:
+            for row in await running.until(receipt.message):
+                assert row.state is State.HANDED_OVER
+        assert len(server.sessions) >= 1

@@ -120,18 +120,21 @@ class SqlNodeStore:
         assert isinstance(row, tuple)
         engine.tenure.renewed(member.asked_at)
         self._note_clock(as_int(row[3]), member.asked_at)
-        if self._heard_since is None:
-            self._heard_since = member.asked_at
+        if self._heard_since is None or Tenure.now() - member.asked_at > BEAT_SECONDS:
+            self._heard_since = Tenure.now()
         if engine.shared:
             self._moved(as_int(row[0]), as_int(row[1]))
         return Beat(draining=bool(row[2]))
 
     def _note_clock(self, database_ms: int, own_seconds: float) -> None:
-        """A clock of the database that jumped would make all others look dead."""
+        """A clock of the database that jumped would make all others look dead, and so would a long
+        silence of our own.
+        """
         before, self._clocks = self._clocks, (database_ms, own_seconds)
         if before is not None:
             apart = (database_ms - before[0]) / 1000 - (own_seconds - before[1])
-            if abs(apart) > _JUMP_SECONDS:
+            silent = own_seconds - before[1] > LEASE_SECONDS / 2
+            if silent or abs(apart) > _JUMP_SECONDS:
                 self._heard_since = None
 
     async def take_over(self, now_ms: int) -> list[tuple[str, Recovered]]:

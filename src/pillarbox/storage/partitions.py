@@ -8,11 +8,13 @@ deleted row by row.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import asyncpg
 
+from pillarbox.storage.postgres_errors import mapped
+from pillarbox.storage.postgres_session import connected, ended
 from pillarbox.terms.ids import COUNTER_BITS, EPOCH_MS, ORDINAL_BITS
 
 WEEK_MS: Final = 7 * 86_400_000
@@ -50,6 +52,20 @@ def name_of(table: str, week: int) -> str:
 def first_key(table: str, week: int) -> int:
     """The smallest key of a week."""
     return week * WEEK_MS << _SHIFTS[table]
+
+
+async def with_tables(
+    url: str, work: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[int]]
+) -> int:
+    """Do some `work` on tables with a connection of its own. Raises `StorageTrouble`."""
+    try:
+        connection = await connected(url)
+        try:
+            return await work(connection)
+        finally:
+            await ended(connection)
+    except Exception as error:
+        raise mapped(error) from error
 
 
 async def make_partitions(

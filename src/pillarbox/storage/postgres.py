@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,7 +21,12 @@ from pillarbox.storage.interface.errors import LeaseLost, StorageBroken, Storage
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.membership import join
 from pillarbox.storage.migrate import migrate_postgres
-from pillarbox.storage.partitions import drop_partitions, make_partitions, week_start_ms
+from pillarbox.storage.partitions import (
+    drop_partitions,
+    make_partitions,
+    week_start_ms,
+    with_tables,
+)
 from pillarbox.storage.postgres_bell import Bell
 from pillarbox.storage.postgres_errors import mapped, speaks_of_all
 from pillarbox.storage.postgres_group import Groups
@@ -32,8 +37,8 @@ from pillarbox.storage.spending import Ledger
 from pillarbox.storage.tenure import Tenure
 from pillarbox.storage.waiting import Outcome, Waiting, report
 
-_ASK_SECONDS: Final = 0.25
-"""So often a database that is away is asked what became of a commit."""
+_LOCKS_IN_VAIN: Final = 2
+_ASK_SECONDS: Final = 0.25  # between two questions what became of a commit
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +52,7 @@ class PostgresEngine:
         self, url: str, on_broken: Callable[[StorageBroken], None], on_commit: Committed
     ) -> None:
         """Use `open`. `on_broken` hears of it when another node has taken over."""
-        self._url = url
-        self._on_broken = on_broken
-        self._on_commit = on_commit
+        self._url, self._on_broken, self._on_commit = url, on_broken, on_commit
         self._loop = asyncio.get_running_loop()
         self._sql = load_queries("postgres")
         self._groups = Groups(self._sql)
@@ -115,7 +118,7 @@ class PostgresEngine:
         return [tuple(row) for row in rows]
 
     async def apart(self, name: str, *parameters: Value) -> list[Row]:
-        """On a connection of the pool: the writer's groups last longer than one statement."""
+        """On a connection of the pool."""
         return await self.read(name, *parameters)
 
     def submit(self, member: Member) -> asyncio.Future[object]:
@@ -150,25 +153,13 @@ class PostgresEngine:
 
     async def make_weeks(self, now_ms: int) -> None:
         """With a connection of its own: it waits for whoever uses the tables."""
-        await self._with_tables(lambda connection: make_partitions(connection, now_ms))
+        await with_tables(self._url, lambda connection: make_partitions(connection, now_ms))
 
     async def drop_weeks(self, tables: Sequence[str], before_ms: int) -> int:
         """A table dropped is a file removed, whatever was in it."""
-        return await self._with_tables(
-            lambda connection: drop_partitions(connection, tables, before_ms)
+        return await with_tables(
+            self._url, lambda connection: drop_partitions(connection, tables, before_ms)
         )
-
-    async def _with_tables(
-        self, work: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[int]]
-    ) -> int:
-        try:
-            connection = await connected(self._url)
-            try:
-                return await work(connection)
-            finally:
-                await ended(connection)
-        except Exception as error:
-            raise mapped(error) from error
 
     async def room(self) -> int | None:
         """A client is not told."""
@@ -193,7 +184,7 @@ class PostgresEngine:
             self._bell.listen(topic, heard)
 
     async def try_duty(self, name: str) -> bool:
-        """By a lock that whoever has it keeps as long as its connection."""
+        """By a lock of the bell's connection."""
         return self._bell is not None and await self._bell.try_duty(name)
 
     async def close(self) -> None:
@@ -253,7 +244,6 @@ class PostgresEngine:
                     await self._wanted.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Nobody writes any more: those who wait must hear it, and the process end."""
         if task.cancelled() or (error := task.exception()) is None:
             return
         _log.error("the writer broke", exc_info=error)
@@ -301,8 +291,18 @@ class PostgresEngine:
                 outcomes.extend((member, None, trouble) for member in group if member.spends)
                 await self._commit([member for member in group if not member.spends], outcomes)
             else:
-                for member in group:
-                    await self._commit([member], outcomes)
+                await self._commit_each(group, outcomes)
+
+    async def _commit_each(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
+        """One by one; where two have waited in vain for a lock, the others need not."""
+        in_vain = 0
+        for member in group:
+            if in_vain < _LOCKS_IN_VAIN:
+                await self._commit([member], outcomes)
+                error = outcomes[-1][2] if outcomes else None
+                in_vain += isinstance(error and error.__cause__, asyncpg.LockNotAvailableError)
+            else:
+                outcomes.append((member, None, StorageTrouble("The database is locked.")))
 
     async def _attempt(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
         """One transaction; `outcomes` are true once it has returned."""

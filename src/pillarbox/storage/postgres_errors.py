@@ -24,7 +24,7 @@ def mapped(error: BaseException) -> PillarboxError:
     match error:
         case PillarboxError():
             found: PillarboxError = error
-        case pg.UniqueViolationError() if error.constraint_name == "event_pkey":
+        case pg.UniqueViolationError() if _is_of_events(error):
             found = StorageTrouble(detail=str(error))
         case pg.UniqueViolationError():
             found = Conflict(detail=str(error))
@@ -55,7 +55,7 @@ def speaks_of_all(error: BaseException) -> bool:
         return False
     if isinstance(error, pg.UniqueViolationError):
         # The numbers of events are ours: that one is taken says that we count from a wrong one.
-        return error.constraint_name == "event_pkey"
+        return _is_of_events(error)
     return isinstance(
         error,
         OSError
@@ -67,3 +67,9 @@ def speaks_of_all(error: BaseException) -> bool:
         | pg.InsufficientResourcesError
         | pg.ReadOnlySQLTransactionError,
     )
+
+
+def _is_of_events(error: pg.UniqueViolationError) -> bool:
+    """The key of the log, which each of its weeks has under a name of its own."""
+    name = error.constraint_name or ""
+    return name.startswith("event_") and name.endswith("_pkey")

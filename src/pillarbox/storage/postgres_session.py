@@ -31,7 +31,7 @@ _OWN_PAUSE_SECONDS: Final = 0.1
 _END_EARLIER: Final = """
 SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN incarnation i ON i.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.classid = $1::int AND l.objid = $2::int AND l.objsubid = 2
-  AND l.granted AND l.pid <> pg_backend_pid() AND i.recovered = 0 AND i.number = $2
+  AND l.granted AND l.pid <> pg_backend_pid() AND i.number = $2
   AND ($3::bigint = 0 OR i.id = $3)
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """

@@ -239,7 +239,8 @@ class Writer:
 
     async def _happened(self, doubt: _Doubt) -> bool:
         if doubt.last_event:
-            return self._highest_event >= doubt.last_event
+            # This very event: another life of the same number may have written later ones.
+            return bool(await self.execute("event.one", (doubt.last_event,)))
         noted = await self.execute("commit.noted", (self.incarnation,))
         return as_int(noted[0][0]) >= doubt.group
 
@@ -274,4 +275,6 @@ class Writer:
             happened = await self._happened(doubt)
             self._doubts.pop(0)
             trouble = None if happened else StorageTrouble("The database lost the connection.")
-            self._known([(member, result, no or trouble) for member, result, no in outcomes])
+            self._known(
+                [(member, result, no if happened else trouble) for member, result, no in outcomes]
+            )

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -65,27 +65,39 @@ async def serve(
     has taken over what this one had, all is built anew. Raises what opening storage and ports
     raises.
     """
+    loop = asyncio.get_running_loop()
     metrics = Metrics(version=__version__)
+    stopped = asyncio.Event()
     joined = False
-    while True:
-        try:
-            code = await _live(
-                settings, metrics, started=started, line=line, take_next_port=take_next_port
-            )
-        except StorageTrouble as trouble:
-            if not joined:
-                raise
-            _log.warning("node.waiting", reason=str(trouble))
-            await asyncio.sleep(_JOIN_SECONDS)
-            continue
-        if code != _JOIN_AGAIN:
-            return code
-        joined = True
+    with ExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+            stack.callback(loop.remove_signal_handler, number)
+        while True:
+            try:
+                code = await _live(
+                    settings, metrics, stopped,
+                    started=started, line=line, take_next_port=take_next_port,
+                )  # fmt: skip
+            except StorageTrouble as trouble:
+                if not joined:
+                    raise
+                _log.warning("node.waiting", reason=str(trouble))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_JOIN_SECONDS):
+                        await stopped.wait()
+                code = _JOIN_AGAIN
+            if code != _JOIN_AGAIN:
+                return code
+            if stopped.is_set():
+                return 0
+            joined = True
 
 
 async def _live(
     settings: Settings,
     metrics: Metrics,
+    stopped: asyncio.Event,
     *,
     started: Callable[[Started], None],
     line: Callable[[EventLine], None] | None,
@@ -95,15 +107,10 @@ async def _live(
     loop = asyncio.get_running_loop()
     began = loop.time()
     ended: asyncio.Future[int] = loop.create_future()
-    stopped = asyncio.Event()
 
     def end(code: int) -> None:
         if not ended.done():
             ended.set_result(code)
-
-    def stop() -> None:
-        stopped.set()
-        end(0)
 
     def broken(trouble: StorageBroken) -> None:
         if isinstance(trouble, LeaseLost):
@@ -117,9 +124,9 @@ async def _live(
     news = News()
     news.listen(line)
     async with AsyncExitStack() as stack:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-            stack.callback(loop.remove_signal_handler, number)
+        asked = asyncio.ensure_future(stopped.wait())
+        asked.add_done_callback(lambda _: end(0))
+        stack.callback(asked.cancel)
         created = not settings.database_url and not (settings.data_dir / "pillarbox.db").exists()
         house = await build(settings, on_broken=broken, news=news, metrics=metrics)
         stack.push_async_callback(house.storage.close)
@@ -139,9 +146,7 @@ async def _live(
         seconds = loop.time() - began
         started(await _started(house, faces.http, first, created=created, seconds=seconds))
         await ended
-    code = ended.result()
-    # It may have been asked to stop while it was leaving what another node has taken over.
-    return 0 if code == _JOIN_AGAIN and stopped.is_set() else code
+    return ended.result()
 
 
 @dataclass(frozen=True, slots=True)

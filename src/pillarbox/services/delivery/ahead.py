@@ -55,7 +55,11 @@ class Ahead:
 
     def take_slot(self, outgoing: Outgoing, slots: Slots) -> bool:
         """Whether the message's connection has its slot already, which is the caller's from now on."""
-        if not self._slots or self._slots.get(outgoing.message) is not slots:
+        kept = self._slots.get(outgoing.message) if self._slots else None
+        if kept is None:
+            return False
+        if kept is not slots:  # it goes elsewhere now, and nobody waits with a slot in his hand
+            self.forget(outgoing)
             return False
         del self._slots[outgoing.message]
         return True

@@ -58,6 +58,12 @@ class Course:
         answer_by = self.outgoing.answer_by
         return answer_by is not None and now_ms >= answer_by
 
+    def ends_with(self, then: Callable[[], None]) -> None:
+        """The attempt could not be made to its end; `then` is called when what it has settled is
+        durable.
+        """
+        self._ended = lambda outgoing: then()
+
     def begin(self) -> None:
         """One more settlement is on its way."""
         self._recordings += 1
@@ -122,6 +128,7 @@ class Attempts:
             way = self._circuits.way(server)
             if not way.breaker.may_use(now_ms):
                 walk.pass_by(server)
+                self._transactions.over(course.outgoing)
                 continue
             # What follows may be said on the same connection only if it goes there for sure.
             following = course.following if certain and server is servers[0] else None
@@ -187,7 +194,9 @@ class Attempts:
                 ended, fault = self._record(server, walk, course, given)
             errors = self._note_health(server, fault, given)
             recording = self._settle(course, ended, server, given, errors)
-            kept = await self._transactions.end(given, recording, following, slots)
+            # Whoever is still open is offered elsewhere, by hands that must not hold a slot meanwhile.
+            after = None if course.left else following
+            kept = await self._transactions.end(given, recording, after, slots)
             if given.gone:
                 break
             if fault is not None and fault.closes:

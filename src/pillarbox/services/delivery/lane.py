@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pillarbox.handover.mirror import Mirror
@@ -191,6 +192,7 @@ class Lane:
         except StorageTrouble as trouble:
             self._unfinished -= 1
             self._put_back(outgoing, trouble)
+            self._end_in_part(course)
             if isinstance(trouble, StorageBroken):
                 self._stopping = True
                 return
@@ -234,6 +236,16 @@ class Lane:
         """Those still to be served wait in memory until storage answers again."""
         _log.warning("attempt.put_back", message=outgoing.message, reason=str(trouble))
         self._claimed.append(outgoing)
+
+    def _end_in_part(self, course: Course) -> None:
+        """What was settled before the trouble may be claimed again when that is durable, and no
+        sooner: its row says until then that it waits.
+        """
+        outgoing = course.outgoing
+        settled = [one for one in outgoing.claimed if one not in course.left]
+        outgoing.claimed = tuple([one for one in outgoing.claimed if one in course.left])
+        course.ends_with(partial(self._tools.queue.finished, settled))
+        course.one_less()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

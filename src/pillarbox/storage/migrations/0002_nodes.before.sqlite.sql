@@ -98,4 +98,5 @@ CREATE INDEX queue_held ON queue (due, id) WHERE owner = -1;
 CREATE INDEX idempotency_at ON idempotency (at);
 
 -- One notice of a kind for each delivery, however often it is said that it is owed.
+DELETE FROM obligation WHERE id NOT IN (SELECT min(id) FROM obligation GROUP BY delivery, kind);
 CREATE UNIQUE INDEX obligation_once ON obligation (delivery, kind);
