@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
-
-import asyncpg
+from typing import TYPE_CHECKING, Final
 
 from pillarbox.storage.interface.errors import NodeRunning, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.tenure import LEASE_SECONDS
 from pillarbox.terms.ids import MAX_NODE
 
+if TYPE_CHECKING:
+    import asyncpg
+
 LEASE_MS: Final = int(LEASE_SECONDS * 1000)
 ALONE: Final = 0
 """The number of a node that has a database to itself. Those that share one begin at 1."""
+
+NODE_LOCK: Final = 0x70_69_6C
+"""Class of the advisory locks of nodes: whoever writes for a node holds the one of its number."""
 
 _PLACE_BYTES: Final = 12
 JOIN_LOCK: Final = 0x70_69_6C_6A

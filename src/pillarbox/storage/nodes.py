@@ -17,11 +17,10 @@ from pillarbox.storage.interface.errors import (
 )
 from pillarbox.storage.interface.nodes import Beat, NodeFacts, NodeLoad
 from pillarbox.storage.interface.queue import Recovered
+from pillarbox.storage.membership import LEASE_MS, NODE_LOCK
 from pillarbox.storage.recovery import recover
 from pillarbox.storage.tenure import BEAT_SECONDS, LEASE_SECONDS, Tenure
 
-_LEASE_MS: Final = int(LEASE_SECONDS * 1000)
-_NODE_LOCK: Final = 0x70_69_6C
 _JUMP_SECONDS: Final = 10.0
 """More than a slow answer explains."""
 
@@ -43,7 +42,7 @@ class BeatMember(Member):
     def steps(self) -> list[Step]:
         """The time is taken before it is asked for."""
         self.asked_at = Tenure.now()
-        return [Step("incarnation.beat", (self._owner, _LEASE_MS, self._load))]
+        return [Step("incarnation.beat", (self._owner, LEASE_MS, self._load))]
 
     def resolve(self, results: list[list[Row]]) -> None:
         """Raises `LeaseLost`."""
@@ -70,7 +69,7 @@ class EndMember(Member):
     def steps(self) -> list[Step]:
         """With the node's lock, so that nothing of it is being committed."""
         return [
-            Step("takeover.fence", (_NODE_LOCK, self._number)),
+            Step("takeover.fence", (NODE_LOCK, self._number)),
             Step("incarnation.end", (self._owner,)),
         ]
 
@@ -146,7 +145,7 @@ class SqlNodeStore:
             return []
         for row in await engine.read("incarnation.late", engine.incarnation):
             owner, number = as_int(row[0]), as_int(row[1])
-            await engine.read("takeover.close", _NODE_LOCK, number, owner)
+            await engine.read("takeover.close", NODE_LOCK, number, owner)
             try:
                 await engine.submit(EndMember(owner, number))
             except AlreadyRecovered:

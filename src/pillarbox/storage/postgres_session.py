@@ -13,6 +13,7 @@ from typing import Final
 import asyncpg
 
 from pillarbox.storage.interface.errors import NodeRunning
+from pillarbox.storage.membership import NODE_LOCK
 
 COMMAND_SECONDS: Final = 20.0
 """No statement takes longer, but for migrations."""
@@ -24,7 +25,6 @@ _CONNECT_SECONDS: Final = 5.0
 _STATEMENTS: Final = 400
 _READERS: Final = 4
 _CLOSE_SECONDS: Final = 5.0
-NODE_LOCK: Final = 0x70_69_6C  # class of the advisory locks of nodes, by their numbers
 DUTY_LOCK: Final = 0x70_69_64  # class of the advisory locks of duties, by their names
 _OWN_SECONDS: Final = 5.0
 _OWN_PAUSE_SECONDS: Final = 0.1
