@@ -73,6 +73,14 @@ async def attempts_of(house: Running, row: DeliveryRow) -> list[AttemptFacts]:
     return [event.data for event in history if isinstance(event.data, AttemptFacts)]
 
 
+async def cancelled(house: Running, row: DeliveryRow) -> None:
+    """Its next tries would count against the server that comes after this one."""
+    queue = house.house.storage.queue
+    async with asyncio.timeout(20):
+        while not (await queue.cancel([row.delivery], house.house.clock.now_ms(), "test")).changed:
+            await asyncio.sleep(0.01)
+
+
 def is_bounded(attempt: AttemptFacts) -> bool:
     """What is stored of what a server said cannot grow with what it says."""
     lines = [line for _, line in attempt.dialogue]
@@ -113,6 +121,7 @@ async def test_nonsense_as_the_only_server_defers_and_says_so(house: Running) ->
             assert attempt.words.startswith("first"), name
             assert attempt.category in ("garbage", "connection_lost"), name
             await nobody_used(house)
+            await cancelled(house, row)
 
 
 async def test_nonsense_in_place_of_a_verdict_is_uncertain_and_not_given_to_the_next(
