@@ -1,4 +1,4 @@
-"""the driver of PostgreSQL is loaded by who has one"""
+"""a store in a file is a node too, and needs no driver of PostgreSQL for it"""
 
 from __future__ import annotations
 
