@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
+import apsw
+import asyncpg
 import pytest
 
+from pillarbox.storage.interface.copying import DATABASE_NAME
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
+from tests.contract.cluster import Cluster
 from tests.contract.post import NOW, Post
 from tests.doubles.postgres import PostgresServer
 
@@ -38,14 +42,28 @@ class Place:
         )
         return self.storage
 
+    async def say(self, sql: str) -> None:
+        """What time or another hand would have done to the tables."""
+        if self.database:
+            connection = await asyncpg.connect(self.database)
+            await connection.execute(sql)
+            await connection.close()
+        else:
+            with closing(apsw.Connection(str(self.path / DATABASE_NAME))) as connection:
+                connection.set_busy_timeout(5000)
+                connection.execute(sql)
+
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    # A short path: it holds a socket. And one that the server's user may enter.
-    with tempfile.TemporaryDirectory(prefix="pillarbox-") as folder:
-        Path(folder).chmod(0o755)
-        with PostgresServer(Path(folder) / "pg") as started:
-            yield started
+def server(postgres: PostgresServer) -> PostgresServer:
+    return postgres
+
+
+@pytest.fixture
+async def cluster(server: PostgresServer, tmp_path: Path) -> AsyncIterator[Cluster]:
+    found = Cluster(server.database(), tmp_path)
+    yield found
+    await found.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,27 +14,11 @@ from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.postgres_writer import _Doubt
 from pillarbox.terms.ids import delivery_id
+from tests.contract.cluster import Cluster, until
 from tests.contract.post import NOW, Post
-from tests.contract.test_nodes import Cluster, until
-from tests.doubles.postgres import PostgresServer
 from tests.waited import accept, settle
 
 pytestmark = [pytest.mark.needs("postgres"), pytest.mark.timeout(60)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with tempfile.TemporaryDirectory(prefix="pillarbox-") as folder:
-        Path(folder).chmod(0o755)
-        with PostgresServer(Path(folder) / "pg") as started:
-            yield started
-
-
-@pytest.fixture
-async def cluster(server: PostgresServer, tmp_path: Path) -> AsyncIterator[Cluster]:
-    found = Cluster(server.database(), tmp_path)
-    yield found
-    await found.close()
 
 
 class Lost:

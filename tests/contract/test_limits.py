@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -25,10 +24,9 @@ from pillarbox.storage.interface.limits import FailureCounted, LimitStore, Share
 from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import MessageId, delivery_id
+from tests.contract.cluster import Cluster
 from tests.contract.conftest import Place
 from tests.contract.post import HOUR, NOW, Post
-from tests.contract.test_nodes import Cluster
-from tests.doubles.postgres import PostgresServer
 from tests.waited import accept
 
 DAY = 24 * HOUR
@@ -266,18 +264,18 @@ async def test_a_bucket_is_full_at_first_and_gives_a_tenth_of_it_at_once(storage
 
 
 async def test_a_bucket_fills_as_time_passes_and_no_further_than_a_second(
-    storage: Storage,
+    place: Place, storage: Storage
 ) -> None:
     limits = storage.limits
     began = time.monotonic()
     assert await limits.take_tokens(b"lane", 20, 1000) == 2
     found = 2 + await drained(limits, b"lane", 20)
     assert 20 <= found <= 20 + 20 * (time.monotonic() - began) + 1
-    await asyncio.sleep(0.3)
+    await place.say("UPDATE bucket SET at = at - 300")
     again = await drained(limits, b"lane", 20)
-    assert 5 <= again <= 20 + 20 * (time.monotonic() - began) + 1 - found
-    await asyncio.sleep(1.3)
+    assert 6 <= again <= 26 + 20 * (time.monotonic() - began) + 1 - found
     began = time.monotonic()
+    await place.say("UPDATE bucket SET at = at - 60000")
     assert 20 <= await drained(limits, b"lane", 20) <= 20 + 20 * (time.monotonic() - began) + 1
 
 
@@ -370,13 +368,13 @@ async def test_after_a_pause_one_tries_and_nobody_else(storage: Storage, straggl
 
 
 async def test_a_trial_that_nobody_reports_on_is_somebody_elses_in_the_end(
-    storage: Storage,
+    place: Place, storage: Storage
 ) -> None:
     limits = storage.limits
     await failed(limits, after=1)
-    assert await limits.try_trial(b"server", NOW + 30_000, 1000)
-    assert not await limits.try_trial(b"server", NOW + DAY, 1000)
-    await asyncio.sleep(1.1)
+    assert await limits.try_trial(b"server", NOW + 30_000, LEASE)
+    assert not await limits.try_trial(b"server", NOW + DAY, LEASE)
+    await place.say(f"UPDATE circuit SET trial = trial - {LEASE}")
     assert not (await limits.circuits())[0].trying
     assert await limits.try_trial(b"server", NOW + 30_000, LEASE)
     assert not await limits.try_trial(b"server", NOW + 30_000, LEASE)
@@ -389,13 +387,6 @@ async def test_whatever_a_server_says_can_be_noted(storage: Storage) -> None:
 
 
 # --- several nodes ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def cluster(server: PostgresServer, tmp_path: Path) -> AsyncIterator[Cluster]:
-    found = Cluster(server.database(), tmp_path)
-    yield found
-    await found.close()
 
 
 @pytest.fixture

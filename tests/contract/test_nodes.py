@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -19,87 +16,23 @@ from pillarbox.storage.interface.errors import (
     LeaseLost,
     NodeRunning,
     NotFound,
-    StorageBroken,
     StorageTrouble,
     WrongSecretKey,
 )
 from pillarbox.storage.interface.events import LogPosition, advanced
 from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
-from pillarbox.storage.open import open_storage
 from pillarbox.terms.ids import delivery_id, node_of
+from tests.contract.cluster import Cluster, until
 from tests.contract.post import NOW, Post, claimed_of
-from tests.doubles.postgres import PostgresServer
 from tests.waited import accept, settle
 
 pytestmark = [pytest.mark.needs("postgres"), pytest.mark.timeout(60)]
 
-KEY = "11" * 32
-LONG_AGO = "UPDATE incarnation SET until = 1 WHERE node = $1"
 END_SESSIONS_OF = """
 SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN node n ON n.number::int = l.objid::int
 WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND n.name = $1
 """
-
-Open = Callable[[str], Awaitable[Storage]]
-
-
-class Cluster:
-    """Nodes by name, on one database."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url = url
-        self.folder = folder
-        self.stores: dict[str, Storage] = {}
-        self.broken: dict[str, StorageBroken] = {}
-
-    async def open(self, name: str, *, place: str = "", key: str = KEY) -> Storage:
-        def broke(error: StorageBroken) -> None:
-            self.broken[name] = error
-
-        store = await open_storage(
-            self.folder / (place or name), now_ms=NOW, on_broken=broke, database=self.url,
-            node=name, secret_key=key, roles=("deliver",),
-        )  # fmt: skip
-        store.nodes.patience_seconds = 0.0  # type: ignore[attr-defined]
-        self.stores[name] = store
-        return store
-
-    async def say(self, sql: str, *parameters: object) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.url)
-        try:
-            return await connection.fetch(sql, *parameters)
-        finally:
-            await connection.close()
-
-    async def look_dead(self, name: str) -> None:
-        """Its last sign of life lies further back than a lease lasts."""
-        await self.say(LONG_AGO, name)
-
-    async def close(self) -> None:
-        for store in self.stores.values():
-            await store.close()
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[PostgresServer]:
-    with tempfile.TemporaryDirectory(prefix="pillarbox-") as folder:
-        Path(folder).chmod(0o755)
-        with PostgresServer(Path(folder) / "pg") as started:
-            yield started
-
-
-@pytest.fixture
-async def cluster(own_server: PostgresServer, tmp_path: Path) -> AsyncIterator[Cluster]:
-    found = Cluster(own_server.database(), tmp_path)
-    yield found
-    await found.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def shards_of(store: Storage, lane: int) -> set[int]:

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import struct
 import tempfile
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,16 +59,16 @@ _ILLEGAL: Final = {
 }
 
 
-class Ledger:
+class Ledger(ABC):
     """One look at a database; see `look`, and `tests.crash.cluster_ledger` for PostgreSQL."""
 
+    @abstractmethod
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What a statement gives; parameters are question marks in it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def damage(self) -> list[str]:
         """What the engine itself finds wrong with what it keeps."""
-        raise NotImplementedError
 
     def counts(self) -> dict[str, int]:
         """How many rows each table of the queue has; those without are left out."""

@@ -99,6 +99,14 @@ class PostgresServer:
         """``fast`` ends connections in order, ``immediate`` is as good as a crash."""
         self._call("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
 
+    def version(self) -> str:
+        """Such as 15.18."""
+        assert self._bin is not None
+        said = subprocess.run(
+            [str(self._bin / "postgres"), "--version"], capture_output=True, text=True, check=True
+        ).stdout
+        return said.split()[2]
+
     def database(self, name: str = "") -> str:
         """The URL of a new, empty database."""
         self._names += 1

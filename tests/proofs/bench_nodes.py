@@ -22,8 +22,6 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import asyncpg
-
 from tests.bench.cells import Mail, write_mail
 from tests.bench.meter import wait_until
 from tests.bench.nodes import Fleet, SlowSink, Trip, take_trip
@@ -118,7 +116,7 @@ async def _prove(scale: Scale, place: Place) -> dict[str, object]:
     with PostgresServer(place.path / "pg", fsync=True) as server:
         fast = await _engines(scale, place.path, server, mails, dice)
         slow = await _nodes(scale, place.path, server, mails[1], dice)
-        version = await _version(server)
+        version = server.version()
     ratios = {
         **{
             f"{kilobytes}KB": _ratios(
@@ -252,14 +250,6 @@ def _figures(series: Series) -> dict[str, object]:
         }
         for name, trips in series.items()
     }
-
-
-async def _version(server: PostgresServer) -> str:
-    connection = await asyncpg.connect(server.database())
-    try:
-        return str(await connection.fetchval("SHOW server_version")).split()[0]
-    finally:
-        await connection.close()
 
 
 def _say(text: str) -> None:

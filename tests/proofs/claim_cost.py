@@ -122,7 +122,7 @@ async def _prove(scale: Scale, place: Place) -> dict[str, object]:
         found = {
             dialect: await _compare(dialect, scale, place.path, server) for dialect in dialects
         }
-        version = await _version(server)
+        version = server.version()
     return {
         "targets": [
             {
@@ -354,14 +354,6 @@ def _facts(store: Filled) -> dict[str, object]:
 
 def _median(values: Sequence[float]) -> float:
     return statistics.median(values)
-
-
-async def _version(server: PostgresServer) -> str:
-    connection = await asyncpg.connect(server.database())
-    try:
-        return str(await connection.fetchval("SHOW server_version")).split()[0]
-    finally:
-        await connection.close()
 
 
 def _say(text: str) -> None:

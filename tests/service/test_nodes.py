@@ -6,8 +6,7 @@ import asyncio
 import json
 import smtplib
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -35,14 +34,6 @@ TAKEN_OVER = """
 UPDATE incarnation SET ended_at = 1, recovered = 1 WHERE node = 'one';
 SELECT pg_notify('pillarbox', '0 nodes');
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with tempfile.TemporaryDirectory(prefix="pillarbox-") as folder:
-        Path(folder).chmod(0o755)
-        with PostgresServer(Path(folder) / "pg") as started:
-            yield started
 
 
 class Pair:
@@ -76,8 +67,8 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(server: PostgresServer, tmp_path: Path) -> AsyncIterator[Pair]:
-    yield Pair(tmp_path, server.database())
+async def pair(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Pair]:
+    yield Pair(tmp_path, postgres.database())
 
 
 async def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
