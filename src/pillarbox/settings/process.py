@@ -19,6 +19,7 @@ CUTOFF: Final = 0.6
 
 ROLES: Final = ("smtp", "http", "deliver", "bounces", "webhooks", "upkeep")
 _SCHEMES: Final = ("postgresql://", "postgres://")
+_SECRET_KEY: Final = re.compile(r"[0-9A-Fa-f]{64}")
 _NODE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})")
 
 
@@ -80,6 +81,12 @@ def _checked_database(value: Secret) -> Secret:
     return Secret(url)
 
 
+def _checked_secret_key(value: Secret) -> Secret:
+    if value and not _SECRET_KEY.fullmatch(value.reveal().strip()):
+        raise InvalidSetting("is 64 hexadecimal digits; openssl rand -hex 32 makes some")
+    return Secret(value.reveal().strip())
+
+
 def _checked_node(value: str) -> str:
     if value and not _NODE.fullmatch(value):
         raise InvalidSetting("is a name of letters, digits, dots and hyphens, at most 63")
@@ -97,6 +104,7 @@ def _checked_roles(value: tuple[str, ...]) -> tuple[str, ...]:
 CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "hostname": _checked_hostname,
     "database_url": _checked_database,
+    "secret_key": _checked_secret_key,
     "node": _checked_node,
     "roles": _checked_roles,
 }

@@ -140,6 +140,8 @@ def machine_name() -> str:
 
 
 def _flag(key: str) -> str:
+    if key == "database_url":
+        return "--database"
     return f"--{key.replace('_', '-')}" if key in TOP_LEVEL else f"--set {key}"
 
 

@@ -41,9 +41,10 @@ from pillarbox.storage.interface.errors import (
     StoreNotEmpty,
     WrongSecretKey,
 )
+from pillarbox.storage.interface.queue import Recovered
 from pillarbox.storage.lock import OwnerLock
 from pillarbox.storage.marks import KEY, MOVED, UNFINISHED
-from pillarbox.storage.resting import NOTHING, bring_to_rest
+from pillarbox.storage.resting import bring_to_rest
 from pillarbox.storage.vault import Vault, copy_key
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import ORDINAL_BITS, MessageId, message_time_ms
@@ -78,7 +79,7 @@ async def copy_store(
             ours = await _open_source(stack, source, while_running=while_running)
             theirs = await _open_target(stack, target)
             fresh = await _looked_at(ours, source, theirs, target)
-            found = NOTHING
+            found = Recovered()
             if not while_running:
                 await ours.migrate()
                 found = await bring_to_rest(source, await ours.dead_nodes(), now_ms, version)

@@ -15,11 +15,11 @@ from pillarbox.storage.interface.errors import (
     NotFound,
     StorageTrouble,
 )
-from pillarbox.storage.interface.nodes import Beat, NodeFacts, NodeLoad
+from pillarbox.storage.interface.nodes import BEAT_SECONDS, Beat, NodeFacts, NodeLoad
 from pillarbox.storage.interface.queue import Recovered
 from pillarbox.storage.membership import LEASE_MS, NODE_LOCK
 from pillarbox.storage.recovery import recover
-from pillarbox.storage.tenure import BEAT_SECONDS, LEASE_SECONDS, Tenure
+from pillarbox.storage.tenure import LEASE_SECONDS, Tenure
 
 _JUMP_SECONDS: Final = 10.0
 """More than a slow answer explains."""

@@ -80,7 +80,7 @@ class RecoverMember(Member):
 
 async def recover(engine: Engine, owners: Sequence[int], now_ms: int) -> Recovered:
     """Free what these lives held, which commit nothing any more; each in a transaction."""
-    done = Recovered(0, 0, 0, 0)
+    done = Recovered()
     for owner in owners:
         packed = await engine.read("started.of", owner)
         # Two marks may cover one delivery: it was put back after the first, and marked again.
@@ -91,8 +91,5 @@ async def recover(engine: Engine, owners: Sequence[int], now_ms: int) -> Recover
         except AlreadyRecovered:
             continue
         assert isinstance(one, Recovered)
-        done = Recovered(
-            done.released + one.released, done.uncertain + one.uncertain,
-            done.held + one.held, done.swept_uploads + one.swept_uploads,
-        )  # fmt: skip
+        done += one
     return done

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from pillarbox.storage.columns import as_int
 from pillarbox.storage.interface.copying import StoreUrl
@@ -18,20 +17,14 @@ from pillarbox.storage.interface.queue import Recovered
 from pillarbox.storage.open import open_engine
 from pillarbox.storage.recovery import recover
 
-NOTHING: Final = Recovered(0, 0, 0, 0)
-
 
 async def bring_to_rest(
     store: StoreUrl, nodes: Sequence[tuple[str, str]], now_ms: int, version: str
 ) -> Recovered:
     """As each of the `nodes`, given by name and place. Raises what opening it as that node raises."""
-    found = NOTHING
+    found = Recovered()
     for name, place in nodes:
-        one = await _as_node(store, NodeIdentity(name, place, version, ()), now_ms)
-        found = Recovered(
-            found.released + one.released, found.uncertain + one.uncertain,
-            found.held + one.held, found.swept_uploads + one.swept_uploads,
-        )  # fmt: skip
+        found += await _as_node(store, NodeIdentity(name, place, version, ()), now_ms)
     return found
 
 

@@ -14,9 +14,6 @@ from typing import Final
 LEASE_SECONDS: Final = 30.0
 """An owner that gave no sign of life for so long has lost what it held."""
 
-BEAT_SECONDS: Final = 4.0
-"""Between two signs of life. It is also how old what a node believes of the directory may be."""
-
 _MARGIN_SECONDS: Final = 3.0
 """For clocks that run at unlike rates, and for the bytes that are already on their way."""
 

@@ -14,13 +14,12 @@ from pillarbox.handover.gate import Gate
 from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.storage.interface.errors import StorageTrouble
-from pillarbox.storage.interface.nodes import NodeLoad
+from pillarbox.storage.interface.nodes import BEAT_SECONDS, NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
 
 _log = logger("upkeep")
 
-BEAT_SECONDS: Final = 4.0
 _AGAIN_SECONDS: Final = 0.5
 _DRAINING_SECONDS: Final = 1.0
 """Whoever drains a node waits for it to say that it has finished."""
@@ -56,8 +55,14 @@ class Presence:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Sign after sign, until `stop`."""
-        while not self._stopping:
+        """Sign after sign, behind a first `beat`, until `stop`."""
+        pause = BEAT_SECONDS
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+            if self._stopping:
+                return
             self._wanted.clear()  # before the beat: what is asked for meanwhile is done at once
             try:
                 await self.beat()
@@ -68,9 +73,6 @@ class Presence:
             except Exception:
                 _log.exception("presence.broke")
                 pause = _AGAIN_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wanted.wait()
 
     async def beat(self) -> None:
         """One sign of life, and a look at those who gave none."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from pillarbox.storage.interface.queue import Recovered
+
+BEAT_SECONDS: Final = 4.0
+"""Between two signs of life. It is also how old what a node believes of the directory may be."""
 
 
 @dataclass(frozen=True, slots=True)

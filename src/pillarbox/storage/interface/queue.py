@@ -68,10 +68,17 @@ class LaneDepth:
 class Recovered:
     """What was found when the previous process had died."""
 
-    released: int
-    uncertain: int
-    held: int
-    swept_uploads: int
+    released: int = 0
+    uncertain: int = 0
+    held: int = 0
+    swept_uploads: int = 0
+
+    def __add__(self, other: Recovered) -> Recovered:
+        """Of both together."""
+        return Recovered(
+            self.released + other.released, self.uncertain + other.uncertain,
+            self.held + other.held, self.swept_uploads + other.swept_uploads,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
