@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self
 from tests.bench.cells import AUTHOR, RECIPIENT, Mail
 from tests.bench.meter import rest, tree_cpu_seconds
 from tests.bench.peers import APP, ROOT
-from tests.bench.turn import BenchError, command
+from tests.bench.turn import BenchError, Counting, command, follow
 from tests.doubles.journal import JournalTail
 from tests.doubles.ports import free_port
 from tests.doubles.postgres import PostgresServer
@@ -29,18 +29,13 @@ from tests.doubles.sink import SinkProcess
 
 PILLARBOX = (sys.executable, "-m", "pillarbox")
 _LOG_TAIL_CHARACTERS = 3000
-_LOOK_SECONDS = 0.002
-_STALL_SECONDS = 60.0
 _SECRET_KEY_BYTES = 32
 
 
-class Counting(Protocol):
-    """A sink that says how much it has taken."""
+class ForgetfulSink(Counting, Protocol):
+    """One that many messages are sent to."""
 
     port: int
-
-    def count(self) -> int:
-        """Messages taken so far."""
 
     def forget(self) -> None:
         """Make what it wrote short again, where that is long."""
@@ -149,7 +144,7 @@ class Fleet:
         self,
         name: str,
         place: Path,
-        sink: Counting,
+        sink: ForgetfulSink,
         *,
         nodes: int = 1,
         server: PostgresServer | None = None,
@@ -286,33 +281,11 @@ def _drive(
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         for node, share in zip(fleet.nodes, shares(count, len(fleet.nodes)), strict=True)
     ]  # fmt: skip
-    accepted = ended = 0.0
-    seen, seen_at = counted, began
-    try:
-        while not (accepted and ended):
-            time.sleep(_LOOK_SECONDS)
-            now = time.perf_counter()
-            if not accepted and all(source.poll() is not None for source in sources):
-                accepted = now - began
-                if any(source.returncode for source in sources):
-                    raise BenchError(f"{fleet.name}: smtp-source failed\n{fleet.log_tail()}")
-            arrived = fleet.sink.count()
-            if arrived - counted >= count and not ended:
-                ended = now - began
-            if arrived != seen:
-                seen, seen_at = arrived, now
-            elif now - seen_at > _STALL_SECONDS:
-                raise BenchError(
-                    f"{fleet.name}: nothing arrived for {_STALL_SECONDS:g} s, "
-                    f"{arrived - counted} of {count} are there\n{fleet.log_tail()}"
-                )
-    finally:
-        for source in sources:
-            if source.poll() is None:
-                source.kill()
-                source.wait()
-    return accepted, ended
+    return follow(
+        sources, fleet.sink, counted, count, began,
+        lambda words: BenchError(f"{fleet.name}: {words}\n{fleet.log_tail()}"),
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import nodes
+from tests.bench import turn
 from tests.bench.cells import write_mail
 from tests.bench.nodes import Fleet, SlowSink, Trip, shares, take_trip
 from tests.bench.turn import BenchError, CountingSink
@@ -67,7 +67,7 @@ def test_every_message_passes_through_either_engine_and_through_two_nodes() -> N
 async def test_mail_that_went_elsewhere_stops_the_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes, "_STALL_SECONDS", 1.0)
+    monkeypatch.setattr(turn, "_STALL_SECONDS", 1.0)
     mail = write_mail(tmp_path, 1)
     async with CountingSink("one", tmp_path) as sink, SlowSink(tmp_path, 1) as other:
         async with Fleet("stray", tmp_path, sink) as fleet:

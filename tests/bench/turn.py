@@ -12,8 +12,10 @@ import re
 import resource
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tests.bench.cells import AUTHOR, RECIPIENT, Cell, Mail
 from tests.bench.meter import MachineTime, rest, tree_cpu_seconds
@@ -42,6 +44,14 @@ def command(name: str) -> str:
     if path is None:
         raise BenchError(f"{name} is missing: apt-get install postfix")
     return path
+
+
+class Counting(Protocol):
+    """An upstream that counts."""
+
+    def count(self) -> int:
+        """Messages so far."""
+        ...
 
 
 class CountingSink:
@@ -173,34 +183,53 @@ def _drive(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )  # fmt: skip
+    return follow(
+        [source], sink, counted, count, began,
+        lambda words: BenchError(f"{peer.name}, {cell.name}: {words}\n{peer.log_tail()}"),
+    )  # fmt: skip
+
+
+def follow(
+    sources: Sequence[subprocess.Popen[bytes]],
+    sink: Counting,
+    counted: int,
+    count: int,
+    began: float,
+    wrong: Callable[[str], BenchError],
+) -> tuple[float, float]:
+    """Seconds until all sources had read their last replies, and until the sink had `count` more
+    than it had `counted`. Raises what `wrong` makes of the words where a source fails or nothing
+    arrives any more; the sources are over then.
+    """
     accepted = ended = 0.0
     seen, seen_at = counted, began
     try:
         while not (accepted and ended):
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # how a look is made: nobody tells when the last has come
             now = time.perf_counter()
-            if not accepted and source.poll() is not None:
+            if not accepted and all(source.poll() is not None for source in sources):
                 accepted = now - began
-                if source.returncode != 0:
-                    assert source.stderr is not None
-                    said = source.stderr.read().decode(errors="replace").strip()
-                    raise BenchError(f"{peer.name}, {cell.name}: smtp-source: {said}")
+                for source in sources:
+                    if source.returncode:
+                        assert source.stderr is not None
+                        said = source.stderr.read().decode(errors="replace").strip()
+                        raise wrong(f"smtp-source: {said}")
             arrived = sink.count()
             if arrived - counted >= count and not ended:
                 ended = now - began
             if arrived != seen:
                 seen, seen_at = arrived, now
             elif now - seen_at > _STALL_SECONDS:
-                raise BenchError(
-                    f"{peer.name}, {cell.name}: nothing arrived for {_STALL_SECONDS:g} s, "
-                    f"{arrived - counted} of {count} are there\n{peer.log_tail()}"
+                raise wrong(
+                    f"nothing arrived for {_STALL_SECONDS:g} s, {arrived - counted} of {count} are there"
                 )
     finally:
-        if source.poll() is None:
-            source.kill()
-            source.wait()
-        if source.stderr is not None:
-            source.stderr.close()
+        for source in sources:
+            if source.poll() is None:
+                source.kill()
+                source.wait()
+            if source.stderr is not None:
+                source.stderr.close()
     return accepted, ended
 
 

@@ -10,9 +10,9 @@ import apsw
 import asyncpg
 import pytest
 
-from pillarbox.storage.interface.copying import DATABASE_NAME
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.interface.store import Storage
+from pillarbox.storage.interface.store_url import DATABASE_NAME
 from pillarbox.storage.open import open_storage
 from tests.contract.cluster import Cluster
 from tests.contract.post import NOW, Post

@@ -18,7 +18,7 @@ from pillarbox.storage import copy_pass
 from pillarbox.storage.copy_postgres import PostgresSide
 from pillarbox.storage.copy_tables import Bounds
 from pillarbox.storage.copying import copy_store, reopen_store, where_moved
-from pillarbox.storage.interface.copying import CopyReport, CopyStep, StoreUrl, parse_store_url
+from pillarbox.storage.interface.copying import CopyReport, CopyStep
 from pillarbox.storage.interface.errors import (
     BadStoreUrl,
     CopyDiffers,
@@ -33,6 +33,7 @@ from pillarbox.storage.interface.events import SessionFacts
 from pillarbox.storage.interface.messages import BLOCK_BYTES, MessageFilter
 from pillarbox.storage.interface.queue import LaneName
 from pillarbox.storage.interface.store import Storage
+from pillarbox.storage.interface.store_url import StoreUrl, parse_store_url
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.ids import delivery_id, message_of, new_object_id
 from pillarbox.terms.secret import Secret

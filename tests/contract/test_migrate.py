@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from pillarbox.storage.connection import connect
-from pillarbox.storage.interface.copying import directory_url, parse_store_url
 from pillarbox.storage.interface.errors import DataDirLocked, SchemaTooNew, StorageTrouble
+from pillarbox.storage.interface.store_url import directory_url, parse_store_url
 from pillarbox.storage.migrate import (
     SCHEMA,
     Migration,

@@ -15,7 +15,8 @@ from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, run_as
-from pillarbox.storage.interface.copying import CopyReport, CopyStep, StoreUrl, parse_store_url
+from pillarbox.storage.interface.copying import CopyReport, CopyStep
+from pillarbox.storage.interface.store_url import StoreUrl, parse_store_url
 
 _BAR_COLUMNS: Final = 24
 _REDRAWN_SECONDS: Final = 0.1

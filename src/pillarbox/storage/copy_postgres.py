@@ -23,8 +23,8 @@ from pillarbox.storage.copy_tables import (
     unpack_key,
 )
 from pillarbox.storage.engine import Row
-from pillarbox.storage.interface.copying import StoreUrl
 from pillarbox.storage.interface.errors import StorageTrouble, StoreInUse
+from pillarbox.storage.interface.store_url import StoreUrl
 from pillarbox.storage.marks import MOVED, UNFINISHED
 from pillarbox.storage.membership import JOIN_LOCK
 from pillarbox.storage.migrate import living, migrate_postgres, plan_postgres

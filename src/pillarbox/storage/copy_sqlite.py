@@ -27,7 +27,7 @@ from pillarbox.storage.copy_tables import (
     unpack_key,
 )
 from pillarbox.storage.engine import Row
-from pillarbox.storage.interface.copying import StoreUrl
+from pillarbox.storage.interface.store_url import StoreUrl
 from pillarbox.storage.marks import MOVED, UNFINISHED
 from pillarbox.storage.membership import place_of
 from pillarbox.storage.migrate import migrate_sqlite, plan_sqlite

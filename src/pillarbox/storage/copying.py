@@ -30,7 +30,7 @@ from pillarbox.storage.copy_tables import (
     Target,
     common_tables,
 )
-from pillarbox.storage.interface.copying import CopyReport, StoreUrl, Told
+from pillarbox.storage.interface.copying import CopyReport, Told
 from pillarbox.storage.interface.errors import (
     BadStoreUrl,
     DataDirLocked,
@@ -42,6 +42,7 @@ from pillarbox.storage.interface.errors import (
     WrongSecretKey,
 )
 from pillarbox.storage.interface.queue import Recovered
+from pillarbox.storage.interface.store_url import StoreUrl
 from pillarbox.storage.lock import OwnerLock
 from pillarbox.storage.marks import KEY, MOVED, UNFINISHED
 from pillarbox.storage.resting import bring_to_rest

@@ -9,9 +9,9 @@ import apsw
 
 from pillarbox.storage.connection import connect
 from pillarbox.storage.copying import plainly
-from pillarbox.storage.interface.copying import StoreUrl
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.migrating import Migrated
+from pillarbox.storage.interface.store_url import StoreUrl
 from pillarbox.storage.lock import OwnerLock
 from pillarbox.storage.migrate import (
     SCHEMA,

@@ -11,10 +11,10 @@ from pillarbox.storage.columns import as_int
 from pillarbox.storage.directory import SqlDirectoryStore
 from pillarbox.storage.engine import Committed, Engine
 from pillarbox.storage.events import SqlEventStore
-from pillarbox.storage.interface.copying import DATABASE_NAME
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.interface.store import Health, Storage
+from pillarbox.storage.interface.store_url import DATABASE_NAME
 from pillarbox.storage.limits import SqlLimitStore
 from pillarbox.storage.lock import OwnerLock
 from pillarbox.storage.marks import check_marks

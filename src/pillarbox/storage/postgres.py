@@ -16,9 +16,11 @@ from typing import Final
 import asyncpg
 
 from pillarbox.observe.crash import crash_point
-from pillarbox.storage.engine import Batch, Change, Committed, Member, Row, Step, Told, Value
+from pillarbox.storage.engine import Batch, Committed, Member, Row, Value
+from pillarbox.storage.intake import Intake
 from pillarbox.storage.interface.errors import LeaseLost, StorageBroken, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
+from pillarbox.storage.interface.store_url import StoreUrl, parse_store_url
 from pillarbox.storage.membership import join
 from pillarbox.storage.migrate import migrate_postgres
 from pillarbox.storage.partitions import (
@@ -30,6 +32,7 @@ from pillarbox.storage.partitions import (
 from pillarbox.storage.postgres_bell import Bell
 from pillarbox.storage.postgres_errors import mapped, speaks_of_all
 from pillarbox.storage.postgres_group import Groups
+from pillarbox.storage.postgres_opening import ensure_new_enough, unopened
 from pillarbox.storage.postgres_session import COMMAND_SECONDS, connected, ended, pooled
 from pillarbox.storage.postgres_writer import Writer
 from pillarbox.storage.queries import load_queries
@@ -57,9 +60,10 @@ class PostgresEngine:
         self._sql = load_queries("postgres")
         self._groups = Groups(self._sql)
         self._waiting = Waiting()
+        self._intake = Intake(self._put)
+        self.submit, self.submit_soon = self._intake.submit, self._intake.submit_soon
+        self.change = self._intake.change
         self._wanted = asyncio.Event()
-        self._closing = False
-        self._broken: StorageBroken | None = None
         self.tenure = Tenure(ends=True)
         self._writer = Writer(url, self._sql, self.tenure, report)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -80,18 +84,21 @@ class PostgresEngine:
     ) -> PostgresEngine:
         """Connect, bring the schema up to date, take this node's place, begin an incarnation.
 
-        Raises `SchemaTooNew`, `NodeRunning`, `StorageTrouble`.
+        Raises `BadStoreUrl`, `SchemaTooNew`, `NodeRunning`, `StorageTrouble`.
         """
         engine = cls(url, on_broken, on_commit)
+        place = parse_store_url(url)
         try:
-            await engine._prepare(who, now_ms)
+            await engine._prepare(who, now_ms, place)
         except BaseException as error:
             engine._writer.terminate()
             if engine._bell is not None:
                 await engine._bell.close()
             await asyncio.sleep(0)  # a connection that was cut is closed with the loop's next turn
-            if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
-                raise mapped(error) from error
+            if isinstance(
+                error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | ValueError
+            ):
+                raise unopened(error, place) from error
             raise
         engine._writing = asyncio.create_task(engine._run(), name="pillarbox-write")
         engine._writing.add_done_callback(engine._ended)
@@ -121,31 +128,9 @@ class PostgresEngine:
         """On a connection of the pool."""
         return await self.read(name, *parameters)
 
-    def submit(self, member: Member) -> asyncio.Future[object]:
-        """Queue a member for the writer; done when durable."""
-        member.future = self._loop.create_future()
-        self._queue(member)
-        return member.future
-
-    def submit_soon(self, member: Member, told: Told) -> None:
-        """Queue a member for the writer; `told` hears of it."""
-        member.told = told
-        self._queue(member)
-
-    def _queue(self, member: Member) -> None:
-        if self._broken is not None:
-            self._loop.call_soon(member.report, None, self._broken)
-        elif self._closing:
-            trouble = StorageTrouble("The store is being closed.")
-            self._loop.call_soon(member.report, None, trouble)
-        else:
-            self._waiting.add(member)
-            self._wanted.set()
-
-    async def change(self, *steps: Step, content_bytes: int = 0) -> list[list[Row]]:
-        """Run statements in one transaction; gives the rows of each."""
-        results = await self.submit(Change(steps, content_bytes))
-        return results  # type: ignore[return-value]
+    def _put(self, member: Member) -> None:
+        self._waiting.add(member)
+        self._wanted.set()
 
     def whole_weeks(self, before_ms: int) -> int:
         """The week in which it lies is kept to its end."""
@@ -167,8 +152,8 @@ class PostgresEngine:
 
     def abandon(self, broken: StorageBroken) -> None:
         """Commit nothing more."""
-        if self._broken is None:
-            self._broken = broken
+        if self._intake.broken is None:
+            self._intake.broken = broken
             self.tenure.lost = True
             self._wanted.set()
             self._loop.call_soon(self._on_broken, broken)
@@ -189,9 +174,9 @@ class PostgresEngine:
 
     async def close(self) -> None:
         """Commit what waits, then close every connection."""
-        if self._closing:
+        if self._intake.closing:
             return
-        self._closing = True
+        self._intake.closing = True
         self._wanted.set()
         if self._writing is not None:
             await asyncio.wait([self._writing])
@@ -202,10 +187,11 @@ class PostgresEngine:
         await ended(self._pool)
         await self._writer.close()
 
-    async def _prepare(self, who: NodeIdentity, now_ms: int) -> None:
+    async def _prepare(self, who: NodeIdentity, now_ms: int, place: StoreUrl) -> None:
         # A migration may take longer than any statement of everyday.
         setup = await connected(self._url, command_seconds=None)
         try:
+            ensure_new_enough(setup, place)
             await migrate_postgres(setup)
             await make_partitions(setup, now_ms)
             self.node, known = await join(setup, who)
@@ -223,9 +209,9 @@ class PostgresEngine:
         while True:
             if self._waiting:
                 await self._commit_next()
-            elif self._closing:
+            elif self._intake.closing:
                 return
-            elif self._writer.doubts and self._broken is None:
+            elif self._writer.doubts and self._intake.broken is None:
                 await self._ask()
             else:
                 self._wanted.clear()
@@ -249,7 +235,7 @@ class PostgresEngine:
         _log.error("the writer broke", exc_info=error)
         self.abandon(StorageBroken(detail=f"the writer broke: {error!r}"))
         while self._waiting:
-            report([(member, None, self._broken) for member in self._waiting.draw()])
+            report([(member, None, self._intake.broken) for member in self._waiting.draw()])
 
     async def _commit_next(self) -> None:
         """One group."""
@@ -264,8 +250,8 @@ class PostgresEngine:
 
     async def _commit(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
         """All together; where that fails, one by one, so that only the offender is refused."""
-        if self._broken is not None:
-            outcomes.extend((member, None, self._broken) for member in group)
+        if self._intake.broken is not None:
+            outcomes.extend((member, None, self._intake.broken) for member in group)
             return
         found: list[Outcome] = []
         try:

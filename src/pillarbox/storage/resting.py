@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pillarbox.storage.columns import as_int
-from pillarbox.storage.interface.copying import StoreUrl
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.interface.queue import Recovered
+from pillarbox.storage.interface.store_url import StoreUrl
 from pillarbox.storage.open import open_engine
 from pillarbox.storage.recovery import recover
 

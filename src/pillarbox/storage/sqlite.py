@@ -22,10 +22,10 @@ from pillarbox.observe.crash import crash_point
 from pillarbox.storage.checkpoint import Checkpoints
 from pillarbox.storage.columns import as_int
 from pillarbox.storage.connection import connect
-from pillarbox.storage.engine import RANK, Batch, Change, Committed, Member, Row, Step, Told, Value
+from pillarbox.storage.engine import RANK, Batch, Committed, Member, Row, Step, Value
+from pillarbox.storage.intake import Intake
 from pillarbox.storage.interface.errors import (
     StorageBroken,
-    StorageTrouble,
     Unstorable,
 )
 from pillarbox.storage.interface.nodes import NodeIdentity
@@ -65,8 +65,9 @@ class SqliteEngine:
         self._wide = Widening({name: self._sql[name] for name in RANK})
         self._inbox: queue.SimpleQueue[Member | None] = queue.SimpleQueue()
         self._waiting = Waiting()
-        self._broken: StorageBroken | None = None
-        self._closing = False
+        self._intake = Intake(self._inbox.put)
+        self.submit, self.submit_soon = self._intake.submit, self._intake.submit_soon
+        self.change = self._intake.change
         self._highest_event = 0
         self.incarnation = 0
         self.node = ALONE
@@ -110,31 +111,6 @@ class SqliteEngine:
         """Run one reading statement on committed data, in a reader's thread."""
         return await self._loop.run_in_executor(self._readers, self._read, name, parameters)
 
-    def submit(self, member: Member) -> asyncio.Future[object]:
-        """Queue a member for the writer; done when durable."""
-        member.future = self._loop.create_future()
-        self._queue(member)
-        return member.future
-
-    def submit_soon(self, member: Member, told: Told) -> None:
-        """Queue a member for the writer; `told` hears of it."""
-        member.told = told
-        self._queue(member)
-
-    def _queue(self, member: Member) -> None:
-        if self._broken is not None:
-            self._loop.call_soon(member.report, None, self._broken)
-        elif self._closing:
-            trouble = StorageTrouble("The store is being closed.")
-            self._loop.call_soon(member.report, None, trouble)
-        else:
-            self._inbox.put(member)
-
-    async def change(self, *steps: Step, content_bytes: int = 0) -> list[list[Row]]:
-        """Run statements in one transaction; gives the rows of each."""
-        results = await self.submit(Change(steps, content_bytes))
-        return results  # type: ignore[return-value]
-
     async def apart(self, name: str, *parameters: Value) -> list[Row]:
         """There is one writer, whose groups nobody else waits for."""
         return (await self.change(Step(name, parameters)))[0]
@@ -171,9 +147,9 @@ class SqliteEngine:
 
     async def close(self) -> None:
         """Commit what waits, then close every connection."""
-        if self._closing:
+        if self._intake.closing:
             return
-        self._closing = True
+        self._intake.closing = True
         self._inbox.put(None)
         await asyncio.to_thread(self._writing.join)
         if self._checkpoints is not None:
@@ -181,7 +157,7 @@ class SqliteEngine:
         self._readers.shutdown()
         for connection in self._reader_connections:
             connection.close()
-        if self._broken is None:
+        if self._intake.broken is None:
             # Copied to the end, the log is removed. After a failed sync it is all there is.
             self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self._writer.close()
@@ -226,7 +202,7 @@ class SqliteEngine:
                     return
                 self._waiting.add(member)
                 del member
-            if size > 1 and not self._closing:
+            if size > 1 and not self._intake.closing:
                 time.sleep(min(size * _COMPANY_SECONDS, _LONGEST_COMPANY_SECONDS))
             closing = self._drain()
             size = self._commit_next()
@@ -241,7 +217,7 @@ class SqliteEngine:
         spent, size = time.monotonic() - began_at, len(outcomes)
         self._loop.call_soon_threadsafe(self._hand_back, outcomes, spent)
         del outcomes
-        if self._checkpoints is not None and self._broken is None:
+        if self._checkpoints is not None and self._intake.broken is None:
             self._checkpoints.committed()
         return size
 
@@ -258,8 +234,8 @@ class SqliteEngine:
 
     def _commit(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
         """All together; where that fails, one by one, so that only the offender is refused."""
-        if self._broken is not None:
-            outcomes.extend((member, None, self._broken) for member in group)
+        if self._intake.broken is not None:
+            outcomes.extend((member, None, self._intake.broken) for member in group)
             return
         try:
             outcomes.extend(self._attempt(group))
@@ -333,7 +309,7 @@ class SqliteEngine:
 
     def _stop_writing(self, trouble: StorageBroken) -> None:
         """Nothing is committed from here on; from any of the threads."""
-        self._broken = trouble
+        self._intake.broken = trouble
         self._loop.call_soon_threadsafe(self._on_broken, trouble)
 
     def _roll_back(self, error: Exception) -> PillarboxError:

@@ -26,10 +26,11 @@ from pillarbox.storage.interface.errors import (
 )
 from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.storage.interface.store import Storage
+from pillarbox.storage.interface.store_url import parse_store_url
 from pillarbox.terms.ids import format_message_id
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
-from pillarbox.wiring.started import Started, without_password
+from pillarbox.wiring.started import Started
 
 _log = logger("wiring")
 
@@ -266,6 +267,7 @@ async def _started(
     seconds: float,
 ) -> Started:
     storage, settings = house.storage, house.settings
+    url = settings.database_url.reveal()
     newest = (await storage.messages.newest(MessageFilter(), 1)).messages
     modes = {app.mode for app in await storage.directory.apps()}
     return Started(
@@ -283,7 +285,7 @@ async def _started(
         waiting=sum(depth.waiting for depth in await storage.queue.depths()),
         seconds=seconds,
         last_message=format_message_id(newest[0].id) if newest else None,
-        database=without_password(settings.database_url),
+        database=parse_store_url(url).shown if url else "",
         node=await _own_name(storage),
         roles=settings.roles,
     )

@@ -7,14 +7,9 @@ from pathlib import Path
 from pillarbox import __version__
 from pillarbox.settings import Settings
 from pillarbox.storage import copying, migrating
-from pillarbox.storage.interface.copying import (
-    CopyReport,
-    StoreUrl,
-    Told,
-    directory_url,
-    parse_store_url,
-)
+from pillarbox.storage.interface.copying import CopyReport, Told
 from pillarbox.storage.interface.migrating import Migrated
+from pillarbox.storage.interface.store_url import StoreUrl, directory_url, parse_store_url
 from pillarbox.terms.clock import SystemClock
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from pillarbox.cli.errors import Exit
 from pillarbox.cli.main import run
-from pillarbox.storage.interface.copying import StoreUrl
 from pillarbox.storage.interface.migrating import Half, HeldBack, Migrated
+from pillarbox.storage.interface.store_url import StoreUrl
 from pillarbox.wiring import stores
 
 Said = pytest.CaptureFixture[str]

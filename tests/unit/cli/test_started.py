@@ -12,7 +12,6 @@ from pillarbox.observe.news import EventLine
 from pillarbox.settings.process import ROLES
 from pillarbox.terms.secret import Secret
 from pillarbox.wiring import Started
-from pillarbox.wiring.started import without_password
 
 GOLDEN = Path(__file__).parent / "golden"
 PASSWORD = "pb_9hVx2RkTzqLw7cEu4MnBjy83PdSgFa61"
@@ -129,35 +128,6 @@ def test_ports_that_are_not_opened_are_not_shown(first: Started) -> None:
     assert "HTTP API" not in text and "SMTP" not in text
     Path(first.data_dir).mkdir()
     assert "HTTP API" not in write_first_run(silent).read_text()
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("", ""),
-        (
-            "postgresql://ann:pw@db.example.com:5433/mail",
-            "postgresql://ann@db.example.com:5433/mail",
-        ),
-        ("postgresql://ann@db/mail", "postgresql://ann@db/mail"),
-        ("postgresql://:pw@db/mail", "postgresql://db/mail"),
-        ("postgresql://ann:pw@one:1,two:2/mail", "postgresql://ann@one:1,two:2/mail"),
-        ("postgresql://ann:pw@[::1]:5432/mail", "postgresql://ann@[::1]:5432/mail"),
-        ("postgresql://ann:p@w@db/mail", "postgresql://ann@db/mail"),
-        (
-            "postgresql://ann@/mail?host=/run/pg&password=pw&passfile=/pw&sslmode=require",
-            "postgresql://ann@/mail?host=/run/pg&sslmode=require",
-        ),
-        ("postgresql://ann:p/pw@db/mail", "postgresql://..."),
-        ("postgresql://ann:1/pw@db/mail", "postgresql://..."),
-        ("postgresql://ann:1#pw@db/mail", "postgresql://..."),
-        ("postgresql://ann:1?pw@db/mail", "postgresql://..."),
-        ("postgresql://ann:pw/mail", "postgresql://..."),
-    ],
-)
-def test_the_password_of_a_database_is_never_shown(url: str, shown: str) -> None:
-    assert without_password(Secret(url)) == shown
-    assert "pw" not in without_password(Secret(url))
 
 
 def test_one_delivery_waits(second: Started) -> None:

@@ -14,14 +14,10 @@ from pillarbox.cli.main import run
 from pillarbox.cli.output import Screen
 from pillarbox.cli.store import _say, _Shown
 from pillarbox.settings import load
-from pillarbox.storage.interface.copying import (
-    CopyReport,
-    CopyStep,
-    TableSum,
-    parse_store_url,
-)
+from pillarbox.storage.interface.copying import CopyReport, CopyStep, TableSum
 from pillarbox.storage.interface.errors import BadStoreUrl
 from pillarbox.storage.interface.queue import Recovered
+from pillarbox.storage.interface.store_url import parse_store_url
 from tests.unit.cli.conftest import begun
 
 Said = pytest.CaptureFixture[str]
