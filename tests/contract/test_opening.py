@@ -26,7 +26,7 @@ async def refused(url: str, folder: Path) -> StorageTrouble:
     return error
 
 
-async def test_nobody_answers(tmp_path: Path) -> None:
+async def test_where_nobody_answers_the_place_is_named(tmp_path: Path) -> None:
     port = free_port()
     error = await refused(f"postgresql://ann:geheim@127.0.0.1:{port}/mail", tmp_path)
     assert (
