@@ -140,11 +140,6 @@ class Claims:
                 if not self._unfinished[pair]:
                     del self._unfinished[pair]
 
-    @property
-    def held(self) -> int:
-        """How many shards are leased."""
-        return sum(map(len, self._held.values()))
-
     def _may_read(self, lane: int, shard: int) -> bool:
         if not self._engine.shared:
             return True
