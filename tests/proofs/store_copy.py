@@ -29,7 +29,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -55,15 +54,19 @@ SEED = 4_099
 _DELIVER_SECONDS = 300.0
 _COPY_SECONDS = 400.0
 _CONFLICT_STATUS = 5
-_ATTEMPTS = 5
 _NODE = "moved"
 _ENVIRONMENT = {"PYTHONPATH": str(ROOT / "src")}
 _REACHED = "SELECT rows, (SELECT count(*) FROM content), done FROM copying WHERE name = 'content'"
-_SLOW = """
-CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-    'BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END';
-CREATE TRIGGER slow BEFORE INSERT ON content FOR EACH STATEMENT EXECUTE FUNCTION slow();
+_LOCK = 4_099
+_STOPS = f"""
+CREATE FUNCTION stops() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN IF (SELECT count(*) FROM content) > %d THEN PERFORM pg_advisory_lock({_LOCK}); END IF;
+     RETURN NULL; END';
+CREATE TRIGGER stops AFTER INSERT ON content FOR EACH STATEMENT EXECUTE FUNCTION stops();
 """
+_GOES_ON = "DROP TRIGGER stops ON content; DROP FUNCTION stops()"
+_WAITS = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {_LOCK} AND NOT granted"
+_END = "SELECT pg_terminate_backend($1, 60000)"
 _UNSURE = "SELECT count(*) FROM event WHERE kind = 'delivery.uncertain'"
 _OWNED = "SELECT count(*) FROM queue WHERE owner > 0 UNION ALL SELECT count(*) FROM started"
 _SAME = {
@@ -81,15 +84,13 @@ class Scale:
 
     filling: Filling
     killed_at: float = 0.5
-    """When so much of the bodies is there."""
-    slowed: bool = False
-    """Few bodies are copied in a moment: on a slow server they take long enough to be killed in."""
+    """When so much of the bodies has been written, the last of it not yet committed."""
     smallest_bytes: int = 1024
     largest_bytes: int = 4096
 
 
 SCALES = {
-    "small": Scale(Filling(6000, 300, 40), killed_at=0.2, slowed=True),
+    "small": Scale(Filling(6000, 300, 40), killed_at=0.4),
     "full": Scale(Filling(100_000, 20_000, 200)),
 }
 
@@ -193,47 +194,49 @@ async def _prove(scale: Scale, folder: Path, server: PostgresServer) -> dict[str
 
 
 async def _killed_half_way(scale: Scale, source: Path, server: PostgresServer, found: Found) -> str:
-    """Kill it in the middle of the bodies; gives the database with half a copy."""
-    for attempt in range(_ATTEMPTS):
-        url = server.database(f"moved{attempt}")
-        if scale.slowed:
-            await _slow_down(source.parent, url)
+    """Kill it in the middle of the bodies; gives the database with half a copy.
+
+    A trigger stops the copy at a lock that is held here, inside the transaction that carries it over
+    the mark: however fast the machine is, it stands still there.
+    """
+    url = server.database("moved")
+    await _migrate(source.parent, url)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(_STOPS % int(scale.filling.messages * scale.killed_at))
+        await connection.execute(f"SELECT pg_advisory_lock({_LOCK})")
         began = time.monotonic()
-        await _copy_until(source, url, scale.killed_at)
+        stopped = await _copy_until_it_stops(source, url, connection)
         found.seconds["copying_until_killed"] = _since(began)
-        assert (await _say(url, "SELECT to_regclass('copying')"))[0][0], "void: it was never killed"
-        reached, there, done = (await _say(url, _REACHED))[0]
-        if not done:
-            assert reached == there, f"{there} rows are there, {reached} are noted"
-            found.rows_before_kill = there
-            return url
-        print("it was faster than the kill", file=sys.stderr)
-    raise AssertionError("void: it was never killed in the middle")
+        assert await connection.fetchval(_END, stopped), "the session of the killed copy stays"
+        await connection.execute(_GOES_ON)
+        (reached, there, done) = (await connection.fetch(_REACHED))[0]
+    finally:
+        await connection.close()
+    assert not done and there, f"void: {there} rows were there when it was killed"
+    assert reached == there, f"{there} rows are there, {reached} are noted"
+    found.rows_before_kill = there
+    return url
 
 
-async def _slow_down(folder: Path, url: str) -> None:
-    """Every statement that stores content takes a moment."""
+async def _migrate(folder: Path, url: str) -> None:
     command = [*PILLARBOX, "migrate", "--data-dir", str(folder / "nowhere")]
     environment = clean_environment() | _ENVIRONMENT | {"PILLARBOX_DATABASE_URL": url}
     subprocess.run(command, env=environment, check=True, capture_output=True)
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(_SLOW)
-    finally:
-        await connection.close()
 
 
-async def _copy_until(source: Path, url: str, share: float) -> None:
-    """Copy, and kill it when so much of the bodies is said to be there."""
+async def _copy_until_it_stops(source: Path, url: str, connection: asyncpg.Connection[Any]) -> int:
+    """Copy, and kill it where it waits for the lock; gives the session that waits."""
     command = [*PILLARBOX, "store", "copy", _url(source), url, "--json"]
     program = Program(command, output=source.parent / "copy.out", env=_ENVIRONMENT)
-
-    def reached() -> bool:
-        return not program.running or _share(program.text()) >= share
-
+    deadline = time.monotonic() + _COPY_SECONDS
     program.launch()
-    await program.until(reached, seconds=_COPY_SECONDS, alive=False)
+    while (stopped := await connection.fetchval(_WAITS)) is None:
+        assert program.running, f"void: it was never killed\n{program.text()[-2000:]}"
+        assert time.monotonic() < deadline, f"void: it never came so far\n{program.text()[-2000:]}"
+        await asyncio.sleep(0.02)
     program.kill()
+    return int(stopped)
 
 
 async def _copied_to_the_end(source: Path, url: str, found: Found) -> dict[str, Any]:
@@ -295,14 +298,6 @@ def _refuses(*command: str) -> None:
     )  # fmt: skip
     assert done.returncode == _CONFLICT_STATUS, f"{words}: {done.returncode}\n{done.stderr[-2000:]}"
     assert "store_moved" in done.stderr, done.stderr[-2000:]
-
-
-def _share(text: str) -> float:
-    """How much of the bodies was copied, as it said last."""
-    lines = [line for line in text.splitlines() if line.endswith("}")]
-    told = [json.loads(line) for line in lines]
-    shares = [t["share"] for t in told if t.get("table") == "content" and t["word"] == "copying"]
-    return max(shares, default=0.0)
 
 
 # --- what both sides hold, read by somebody else ----------------------------------------------
