@@ -22,18 +22,11 @@ from pillarbox.observe.log import LogConfig
 from pillarbox.observe.news import News
 from pillarbox.policy.breaker import BreakerConfig
 from pillarbox.policy.delivery import WAITING
-from pillarbox.policy.directory import (
-    Account,
-    App,
-    Encryption,
-    Mode,
-    Server,
-    Submitter,
-    SubmitterKind,
-    Uncertain,
-)
+from pillarbox.policy.directory import Account, App, Encryption, Mode, Server, Uncertain
 from pillarbox.policy.envelope import Envelope, Recipient
 from pillarbox.policy.retry import RetryConfig
+from pillarbox.policy.submitter import Submitter, SubmitterKind
+from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
 from pillarbox.settings import Settings
@@ -66,6 +59,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "smtp": SmtpConfig(starttls_ports=(0,), tls_ports=(), idle_seconds=30),
         "http": HttpConfig(port=0),
         "api": ApiConfig(),
+        "throttle": ThrottleConfig(),
         "tls": TlsConfig(),
         "accept": DoorConfig(),
         "delivery": DeliveryConfig(poll_seconds=0.05),

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pillarbox.policy.directory import Account, Credential, Key, Mode, Server
+from pillarbox.policy.credential import Credential, Former, LoginUse, Uses
+from pillarbox.policy.directory import Account, Key, Mode, Server
 from pillarbox.storage.interface.errors import Conflict, NotFound, Unstorable
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import new_object_id
@@ -93,9 +94,40 @@ async def test_keys_are_found_by_their_hash(storage: Storage, post: Post) -> Non
 async def test_last_use_survives_a_restart(place: Place, storage: Storage, post: Post) -> None:
     mine = credential(post, "web")
     await storage.directory.save_credential(mine)
-    storage.directory.note_use(mine.id, NOW)
+    earlier = LoginUse(NOW - 1, "192.0.2.7", "TLSv1.2", "old-host")
+    use = LoginUse(NOW, "2001:db8::1", "TLSv1.3 AES", "new-host")
+    storage.directory.note_use(mine.id, earlier, former=True)
+    storage.directory.note_use(mine.id, use)
     again = await place.open()
-    assert (await again.directory.credential(mine.id)).used_at == NOW
+    found = await again.directory.credential(mine.id)
+    assert found.used_at == NOW
+    assert found.uses == Uses(use, earlier)
+
+
+async def test_a_last_use_without_an_address_leaves_what_is_known(
+    storage: Storage, post: Post
+) -> None:
+    mine = credential(post, "web")
+    await storage.directory.save_credential(mine)
+    use = LoginUse(NOW, "192.0.2.7", "TLSv1.3", "host")
+    storage.directory.note_use(mine.id, use)
+    await storage.directory.flush()
+    storage.directory.note_use(mine.id, LoginUse(NOW + 1))
+    await storage.directory.flush()
+    (found,) = await storage.directory.credentials()
+    assert (found.used_at, found.uses) == (NOW + 1, Uses(use))
+
+
+async def test_a_login_is_found_by_its_former_user_name_too(storage: Storage, post: Post) -> None:
+    directory = storage.directory
+    former = Former("old-name", b"f" * 32, NOW + 1000)
+    mine = replace(credential(post, "web"), former=former)
+    await directory.save_credential(mine)
+    assert await directory.credential_with_username("old-name") == mine
+    with pytest.raises(Conflict):
+        await directory.save_credential(replace(credential(post, "other"), username="old-name"))
+    await directory.save_credential(replace(mine, former=None))
+    assert await directory.credential_with_username("old-name") is None
 
 
 async def test_an_app_goes_with_its_servers_and_logins_but_not_with_waiting_mail(

@@ -6,10 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from pillarbox.policy.credential import LoginUse
 from pillarbox.policy.directory import Mode
+from pillarbox.policy.problems import Problem, ProblemKind
+from pillarbox.policy.submitter import Submitter
 from pillarbox.terms.ids import format_object_id
 from pillarbox.terms.secret import Secret
 from tests.fix_api_face import Face
+
+
+async def logged_in(face: Face, username: str, password: str) -> Submitter | Problem:
+    use = LoginUse(face.rooms.clock.now_ms(), "192.0.2.7")
+    return await face.rooms.authenticator.login(username, Secret(password), use, 587)
+
 
 # --- apps -------------------------------------------------------------------------------------
 
@@ -224,16 +233,16 @@ async def test_a_password_is_shown_once_and_works(face: Face) -> None:
     assert document["password"].startswith("pb_")
     shown = await face.own("GET", "/credentials/shop-web")
     assert "password" not in shown.json()
-    submitter = await face.rooms.authenticator.login("shop-web", Secret(document["password"]))
-    assert submitter is not None
+    found = await logged_in(face, "shop-web", document["password"])
+    assert isinstance(found, Submitter)
 
 
 async def test_a_rotated_password_fails_at_once(face: Face) -> None:
     first = (await face.own("POST", "/credentials", {"name": "shop-web"})).json()
     second = (await face.own("POST", "/credentials/shop-web/rotate", {})).json()
-    login = face.rooms.authenticator.login
-    assert await login("shop-web", Secret(first["password"])) is None
-    assert await login("shop-web", Secret(second["password"])) is not None
+    found = await logged_in(face, "shop-web", first["password"])
+    assert isinstance(found, Problem)
+    assert isinstance(await logged_in(face, "shop-web", second["password"]), Submitter)
 
 
 async def test_a_user_name_that_is_taken_gets_an_ending(face: Face) -> None:
@@ -264,7 +273,9 @@ async def test_a_credential_is_switched_off(face: Face) -> None:
     )  # fmt: skip
     assert changed.json()["active"] is False
     assert changed.json()["allowed_senders"] == ["example.com"]
-    assert await face.rooms.authenticator.login("web", Secret(made["password"])) is None
+    found = await logged_in(face, "web", made["password"])
+    assert isinstance(found, Problem)
+    assert found.kind is ProblemKind.DISABLED
 
 
 async def test_credentials_are_found_by_id_name_and_user_name(face: Face) -> None:

@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from pillarbox.api.problems import KeyNeeded, KeyRefused, NotPermitted
 from pillarbox.api.rooms import Rooms
-from pillarbox.policy.directory import App, Key, Submitter
+from pillarbox.policy.directory import App, Key
+from pillarbox.policy.submitter import Submitter
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.terms.ids import ObjectId
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from pillarbox.api.calls import Call
 from pillarbox.api.problems import NothingThere, RequestError
-from pillarbox.policy.directory import App, Credential, Key, Server
+from pillarbox.policy.credential import Credential
+from pillarbox.policy.directory import App, Key, Server
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.messages import StoredMessage
 from pillarbox.terms.errors import InvalidId

@@ -16,8 +16,8 @@ from pillarbox.api.rooms import Rooms
 from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.message.header import split_content
-from pillarbox.policy.directory import Submitter
 from pillarbox.policy.envelope import Envelope, Recipient
+from pillarbox.policy.submitter import Submitter
 from pillarbox.storage.interface.companions import Companion
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import MAX_RECIPIENTS

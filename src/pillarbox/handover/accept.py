@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from pillarbox.handover.config import DoorConfig
+from pillarbox.handover.arrival import Arrival, Told
+from pillarbox.handover.config import DoorConfig, UnreadableOptions
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.receipt import Content, Receipt
+from pillarbox.handover.spent import Spent
 from pillarbox.message.facts import MessageFacts, OptionValue, Origin, RecipientFacts
 from pillarbox.message.hygiene import Tidied, tidy
-from pillarbox.message.options import resolve
+from pillarbox.message.options import NOTHING_ASKED, Resolved, resolve
 from pillarbox.message.received import received_field
 from pillarbox.message.words import decode_words
 from pillarbox.observe.crash import crash_point
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
-from pillarbox.policy.authority import may_submit, may_use_author
+from pillarbox.policy.authority import may_submit, may_use_author, too_large
+from pillarbox.policy.credential import Once
 from pillarbox.policy.delivery import STATE_WORDS, State
-from pillarbox.policy.directory import Mode, Submitter, SubmitterKind, Uncertain
+from pillarbox.policy.directory import Mode, Uncertain
 from pillarbox.policy.envelope import DEFAULT_NOTIFY, Envelope, Recipient
+from pillarbox.policy.errors import Refusal
+from pillarbox.policy.events import OptionFacts
 from pillarbox.policy.lanes import lane_for
+from pillarbox.policy.limits import LimitPassed
 from pillarbox.policy.routing import Route
+from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
 from pillarbox.storage.interface.companions import Companion
+from pillarbox.storage.interface.errors import LimitReached, RecipientsTaken
 from pillarbox.storage.interface.messages import BLOCK_BYTES
 from pillarbox.storage.interface.queue import LaneName, QueueStore
 from pillarbox.terms.clock import Clock
@@ -36,39 +44,6 @@ from pillarbox.terms.ids import (
 )
 
 _STATE_OF_MODE = {Mode.SANDBOX: State.SANDBOXED, Mode.HOLD: State.HELD, Mode.LIVE: State.QUEUED}
-
-
-Told = Callable[[Receipt | None, BaseException | None], None]
-"""Hears that a message is ours, with its receipt, or why it is not."""
-
-
-class _Arrival:
-    """A message between its arrival and its commit."""
-
-    __slots__ = (
-        "now_ms", "outgoing", "porch", "receipt", "recipients", "size", "subject", "submitter",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        receipt: Receipt,
-        outgoing: Outgoing | None,
-        size: int,
-        recipients: Sequence[Recipient],
-        submitter: Submitter,
-        porch: str,
-        subject: bytes,
-        now_ms: int,
-    ) -> None:
-        """`outgoing` is delivered from memory once it is committed."""
-        self.receipt = receipt
-        self.outgoing = outgoing
-        self.size = size
-        self.recipients = recipients
-        self.submitter = submitter
-        self.porch = porch
-        self.subject = subject
-        self.now_ms = now_ms
 
 
 class Door:
@@ -93,6 +68,9 @@ class Door:
         self._lanes: dict[ObjectId, int] = {}
         self._news = news
         self._give_up_ms = config.give_up_hours * 3_600_000
+        self._spent = Spent()
+        self._lenient = config.unreadable_options is UnreadableOptions.IGNORE
+        self._shows_address = config.received_shows_address
 
     async def accept(
         self,
@@ -131,6 +109,10 @@ class Door:
             name = LaneName(app.id, *lane_for(app, Route.SERVERS, ""))
             self._lanes[app.id] = await self._queue.lane(name)
 
+    def used_up(self, submitter: Submitter) -> Refusal | None:
+        """Whether it is known that a limit of this submitter has nothing left; says no, never yes."""
+        return self._spent.refusal(submitter, self._clock.now_ms()) if submitter.rates else None
+
     def accept_soon(
         self,
         envelope: Envelope,
@@ -146,7 +128,14 @@ class Door:
         """As `accept`, for whoever `is_prepared` and does not wait: `told` hears when it is durable
         or why it is not. A `Refusal` is raised at once; `told` hears nothing then.
         """
-        now_ms = self._clock.now_ms()
+        self._take(
+            Arrival(envelope, content, submitter, origin, told, options, answer_by, companions)
+        )
+
+    def _take(self, arrival: Arrival) -> None:
+        envelope, content, submitter = arrival.envelope, arrival.content, arrival.submitter
+        origin = arrival.origin
+        now_ms = arrival.now_ms = self._clock.now_ms()
         number = content.message or self._queue.next_message_id(now_ms)
         id_text = format_message_id(number)
         recipients = envelope.recipients
@@ -158,35 +147,46 @@ class Door:
             received=received_field(
                 origin, self._hostname, id_text,
                 recipients[0].address if len(recipients) == 1 else None, now_ms,
+                shows_address=self._shows_address,
             ),
             relays=submitter.relays,
         )  # fmt: skip
         _check_authority(submitter, tidied, envelope.return_path)
+        if tidied.options or submitter.once is Once.MESSAGE_ID:
+            arrival.recognise(tidied)
+            envelope = arrival.envelope
+            recipients = envelope.recipients
         head, stored_blocks = tidied.head, content.stored_blocks
         blocks = [head] if stored_blocks else _cut(head)
+        resolved = self._resolve_options(arrival, tidied)
         facts = _facts(envelope, tidied, len(blocks) + stored_blocks, submitter, origin,
-                       _resolve_options(submitter, tidied, options))  # fmt: skip
+                       resolved.options)  # fmt: skip
         state = _STATE_OF_MODE[submitter.mode]
+        if arrival.held and state is State.QUEUED:
+            state = State.HELD
         lane = 0 if state is State.SANDBOXED else self._lanes[submitter.app.id]
         message = NewMessage(
             number, submitter.app.id, submitter.id, submitter.mode,
             len(head) + content.stored_bytes, envelope.return_path.encode(),
             tidied.author.encode("utf-8", "replace"), tidied.subject, tidied.message_id,
-            now_ms + self._give_up_ms, submitter.uncertain, facts, answer_by,
+            now_ms + self._give_up_ms, submitter.uncertain, facts, arrival.answer_by,
         )  # fmt: skip
+        _check_size(submitter, message.size)
         born = [
             NewDelivery(delivery_id(number, ordinal), one.address.encode(), state, lane, now_ms)
             for ordinal, one in enumerate(recipients, 1)
         ]
-        acceptance = Acceptance(message, now_ms, blocks, stored_blocks, born, companions=companions)
-        outgoing = None
+        acceptance = Acceptance(message, now_ms, blocks, stored_blocks, born,
+                                companions=arrival.accompanied(), reason=arrival.reason)  # fmt: skip
+        if resolved.remarks:
+            acceptance.remarks = [OptionFacts(*remark) for remark in resolved.remarks]
+        arrival.outgoing = None
         if state is State.QUEUED and not stored_blocks and self._mirror.reserve(len(head)):
-            outgoing = self._mirrored(acceptance, head, plain=content.plain)
-        arrival = _Arrival(
-            Receipt(number, id_text, born), outgoing, message.size, recipients, submitter,
-            origin.porch, tidied.subject, now_ms,
-        )  # fmt: skip
-        self._queue.accept_soon(acceptance, partial(self._committed, arrival, told))
+            arrival.outgoing = self._mirrored(acceptance, head, plain=content.plain)
+        arrival.receipt = Receipt(number, id_text, born)
+        arrival.size = message.size
+        arrival.subject = tidied.subject
+        self._queue.accept_soon(acceptance, partial(self._committed, arrival))
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -207,14 +207,12 @@ class Door:
             message.expires_at, message.answer_by, True, plain, marked,
         )  # fmt: skip
 
-    def _committed(
-        self, arrival: _Arrival, told: Told, event: int, error: BaseException | None
-    ) -> None:
+    def _committed(self, arrival: Arrival, event: int, error: BaseException | None) -> None:
         outgoing = arrival.outgoing
         if error is not None:
             if outgoing is not None:
                 self._mirror.give_up(outgoing.size, marked=outgoing.marked)
-            told(None, error)
+            self._refused(arrival, error)
             return
         crash_point("accept-before-reply")
         if outgoing is not None:
@@ -222,10 +220,48 @@ class Door:
                 addressee.last_event = event
             self._mirror.put(outgoing)
         self._tell(arrival)
-        told(arrival.receipt, None)
+        arrival.told(arrival.receipt, None)
 
-    def _tell(self, arrival: _Arrival) -> None:
-        metrics, porch = self._metrics, arrival.porch
+    def _refused(self, arrival: Arrival, error: BaseException) -> None:
+        """Some refusals of the store only mean that it has to be handed over otherwise."""
+        try:
+            match error:
+                case RecipientsTaken():
+                    receipt = arrival.without(error)
+                    if receipt is not None:
+                        arrival.told(receipt, None)
+                        return
+                case LimitReached():
+                    refusal = arrival.over(error)
+                    if refusal is not None:
+                        if isinstance(refusal, LimitPassed) and error.spent >= error.most:
+                            self._spent.note(arrival.submitter, refusal, error.ends_at)
+                        arrival.told(None, refusal)
+                        return
+                case _:
+                    arrival.told(None, error)
+                    return
+            self._take(arrival)
+        except Exception as final:
+            arrival.told(None, final)
+
+    def _resolve_options(self, arrival: Arrival, tidied: Tidied) -> Resolved:
+        submitter, request = arrival.submitter, arrival.options
+        if not (tidied.options or request or submitter.options or submitter.app.options):
+            return NOTHING_ASKED
+        return resolve(
+            submitter.app.options,
+            submitter.options,
+            request or {},
+            tidied.options,
+            relays=submitter.relays,
+            fixed=submitter.fixed_options,
+            lenient=self._lenient,
+        )
+
+    def _tell(self, arrival: Arrival) -> None:
+        metrics, porch = self._metrics, arrival.origin.porch
+        assert arrival.receipt is not None
         born = arrival.receipt.born
         state = born[0].state
         metrics.messages_accepted[porch] += 1
@@ -260,18 +296,10 @@ def _check_authority(submitter: Submitter, tidied: Tidied, return_path: str) -> 
         raise refusal
 
 
-def _resolve_options(
-    submitter: Submitter, tidied: Tidied, request: Mapping[str, str] | None
-) -> dict[str, OptionValue]:
-    if not (tidied.options or request or submitter.options or submitter.app.options):
-        return {}
-    return resolve(
-        submitter.app.options,
-        submitter.options,
-        request or {},
-        tidied.options,
-        submitter.relays,
-    )
+def _check_size(submitter: Submitter, size_bytes: int) -> None:
+    most = submitter.max_message_bytes
+    if most and size_bytes > most:
+        raise too_large(size_bytes, most)
 
 
 def _facts(

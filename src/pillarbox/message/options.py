@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from pillarbox.message.errors import InvalidOption
 from pillarbox.message.facts import OptionValue
@@ -13,7 +13,15 @@ from pillarbox.message.facts import OptionValue
 MAX_TAGS: Final = 50
 MAX_TAG_CHARACTERS: Final = 100
 
+MAX_KEY_CHARACTERS: Final = 255
+MAX_REMARKS: Final = 20
+"""What is kept of headers that were not obeyed."""
+
+_SHOWN_CHARACTERS: Final = 200
 _PREFIXES: Final = ("x-smtpeter-", "x-pillarbox-")
+KEY_HEADERS: Final = frozenset(prefix + "idempotency-key" for prefix in _PREFIXES)
+"""Header fields with the key by which a message is recognised when it is handed in again."""
+
 _YES: Final = frozenset({"true", "1", "yes", "on"})
 _NO: Final = frozenset({"false", "0", "no", "off"})
 
@@ -115,26 +123,76 @@ def read_value(option: Option, text: str, given_as: str) -> str:
     return "true" if lowered in _YES else "false"
 
 
+class Remark(NamedTuple):
+    """A header field that asked for something and was not obeyed."""
+
+    name: str
+    value: str
+    reason: str
+
+
+class Resolved(NamedTuple):
+    """What holds for a message, and what was not obeyed on the way."""
+
+    options: dict[str, OptionValue]
+    remarks: tuple[Remark, ...] = ()
+
+
+NOTHING_ASKED: Final = Resolved({})
+
+
 def resolve(
     app: Mapping[str, str],
     credential: Mapping[str, str],
     request: Mapping[str, str],
     header: Sequence[tuple[str, str]],
-    relays: bool,
-) -> dict[str, OptionValue]:
+    *,
+    relays: bool = False,
+    fixed: Container[str] = (),
+    lenient: bool = False,
+) -> Resolved:
     """What holds for a message, and who said so: header beats request beats credential beats app.
 
-    Options nobody speaks of are left out; names that are no option are passed over. The headers of
-    a submitter that `relays` were written by strangers and say nothing. Of a field given twice the
-    last counts, but all tags do. Raises `InvalidOption` for a value that cannot be read.
+    Options nobody speaks of are left out. The headers of a submitter that `relays` were written by
+    strangers and say nothing. Of a field given twice the last counts, but all tags do. A header
+    that sets an option that is `fixed`, or that names none, is remarked and passed over; so is,
+    where this is `lenient`, one whose value cannot be read, for which `InvalidOption` is raised
+    otherwise.
     """
     resolved: dict[str, OptionValue] = {}
     _apply(resolved, "app", app.items())
     _apply(resolved, "credential", credential.items())
     _apply(resolved, "request", request.items())
-    if not relays and header:
-        _apply(resolved, "header", header)
-    return resolved
+    if relays or not header:
+        return Resolved(resolved)
+    obeyed: list[tuple[str, str]] = []
+    remarks: list[Remark] = []
+    for name, text in header:
+        option = find_option(name)
+        if option is None:
+            if name not in KEY_HEADERS:
+                remarks.append(_remark(name, text, "there is no such option"))
+        elif option.name in fixed:
+            remarks.append(_remark(name, text, "this login does not let headers change it"))
+        elif lenient and (wrong := _unreadable(option, name, text)):
+            remarks.append(_remark(name, text, wrong))
+        else:
+            obeyed.append((name, text))
+    _apply(resolved, "header", obeyed)
+    return Resolved(resolved, tuple(remarks[:MAX_REMARKS]))
+
+
+def idempotency_key(header: Sequence[tuple[str, str]]) -> str:
+    """What a message says it is recognised by when it is handed in again; empty for nothing.
+
+    Raises `InvalidOption` for one that is too long.
+    """
+    for name, text in header:
+        if name in KEY_HEADERS and (key := text.strip()):
+            if len(key) > MAX_KEY_CHARACTERS:
+                raise InvalidOption(name, text, f"at most {MAX_KEY_CHARACTERS} characters")
+            return key
+    return ""
 
 
 def is_on(options: Mapping[str, OptionValue], name: str) -> bool:
@@ -160,6 +218,18 @@ def _apply(resolved: dict[str, OptionValue], origin: str, given: Iterable[tuple[
             value = read_value(option, f"{said[option.name]},{value}", name)
         said[option.name] = value
     resolved.update((name, OptionValue(value, origin)) for name, value in said.items())
+
+
+def _remark(name: str, value: str, reason: str) -> Remark:
+    return Remark(name[:_SHOWN_CHARACTERS], value[:_SHOWN_CHARACTERS], reason)
+
+
+def _unreadable(option: Option, name: str, text: str) -> str:
+    try:
+        read_value(option, text, name)
+    except InvalidOption as wrong:
+        return wrong.sentence[:_SHOWN_CHARACTERS]
+    return ""
 
 
 def _tags(text: str, given_as: str) -> list[str]:

@@ -16,16 +16,23 @@ _BARE_RECIPIENT: Final = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 
 
 def received_field(
-    origin: Origin, hostname: str, id_text: str, recipient: str | None, now_ms: int
+    origin: Origin,
+    hostname: str,
+    id_text: str,
+    recipient: str | None,
+    now_ms: int,
+    *,
+    shows_address: bool = True,
 ) -> bytes:
     """A Received field with its line end, to be put above everything else (RFC 5321 §4.4).
 
     What the peer said of itself is reduced to the characters of a host name. `recipient` is given
     only where there is one alone: a Received field must not tell recipients of each other
-    (RFC 5321 §7.6); one that would need quoting here is left out.
+    (RFC 5321 §7.6); one that would need quoting here is left out. Unless it `shows_address`, it
+    says nothing of where the message was handed in.
     """
     lines = [f"by {hostname}{_with(origin)} id {id_text}"]
-    if origin.address:
+    if origin.address and shows_address:
         lines.insert(0, _from(origin))
     if recipient and len(recipient) <= _MAX_RECIPIENT and _BARE_RECIPIENT.fullmatch(recipient):
         lines.append(f"for <{recipient}>")

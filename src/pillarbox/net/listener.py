@@ -67,6 +67,9 @@ class SmtpConfig:
     max_recipients: int = setting(1000, "Most recipients one message may have.")
     max_sessions: int = setting(1000, "Most connections at once, over all ports.")
     max_sessions_per_address: int = setting(200, "Most connections at once from one address.")
+    max_sessions_per_login: int = setting(
+        500, "Most connections at once that have logged in with one credential; 0 for no limit."
+    )
     idle_seconds: int = setting(300, "A client that says nothing for so long is sent away.")
     session_seconds: int = setting(3600, "A connection older than this is ended between messages.")
     max_errors: int = setting(10, "A client that makes so many errors is sent away.")

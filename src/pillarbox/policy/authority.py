@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pillarbox.policy.directory import Mode, Submitter, SubmitterKind
+from pillarbox.policy.directory import Mode
 from pillarbox.policy.errors import (
     AppInactive,
     InvalidPattern,
     MayNotSend,
+    MessageTooLarge,
     Refusal,
     SenderNotAllowed,
     SendingOff,
 )
+from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.terms.address import parse_address
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.hostname import parse_domain
@@ -62,6 +64,15 @@ def may_use_author(
         if not _permitted(lists, one):
             return _not_allowed(submitter, one, "the From field")
     return None
+
+
+def too_large(size_bytes: int, most_bytes: int) -> Refusal:
+    """The refusal of a message that is larger than its login may send."""
+    size, most = (f"{octets / 1_048_576:.1f} MB" for octets in (size_bytes, most_bytes))
+    return MessageTooLarge(
+        f"The message is {size}, the limit of this login is {most}.",
+        fix="Link large files instead of attaching them, or raise the limit of the login.",
+    )
 
 
 def is_allowed(patterns: Sequence[str], address: str) -> bool:

@@ -1,4 +1,4 @@
-"""Account, App, Server, Credential, Key: who may send, as whom, and through what"""
+"""Account, App, Server, Key: who may send, as whom, and through what"""
 
 from __future__ import annotations
 
@@ -106,32 +106,6 @@ class Server:
     modified_at: int = 0
 
 
-class CredentialKind(StrEnum):
-    """Whether a login passes on other people's mail."""
-
-    PROGRAM = "program"
-    RELAY = "relay"
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """An SMTP login of an app."""
-
-    id: ObjectId
-    app: ObjectId
-    name: str
-    username: str
-    password_hash: bytes
-    kind: CredentialKind = CredentialKind.PROGRAM
-    active: bool = True
-    mode: Mode | None = None
-    uncertain: Uncertain = Uncertain.RETRY
-    allowed_senders: tuple[str, ...] = ()
-    options: dict[str, str] = field(default_factory=dict)
-    created_at: int = 0
-    used_at: int | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
     """What a program shows over HTTP; belongs to the account, may be narrowed to one app."""
@@ -150,30 +124,3 @@ class Key:
     allowed_senders: tuple[str, ...] = ()
     created_at: int = 0
     used_at: int | None = None
-
-
-class SubmitterKind(StrEnum):
-    """By what a message came."""
-
-    CREDENTIAL = "credential"
-    KEY = "key"
-    SYSTEM = "system"
-
-
-@dataclass(frozen=True, slots=True)
-class Submitter:
-    """The credential or key a message came by, with the app it speaks for.
-
-    The system itself submits notices; it has no credential and is bound by no sender list.
-    """
-
-    kind: SubmitterKind
-    id: ObjectId
-    name: str
-    account: Account
-    app: App
-    mode: Mode
-    uncertain: Uncertain = Uncertain.RETRY
-    relays: bool = False
-    allowed_senders: tuple[str, ...] = ()
-    options: dict[str, str] = field(default_factory=dict)

@@ -49,6 +49,12 @@ class MayNotSend(Refusal):
     code: ClassVar[str] = "may_not_send"
 
 
+class MessageTooLarge(Refusal):
+    """The message is larger than its login may send."""
+
+    code: ClassVar[str] = "message_too_large"
+
+
 class SendingOff(Refusal):
     """Sending is switched off here."""
 

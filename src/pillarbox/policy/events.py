@@ -22,6 +22,14 @@ class AcceptedFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     mode: str = ""
 
 
+class OptionFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A header field of a message asked for something and was not obeyed."""
+
+    name: str
+    value: str = ""
+    reason: str = ""
+
+
 class AttemptFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One try for one recipient: where, what was said, what follows.
 
@@ -113,6 +121,9 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
         "We took charge of a message and answered for it.", "info", AcceptedFacts
     ),
     "message.rejected": EventKind("We refused a submission.", "warning", RejectionFacts),
+    "message.option_ignored": EventKind(
+        "A header field asked for an option that was not given.", "warning", OptionFacts
+    ),
     "delivery.handed_over": EventKind(
         "A server of the app took responsibility for the recipient.", "info", AttemptFacts
     ),

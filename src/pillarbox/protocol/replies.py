@@ -44,10 +44,16 @@ SHUTTING_DOWN: Final = Reply.of(421, "4.3.2", "Shutting down; come back in a min
 IDLE: Final = Reply.of(421, "4.4.2", "Nothing was said for too long; goodbye")
 TOO_MANY_CONNECTIONS: Final = Reply.of(421, "4.7.0", "Too many connections; close some first")
 TOO_MANY_ERRORS: Final = Reply.of(421, "4.7.0", "Too many errors; goodbye")
+LOGINS_FAILED: Final = Reply.of(
+    421, "4.7.0", "Too many failed logins from your address; wait a few minutes"
+)
 TRY_LATER: Final = Reply.of(451, "4.3.0", "Not possible right now; try again later")
 STORAGE_FULL: Final = Reply.of(452, "4.3.1", "No room to store mail at the moment; try again later")
 TOO_MANY_RECIPIENTS: Final = Reply.of(
     452, "4.5.3", "Too many recipients; put the rest into another message"
+)
+TOO_MANY_OF_LOGIN: Final = Reply.of(
+    454, "4.7.0", "This login has too many connections; close some first"
 )
 LOGIN_UNAVAILABLE: Final = Reply.of(454, "4.7.0", "Logins cannot be checked now; try again later")
 
@@ -110,3 +116,9 @@ def hello(hostname: str, *keywords: str) -> Reply:
 def challenge(text: str) -> Reply:
     """A step of an AUTH exchange; `text` is in base64 (RFC 4954 §4)."""
     return Reply.of(334, None, text)
+
+
+def referring(reply: Reply, reference: str) -> Reply:
+    """The same reply, with what its reader can ask about."""
+    *before, last = reply.lines
+    return Reply(reply.code, reply.status, (*before, f"{last} (ref {reference})"))

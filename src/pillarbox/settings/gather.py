@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
 
@@ -64,6 +65,7 @@ class Settings:
     smtp: SmtpConfig
     http: HttpConfig
     api: ApiConfig
+    throttle: ThrottleConfig
     tls: TlsConfig
     accept: DoorConfig
     delivery: DeliveryConfig
@@ -98,6 +100,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
 
@@ -105,6 +108,7 @@ def all_rooms() -> dict[str, type]:
         "smtp": SmtpConfig,
         "http": HttpConfig,
         "api": ApiConfig,
+        "throttle": ThrottleConfig,
         "tls": TlsConfig,
         "accept": DoorConfig,
         "delivery": DeliveryConfig,

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from pillarbox.policy.delivery import FINAL, State
+from pillarbox.policy.events import ActionFacts
 from pillarbox.storage.codec import encode
+from pillarbox.storage.columns import as_bytes, as_int
 from pillarbox.storage.engine import Batch, Member, Row, Spend, Step
 from pillarbox.storage.interface.acceptance import Acceptance
-from pillarbox.storage.interface.companions import PayObligation, RecordCall, SpendLimit
-from pillarbox.storage.interface.errors import AlreadyPaid, Repeated, Unstorable
+from pillarbox.storage.interface.companions import (
+    PayObligation,
+    RecordCall,
+    RecordRecipients,
+    SpendLimit,
+)
+from pillarbox.storage.interface.errors import AlreadyPaid, RecipientsTaken, Repeated, Unstorable
 from pillarbox.storage.interface.messages import BLOCK_BYTES
 from pillarbox.terms.ids import ORDINAL_BITS
 
@@ -54,7 +61,7 @@ class AcceptMember(Member):
         self._mark = mark
         self.content_bytes = sum(map(len, acceptance.blocks))
         self.event = 0
-        """The number of the `message.accepted` event, once it is written."""
+        """The number of the last event of all its deliveries, once that is written."""
         if acceptance.companions:
             at = acceptance.at
             self.spends = [
@@ -73,12 +80,17 @@ class AcceptMember(Member):
                     call = (scope, key, digest, acceptance.message.id, acceptance.at)
                     steps.append(Step("idempotency.record", call))
                     steps.append(Step("idempotency.find", (scope, key)))
+                case RecordRecipients(scope, marks):
+                    packed = b"".join(marks)
+                    row = (scope, packed, acceptance.message.id, acceptance.at)
+                    steps.append(Step("idempotency.record_each", row))
+                    steps.append(Step("idempotency.find_each", (scope, packed)))
                 case PayObligation(obligation):
                     steps.append(Step("obligation.pay", (obligation,)))
         return steps
 
     def resolve(self, results: list[list[Row]]) -> None:
-        """Raises `Repeated` or `AlreadyPaid` where a companion came too late."""
+        """Raises `Repeated`, `RecipientsTaken` or `AlreadyPaid` where a companion came too late."""
         rows = iter(results)
         for companion in self._acceptance.companions:
             match companion:
@@ -87,12 +99,20 @@ class AcceptMember(Member):
                     if not recorded:
                         message, digest = found[0]
                         raise Repeated(int(message or 0), bytes(digest or b""))  # type: ignore[arg-type]
+                case RecordRecipients(_, marks):
+                    recorded, found = next(rows), next(rows)
+                    if len(recorded) < len(marks):
+                        mine = self._acceptance.message.id
+                        taken = {as_bytes(mark): as_int(message) for mark, message in found}
+                        raise RecipientsTaken(
+                            {mark: message for mark, message in taken.items() if message != mine}
+                        )
                 case PayObligation():
                     if not next(rows):
                         raise AlreadyPaid()
 
     def write(self, batch: Batch) -> int:
-        """Gives the number of the `message.accepted` event."""
+        """Gives the number of the last event that all its deliveries share."""
         acceptance = self._acceptance
         message = acceptance.message
         first = message.id << ORDINAL_BITS
@@ -114,13 +134,19 @@ class AcceptMember(Member):
         if acceptance.stored_blocks:
             batch.add("upload.delete", (message.id,))
         accepted = batch.event(acceptance.at, message.app, "message.accepted", first, 0, b"")
+        for remark in acceptance.remarks:
+            accepted = batch.event(
+                acceptance.at, message.app, "message.option_ignored", first, accepted,
+                encode(remark),
+            )  # fmt: skip
+        why = encode(ActionFacts("pillarbox", acceptance.reason)) if acceptance.reason else b""
         for delivery in acceptance.deliveries:
             state = delivery.state
             last_event = accepted
             if state in _BIRTH_EVENTS:
                 kind = _BIRTH_EVENTS[state]
                 last_event = batch.event(
-                    acceptance.at, message.app, kind, delivery.id, accepted, b""
+                    acceptance.at, message.app, kind, delivery.id, accepted, why
                 )
             if state in FINAL:
                 batch.add(

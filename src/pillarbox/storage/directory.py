@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from pillarbox.policy.directory import Account, App, Credential, Key, Server
+from pillarbox.policy.credential import Credential, LoginUse, Uses
+from pillarbox.policy.directory import Account, App, Key, Server
 from pillarbox.storage.codec import decode, encode
 from pillarbox.storage.columns import as_bytes, as_instant, as_int
 from pillarbox.storage.engine import Batch, Engine, Member, Row, Step
+from pillarbox.storage.gathering import Gathering
 from pillarbox.storage.interface.errors import Conflict, NotFound
 from pillarbox.storage.vault import Vault
 from pillarbox.terms.ids import ObjectId
@@ -18,23 +19,24 @@ from pillarbox.terms.ids import ObjectId
 T = TypeVar("T")
 
 _CACHED: Final = 20_000
-_USE_WRITTEN_AFTER_SECONDS: Final = 5.0
 
 
 class UseMember(Member):
-    """When credentials and keys were last used."""
+    """When credentials and keys were last used, and by whom."""
 
     __slots__ = ("_used",)
 
-    def __init__(self, used: dict[ObjectId, int]) -> None:
+    def __init__(self, used: dict[ObjectId, Uses]) -> None:
         super().__init__()
         self._used = used
 
     def write(self, batch: Batch) -> None:
         """An id is a credential's or a key's; the other statement finds no row."""
-        for who, at in self._used.items():
-            batch.add("credential.used", (who, at))
-            batch.add("key.used", (who, at))
+        for who, uses in self._used.items():
+            last = encode(uses.last) if uses.last.address else None
+            former = encode(uses.former) if uses.former is not None else None
+            batch.add("credential.used", (who, uses.last.at, last, former))
+            batch.add("key.used", (who, uses.last.at))
 
 
 class SqlDirectoryStore:
@@ -44,8 +46,7 @@ class SqlDirectoryStore:
         self._engine = engine
         self._vault = vault
         self._cache: dict[tuple[object, ...], object] = {}
-        self._used: dict[ObjectId, int] = {}
-        self._flush: asyncio.TimerHandle | None = None
+        self._used: Gathering[ObjectId, Uses] = Gathering(engine, UseMember)
         self._heard = (0, 0)
         self.version = 1
 
@@ -162,12 +163,16 @@ class SqlDirectoryStore:
 
     async def save_credential(self, credential: Credential) -> None:
         """Raises `Conflict`."""
-        row = (credential.id, credential.app, credential.name, credential.username,
-               credential.used_at, encode(credential))  # fmt: skip
-        await self._change(
-            [Step("credential.save", row)],
-            f"There is a credential named {credential.name} or a login {credential.username}.",
-        )
+        taken = f"There is a credential named {credential.name} or a login {credential.username}."
+        other = await self.credential_with_username(credential.username)
+        if other is not None and other.id != credential.id:
+            raise Conflict(taken)
+        former = credential.former.username if credential.former is not None else None
+        if former == credential.username:
+            former = None
+        row = (credential.id, credential.app, credential.name, credential.username, former,
+               credential.used_at, encode(replace(credential, uses=None)))  # fmt: skip
+        await self._change([Step("credential.save", row)], taken)
 
     async def remove_credential(self, credential: ObjectId) -> None:
         """Raises `NotFound`."""
@@ -196,21 +201,15 @@ class SqlDirectoryStore:
         """Raises `NotFound`."""
         await self._remove("key.delete", key)
 
-    def note_use(self, who: ObjectId, at_ms: int) -> None:
+    def note_use(self, who: ObjectId, use: LoginUse, *, former: bool = False) -> None:
         """Gathered, and written a few seconds later in one go."""
-        self._used[who] = at_ms
-        if self._flush is None:
-            loop = asyncio.get_running_loop()
-            self._flush = loop.call_later(_USE_WRITTEN_AFTER_SECONDS, self._start_flush)
+        before = self._used.things.get(who)
+        kept = before.former if before is not None else None
+        self._used.put(who, Uses(use, use if former else kept))
 
     async def flush(self) -> None:
         """Write last uses now."""
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
-        used, self._used = self._used, {}
-        if used:
-            await self._engine.submit(UseMember(used))
+        await self._used.flush()
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -277,16 +276,6 @@ class SqlDirectoryStore:
         if not results[0]:
             raise NotFound("It is not there, or it was removed before.")
 
-    def _start_flush(self) -> None:
-        """Losing a last use is no harm, so nobody waits for it; close() writes the rest."""
-        self._flush = None
-        used, self._used = self._used, {}
-        self._engine.submit_soon(UseMember(used), _let_go)
-
-
-def _let_go(error: BaseException | None) -> None:
-    """The next use is written soon enough."""
-
 
 def _only(found: Iterable[T]) -> T:
     for thing in found:
@@ -301,8 +290,14 @@ def _found(value: T | None) -> T:
 
 
 def _credential(row: Row) -> Credential:
-    credential = decode(as_bytes(row[0]), Credential)
-    return replace(credential, used_at=as_instant(row[1]))
+    facts, used_at, last, former = row
+    credential = decode(as_bytes(facts), Credential)
+    uses = None
+    if last:
+        uses = Uses(
+            decode(as_bytes(last), LoginUse), decode(as_bytes(former), LoginUse) if former else None
+        )
+    return replace(credential, used_at=as_instant(used_at), uses=uses)
 
 
 def _key(row: Row) -> Key:

@@ -42,6 +42,8 @@ RANK: Final = (
     "credential.used",
     "key.used",
     "spending.set",
+    "problem.note",
+    "problem.trim",
 )
 """Statements a batch may hold, in the order in which they run: key order, table by table."""
 

@@ -22,6 +22,7 @@ from pillarbox.storage.membership import place_of
 from pillarbox.storage.messages import SqlMessageStore
 from pillarbox.storage.migrate import SCHEMA
 from pillarbox.storage.nodes import SqlNodeStore
+from pillarbox.storage.problems import SqlProblemStore
 from pillarbox.storage.queue import SqlQueueStore
 from pillarbox.storage.retention import SqlRetention
 from pillarbox.storage.sqlite import SqliteEngine
@@ -44,6 +45,7 @@ class SqlStorage:
         self._lock = lock
         self._closed = False
         self.directory = SqlDirectoryStore(engine, vault)
+        self.problems = SqlProblemStore(engine)
         self.nodes = SqlNodeStore(engine, self.directory.heard)
         self.queue = SqlQueueStore(engine, highest_message, self._servers_moved)
         self.messages = SqlMessageStore(engine)
@@ -81,6 +83,7 @@ class SqlStorage:
         try:
             with suppress(StorageTrouble):  # when who was last seen is not worth a broken end
                 await self.directory.flush()
+                await self.problems.flush()
             await self._engine.close()
         finally:
             self._lock.release()

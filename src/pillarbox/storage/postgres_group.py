@@ -10,8 +10,14 @@ from pillarbox.storage.engine import RANK, Row
 from pillarbox.storage.weaving import APART, Woven, unnested, weave
 
 _CHANGED = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
-_IN_ORDER = frozenset({"server.error", "server.fine", "credential.used", "key.used"})
+_IN_ORDER = frozenset(
+    {"server.error", "server.fine", "credential.used", "key.used", "problem.note"}
+)
 """Rows that several nodes change: each in the same order, so that none waits for another in a ring."""
+
+
+def _key(row: Row) -> bytes:
+    return bytes(row[0])  # type: ignore[arg-type]  # all of them begin with an id
 
 
 def _settle_marks(rows: dict[str, list[Row]]) -> None:
@@ -76,6 +82,6 @@ class Groups:
             await connection.fetchval(woven.sql, *woven.arguments(rows))
         for name in RANK:
             if name in rows and name not in self._arrays:
-                values = sorted(rows[name]) if name in _IN_ORDER else rows[name]
+                values = sorted(rows[name], key=_key) if name in _IN_ORDER else rows[name]
                 await connection.executemany(self._sql[name], values)
         return bool(rows) or bool(await connection.fetchval(_CHANGED))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pillarbox.policy.directory import Account, App, Credential, Key, Mode
+from pillarbox.policy.credential import Credential
+from pillarbox.policy.directory import Account, App, Key, Mode
 from pillarbox.services.submission.authenticate import (
     hash_secret,
     new_key_secret,

@@ -26,6 +26,7 @@ from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.directory import Server
 from pillarbox.policy.retry import RetryPolicy
+from pillarbox.policy.throttle import LoginThrottle
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.circuits import Circuits
@@ -35,7 +36,9 @@ from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.submission.authenticate import Authenticator
-from pillarbox.services.submission.session import Desk, SubmissionSession
+from pillarbox.services.submission.desk import Desk
+from pillarbox.services.submission.entrance import Entrance
+from pillarbox.services.submission.session import SubmissionSession
 from pillarbox.services.upkeep.rounds import Rounds
 from pillarbox.settings import Settings
 from pillarbox.storage.interface.errors import StorageBroken
@@ -265,8 +268,12 @@ def _listener(
     metrics: Metrics,
     news: News,
 ) -> tuple[Listener, Path | None]:
+    entrance = Entrance(
+        authenticator, LoginThrottle(settings.throttle), storage.problems, clock, metrics, news,
+        settings.smtp.max_sessions_per_login,
+    )  # fmt: skip
     desk = Desk(
-        door, gate, storage.queue, authenticator, clock, metrics, news, settings.hostname,
+        door, gate, storage.queue, entrance, clock, metrics, news, settings.hostname,
         settings.smtp.local_credential,
     )  # fmt: skip
     ca_path: Path | None = None

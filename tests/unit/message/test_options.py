@@ -7,10 +7,14 @@ from hypothesis import strategies as st
 from pillarbox.message.errors import InvalidOption
 from pillarbox.message.facts import OptionValue
 from pillarbox.message.options import (
+    KEY_HEADERS,
+    MAX_REMARKS,
     MAX_TAGS,
     OPTIONS,
     Kind,
+    Remark,
     find_option,
+    idempotency_key,
     is_on,
     read_value,
     resolve,
@@ -75,7 +79,7 @@ def test_no_may_be_said_in_the_usual_ways(text: str):
 @pytest.mark.parametrize("text", ["", "perhaps", "truee", "2"])
 def test_anything_else_is_refused_naming_header_and_value(name: str, text: str):
     with pytest.raises(InvalidOption, match="wants true or false") as caught:
-        resolve({}, {}, {}, [(f"x-smtpeter-{name}", text)], relays=False)
+        resolve({}, {}, {}, [(f"x-smtpeter-{name}", text)])
     assert (caught.value.name, caught.value.value) == (f"x-smtpeter-{name}", text)
 
 
@@ -96,7 +100,7 @@ def test_the_nearer_to_the_message_the_stronger(last: int):
         {"trackclicks": "true" if n == last else "false"} if n <= last else {} for n in range(4)
     ]
     app, credential, request, header = said
-    resolved = resolve(app, credential, request, list(header.items()), relays=False)
+    resolved = resolve(app, credential, request, list(header.items())).options
     assert resolved == {"trackclicks": OptionValue("true", ORIGINS[last])}
 
 
@@ -104,12 +108,12 @@ def test_the_nearer_to_the_message_the_stronger(last: int):
 @pytest.mark.parametrize("value", ["true", "false"])
 def test_a_header_switches_every_feature_on_and_off(name: str, value: str):
     usual = {name: "false" if value == "true" else "true"}
-    resolved = resolve({}, usual, {}, [(f"X-SMTPeter-{name}", value)], relays=False)
+    resolved = resolve({}, usual, {}, [(f"X-SMTPeter-{name}", value)]).options
     assert is_on(resolved, name) == (value == "true")
 
 
 def test_without_a_header_the_login_decides():
-    resolved = resolve({"inlinecss": "true"}, {"trackopens": "yes"}, {}, [], relays=False)
+    resolved = resolve({"inlinecss": "true"}, {"trackopens": "yes"}, {}, []).options
     assert resolved == {
         "inlinecss": OptionValue("true", "app"),
         "trackopens": OptionValue("true", "credential"),
@@ -117,45 +121,82 @@ def test_without_a_header_the_login_decides():
 
 
 def test_what_nobody_speaks_of_is_off():
-    assert resolve({}, {}, {}, [], relays=False) == {}
+    assert resolve({}, {}, {}, []).options == {}
     assert not is_on({}, "trackclicks")
 
 
 def test_headers_of_relayed_mail_say_nothing_not_even_nonsense():
     header = [("x-smtpeter-trackclicks", "perhaps"), ("x-smtpeter-tags", "a")]
-    assert resolve({}, {"trackopens": "1"}, {}, header, relays=True) == {
-        "trackopens": OptionValue("true", "credential")
+    assert resolve({}, {"trackopens": "1"}, {}, header, relays=True) == (
+        {"trackopens": OptionValue("true", "credential")},
+        (),
+    )
+
+
+def test_unknown_names_are_passed_over_and_a_header_s_is_remarked():
+    resolved = resolve({"future": "x"}, {}, {}, [("x-smtpeter-nonsense", "y")])
+    assert resolved.options == {}
+    assert resolved.remarks == (Remark("x-smtpeter-nonsense", "y", "there is no such option"),)
+
+
+def test_a_fixed_option_is_not_changed_by_a_header_and_others_are():
+    header = [("x-pillarbox-trackclicks", "false"), ("x-pillarbox-trackopens", "true")]
+    resolved = resolve({}, {"trackclicks": "true"}, {}, header, fixed={"trackclicks"})
+    assert resolved.options == {
+        "trackclicks": OptionValue("true", "credential"),
+        "trackopens": OptionValue("true", "header"),
     }
+    assert [remark.name for remark in resolved.remarks] == ["x-pillarbox-trackclicks"]
 
 
-def test_unknown_names_are_passed_over():
-    assert resolve({"future": "x"}, {}, {}, [("x-smtpeter-nonsense", "y")], relays=False) == {}
+def test_where_it_is_lenient_what_cannot_be_read_is_remarked_and_the_rest_holds():
+    header = [("x-pillarbox-trackclicks", "perhaps"), ("x-pillarbox-trackopens", "on")]
+    resolved = resolve({}, {}, {}, header, lenient=True)
+    assert resolved.options == {"trackopens": OptionValue("true", "header")}
+    assert "wants true or false" in resolved.remarks[0].reason
+
+
+def test_remarks_are_bounded_in_number_and_length():
+    header = [(f"x-pillarbox-{n}" + "n" * 9000, "v" * 9000) for n in range(500)]
+    remarks = resolve({}, {}, {}, header).remarks
+    assert len(remarks) == MAX_REMARKS
+    assert max(len(part) for remark in remarks for part in remark) <= 200
+
+
+def test_the_key_of_a_message_is_no_option_and_is_found_under_both_names():
+    for name in sorted(KEY_HEADERS):
+        header = [("x-smtpeter-tags", "a"), (name, " order-17 ")]
+        assert idempotency_key(header) == "order-17"
+        assert resolve({}, {}, {}, header).remarks == ()
+    assert idempotency_key([("x-smtpeter-tags", "a")]) == ""
+    with pytest.raises(InvalidOption, match="at most 255"):
+        idempotency_key([("x-pillarbox-idempotency-key", "k" * 256)])
 
 
 def test_of_a_field_given_twice_the_last_counts():
     header = [("x-smtpeter-trackopens", "true"), ("X-Pillarbox-trackopens", "false")]
-    assert resolve({}, {}, {}, header, relays=False)["trackopens"].value == "false"
+    assert resolve({}, {}, {}, header).options["trackopens"].value == "false"
 
 
 def test_an_older_name_is_stored_under_the_present_one():
-    assert list(resolve({}, {"clicktracking": "1"}, {}, [], relays=False)) == ["trackclicks"]
+    assert list(resolve({}, {"clicktracking": "1"}, {}, []).options) == ["trackclicks"]
 
 
 # --- tags ------------------------------------------------------------------------------------------
 
 
 def test_tags_are_trimmed_and_each_is_kept_once():
-    resolved = resolve({}, {}, {}, [("x-smtpeter-tags", " a , b,,a ")], relays=False)
+    resolved = resolve({}, {}, {}, [("x-smtpeter-tags", " a , b,,a ")]).options
     assert tags_of(resolved) == ("a", "b")
 
 
 def test_tags_of_several_headers_are_put_together():
     header = [("x-smtpeter-tags", "a,b"), ("x-pillarbox-tags", "b,c"), ("x-smtpeter-tags", "")]
-    assert tags_of(resolve({}, {}, {"tags": "z"}, header, relays=False)) == ("a", "b", "c")
+    assert tags_of(resolve({}, {}, {"tags": "z"}, header).options) == ("a", "b", "c")
 
 
 def test_an_empty_header_takes_the_tags_away():
-    assert tags_of(resolve({}, {"tags": "a"}, {}, [("x-smtpeter-tags", " ")], relays=False)) == ()
+    assert tags_of(resolve({}, {"tags": "a"}, {}, [("x-smtpeter-tags", " ")]).options) == ()
 
 
 def test_without_tags_there_are_none():
@@ -173,7 +214,7 @@ def test_there_is_a_limit_to_the_number_of_tags():
     with pytest.raises(InvalidOption, match="at most 50 tags"):
         read_value(OPTIONS["tags"], ",".join(f"t{n}" for n in range(MAX_TAGS + 1)), "tags")
     with pytest.raises(InvalidOption, match="at most 50 tags"):
-        resolve({}, {}, {}, [("x-smtpeter-tags", f"t{n}") for n in range(60)], relays=False)
+        resolve({}, {}, {}, [("x-smtpeter-tags", f"t{n}") for n in range(60)])
 
 
 @given(st.text(max_size=100))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillarbox.policy.authority import is_allowed, may_submit, may_use_author, parse_pattern
-from pillarbox.policy.directory import Account, App, Mode, Submitter, SubmitterKind
+from pillarbox.policy.directory import Account, App, Mode
 from pillarbox.policy.errors import (
     AppInactive,
     InvalidPattern,
@@ -17,6 +17,7 @@ from pillarbox.policy.errors import (
     SenderNotAllowed,
     SendingOff,
 )
+from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.terms.ids import ObjectId
 
 ACCOUNT = Account(ObjectId(b"acc"), "main", contact="post@example.com")

@@ -6,16 +6,9 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from pillarbox.policy.directory import (
-    Account,
-    App,
-    Credential,
-    Key,
-    Mode,
-    Server,
-    Submitter,
-    strictest,
-)
+from pillarbox.policy.credential import Credential
+from pillarbox.policy.directory import Account, App, Key, Mode, Server, strictest
+from pillarbox.policy.submitter import Submitter
 from pillarbox.terms.ids import ObjectId
 from pillarbox.terms.secret import Secret
 

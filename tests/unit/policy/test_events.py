@@ -22,6 +22,7 @@ NAMED = {
     "delivery.kept",
     "delivery.suppressed",
     "delivery.retry_asked",
+    "message.option_ignored",
     "server.failing",
     "server.paused",
     "server.recovered",

@@ -17,7 +17,8 @@ from pillarbox.api.fields import Senders, given, options, pattern
 from pillarbox.api.finding import find_app, find_credential, the_app, visible_apps
 from pillarbox.api.names import thing_name
 from pillarbox.api.paging import page, read_query
-from pillarbox.policy.directory import App, Credential, CredentialKind, Mode, Uncertain
+from pillarbox.policy.credential import Credential, CredentialKind
+from pillarbox.policy.directory import App, Mode, Uncertain
 from pillarbox.services.submission.authenticate import hash_secret, new_password
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import format_object_id, new_object_id

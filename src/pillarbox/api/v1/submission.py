@@ -25,7 +25,8 @@ from pillarbox.message.errors import InvalidHeaderValue
 from pillarbox.message.header import HeaderBlock, split_content
 from pillarbox.message.mailboxes import addresses_in
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import App, Mode, Submitter
+from pillarbox.policy.directory import App, Mode
+from pillarbox.policy.submitter import Submitter
 from pillarbox.storage.interface.companions import RecordCall
 from pillarbox.storage.interface.errors import Repeated
 from pillarbox.terms.address import InvalidAddress, parse_address, parse_mailbox

@@ -13,9 +13,10 @@ from pillarbox.observe.crash import crash_point
 from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Mode, Submitter, SubmitterKind
+from pillarbox.policy.directory import Mode
 from pillarbox.policy.envelope import Envelope, Notify, Recipient
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.storage.interface.companions import PayObligation
 from pillarbox.storage.interface.errors import AlreadyPaid, NotFound, StorageTrouble
 from pillarbox.storage.interface.messages import StoredMessage

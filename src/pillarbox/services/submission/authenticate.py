@@ -12,29 +12,34 @@ import secrets
 import string
 from typing import Final
 
-from pillarbox.policy.directory import (
-    Account,
-    App,
-    Credential,
-    CredentialKind,
-    Key,
-    Mode,
-    Submitter,
-    SubmitterKind,
-    strictest,
-)
+from pillarbox.policy.credential import Credential, CredentialKind, LoginUse
+from pillarbox.policy.directory import Account, App, Key, Mode, strictest
+from pillarbox.policy.limits import rates_of
+from pillarbox.policy.networks import is_within
+from pillarbox.policy.problems import Problem, ProblemKind, shown
+from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.secret import Secret
 
 _ALPHABET: Final = string.ascii_letters + string.digits
+_SPACED_ALPHABET: Final = string.ascii_lowercase + string.digits
+_SPACED_GROUPS: Final = 8
 _NOBODY: Final = hashlib.sha256(b"nobody has this password").digest()
 
 
 def new_password() -> Secret:
     """``pb_`` and 32 letters and digits: nothing that a shell, URL or .env file would change."""
     return Secret("pb_" + "".join(secrets.choice(_ALPHABET) for _ in range(32)))
+
+
+def new_spaced_password() -> Secret:
+    """Eight groups of four letters and digits: every space counts."""
+    groups = (
+        "".join(secrets.choice(_SPACED_ALPHABET) for _ in range(4)) for _ in range(_SPACED_GROUPS)
+    )
+    return Secret(" ".join(groups))
 
 
 def new_key_secret() -> Secret:
@@ -60,15 +65,33 @@ class Authenticator:
         """Moves when what was answered may no longer hold; see `still_valid`."""
         return self._directory.version
 
-    async def login(self, username: str, password: Secret) -> Submitter | None:
-        """The submitter behind an SMTP login, or None without saying why."""
+    async def login(
+        self, username: str, password: Secret, visit: LoginUse, port: int
+    ) -> Submitter | Problem:
+        """The submitter behind an SMTP login, or why there is none, for the operator alone.
+
+        Every answer costs the same up to the comparison. Raises `Trouble`.
+        """
         credential = await self._directory.credential_with_username(username)
+        shown_hash = hash_secret(password)
         stored = credential.password_hash if credential is not None else _NOBODY
-        right = hmac.compare_digest(stored, hash_secret(password))
-        if credential is None or not right or not credential.active:
-            return None
-        self._directory.note_use(credential.id, self._clock.now_ms())
-        return await self._of_credential(credential)
+        former = credential.former if credential is not None else None
+        right = hmac.compare_digest(stored, shown_hash)
+        formerly = hmac.compare_digest(former.password_hash if former else _NOBODY, shown_hash)
+        kind = _why_not(credential, username, visit, right=right, formerly=formerly)
+        if credential is None or kind is not None:
+            return Problem(
+                kind or ProblemKind.UNKNOWN_USERNAME, visit.address, port, shown(username),
+                credential.id if credential is not None else None,
+            )  # fmt: skip
+        submitter = await self._of_credential(credential, shown_hash)
+        if submitter is None:
+            return Problem(
+                ProblemKind.DISABLED, visit.address, port, shown(username), credential.id
+            )
+        by_former = formerly or username != credential.username
+        self._directory.note_use(credential.id, visit, former=by_former)
+        return submitter
 
     async def local(self, name: str) -> Submitter | None:
         """The submitter for a plain port of this machine, by the credential's name.
@@ -81,29 +104,39 @@ class Authenticator:
             kept = self._local = (version, name, await self._find_local(name))
         submitter = kept[2]
         if submitter is not None:
-            self._directory.note_use(submitter.id, self._clock.now_ms())
+            self._directory.note_use(submitter.id, LoginUse(self._clock.now_ms()))
         return submitter
 
     async def _find_local(self, name: str) -> Submitter | None:
         for credential in await self._directory.credentials():
             if credential.name == name and credential.active:
-                return await self._of_credential(credential)
+                return await self._of_credential(credential, b"")
         return None
 
     async def still_valid(self, submitter: Submitter) -> Submitter | None:
-        """The submitter as it stands now, or None where it may no longer submit."""
+        """The submitter as it stands now, or None where it may no longer submit: its credential was
+        switched off or removed, has expired, or has another password than it logged in with.
+        """
         try:
             credential = await self._directory.credential(submitter.id)
         except NotFound:
             return None
-        return await self._of_credential(credential) if credential.active else None
+        now_ms = self._clock.now_ms()
+        shown_hash = submitter.secret_hash
+        if not credential.active or _has_expired(credential, now_ms):
+            return None
+        if shown_hash and shown_hash != credential.password_hash:
+            former = credential.former
+            if former is None or now_ms >= former.until or shown_hash != former.password_hash:
+                return None
+        return await self._of_credential(credential, shown_hash)
 
     async def key(self, secret: str) -> Key | None:
         """The active key with that secret, or None."""
         key = await self._directory.key_with_hash(hash_secret(Secret(secret)))
         if key is None or not key.active:
             return None
-        self._directory.note_use(key.id, self._clock.now_ms())
+        self._directory.note_use(key.id, LoginUse(self._clock.now_ms()))
         return key
 
     async def submitter_for(self, key: Key, app: App) -> Submitter:
@@ -128,7 +161,7 @@ class Authenticator:
             mode=app.mode,
         )  # fmt: skip
 
-    async def _of_credential(self, credential: Credential) -> Submitter | None:
+    async def _of_credential(self, credential: Credential, shown_hash: bytes) -> Submitter | None:
         try:
             app = await self._directory.app(credential.app)
             account: Account = await self._directory.account(app.account)
@@ -145,4 +178,47 @@ class Authenticator:
             relays=credential.kind is CredentialKind.RELAY,
             allowed_senders=credential.allowed_senders,
             options=credential.options,
+            fixed_options=frozenset(credential.fixed_options),
+            rates=rates_of(credential),
+            over_limit=credential.over_limit,
+            max_message_bytes=credential.max_message_bytes,
+            ends_at=_end_of(credential, shown_hash),
+            once=credential.once,
+            secret_hash=shown_hash,
         )
+
+
+def _why_not(
+    credential: Credential | None, username: str, visit: LoginUse, *, right: bool, formerly: bool
+) -> ProblemKind | None:
+    """Why a login is refused; None where it is not. Whoever has not shown the password learns of
+    nothing else.
+    """
+    if credential is None:
+        return ProblemKind.UNKNOWN_USERNAME
+    holds = credential.holds_former(visit.at)
+    if not right and not (formerly and holds):
+        return ProblemKind.ROTATED_PASSWORD if formerly else ProblemKind.WRONG_PASSWORD
+    if username != credential.username and not holds:
+        return ProblemKind.ROTATED_PASSWORD
+    if not credential.active:
+        return ProblemKind.DISABLED
+    if _has_expired(credential, visit.at):
+        return ProblemKind.EXPIRED
+    allowed = credential.allowed_addresses
+    if allowed and not is_within(allowed, visit.address):
+        return ProblemKind.ADDRESS_NOT_ALLOWED
+    return None
+
+
+def _has_expired(credential: Credential, now_ms: int) -> bool:
+    return credential.expires_at is not None and now_ms >= credential.expires_at
+
+
+def _end_of(credential: Credential, shown_hash: bytes) -> int | None:
+    """When a session ceases to be valid although nobody changes anything."""
+    ends = [credential.expires_at] if credential.expires_at is not None else []
+    former = credential.former
+    if former is not None and shown_hash and shown_hash != credential.password_hash:
+        ends.append(former.until)
+    return min(ends, default=None)

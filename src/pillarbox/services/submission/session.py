@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-from pillarbox.handover.accept import Door
-from pillarbox.handover.gate import Gate
 from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.net.interface import Answer, Peer
 from pillarbox.observe.log import logger
-from pillarbox.observe.metrics import Metrics
-from pillarbox.observe.news import News
-from pillarbox.policy.directory import Submitter
+from pillarbox.policy.authority import may_submit, may_use_author, too_large
 from pillarbox.policy.envelope import Envelope, Recipient
 from pillarbox.policy.errors import Refusal
+from pillarbox.policy.problems import Problem, ProblemKind, shown
+from pillarbox.policy.submitter import Submitter
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import (
     ContentReceived,
@@ -30,36 +27,17 @@ from pillarbox.protocol.events import (
     TransactionReset,
 )
 from pillarbox.protocol.reply import Reply
-from pillarbox.services.submission.authenticate import Authenticator
+from pillarbox.services.submission.desk import Desk
 from pillarbox.storage.interface.errors import StorageFull
-from pillarbox.storage.interface.queue import QueueStore
-from pillarbox.terms.clock import Clock
 from pillarbox.terms.errors import PillarboxError, Trouble
 from pillarbox.terms.ids import MessageId
 
 _log = logger("submission")
 
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all submission sessions share."""
-
-    door: Door
-    gate: Gate
-    queue: QueueStore
-    authenticator: Authenticator
-    clock: Clock
-    metrics: Metrics
-    news: News
-    hostname: str
-    local_credential: str = ""
-    _cleaning: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def clean_up(self, work: Coroutine[None, None, None]) -> None:
-        """Work that outlives its session; it reports its own failure."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._cleaning.add(task)
-        task.add_done_callback(self._cleaning.discard)
+_PROBLEMS = {
+    "sender_not_allowed": ProblemKind.SENDER_NOT_ALLOWED,
+    "may_not_send": ProblemKind.MAY_NOT_SEND,
+}
 
 
 class _Transaction:
@@ -120,6 +98,8 @@ class SubmissionSession:
     def closed(self, reason: str) -> None:
         """Blocks stored for a message that never came to its end belong to nobody."""
         self._give_up()
+        if self._logged_in and self._submitter is not None:
+            self._desk.entrance.leave(self._submitter)
 
     # --- who ----------------------------------------------------------------------------------
 
@@ -130,45 +110,27 @@ class SubmissionSession:
         self._transaction = None
 
     async def _login(self, event: LoginReceived) -> Reply:
-        desk = self._desk
-        if event.authorization and event.authorization != event.username:
-            return replies.LOGIN_REFUSED
-        try:
-            submitter = await desk.authenticator.login(event.username, event.password)
-        except Trouble as trouble:
-            _log.warning("login.unavailable", reason=str(trouble), peer=self._peer.address)
-            return replies.LOGIN_UNAVAILABLE
-        now_ms = desk.clock.now_ms()
-        if submitter is None:
-            desk.metrics.logins["smtp", "refused"] += 1
-            _log.warning("login.refused", username=event.username, peer=self._peer.address)
-            desk.news.tell(now_ms, "refused", event.username, f"login from {self._peer.address}")
-            return replies.LOGIN_REFUSED
-        desk.metrics.logins["smtp", "accepted"] += 1
-        self._take(submitter)
+        found = await self._desk.entrance.login(event, self._peer, self._hello)
+        if isinstance(found, Reply):
+            return found
+        self._take(found)
         self._logged_in = True
         self._known_origin = None
-        desk.news.tell(
-            now_ms, "login", submitter.name, f"from {self._peer.address} {self._channel}"
-        )
         return replies.LOGIN_OK
-
-    @property
-    def _channel(self) -> str:
-        return f"({self._peer.tls})" if self._peer.tls else "(in clear)"
 
     def _take(self, submitter: Submitter) -> None:
         self._submitter = submitter
-        self._version = self._desk.authenticator.version
+        self._version = self._desk.entrance.authenticator.version
 
     async def _reconsider(self, event: MailReceived) -> Reply:
         """Directory data has changed since the login, or this is a port of this machine."""
         desk = self._desk
+        authenticator = desk.entrance.authenticator
         try:
             if self._submitter is not None:
-                submitter = await desk.authenticator.still_valid(self._submitter)
+                submitter = await authenticator.still_valid(self._submitter)
             elif desk.local_credential and self._peer.loopback:
-                submitter = await desk.authenticator.local(desk.local_credential)
+                submitter = await authenticator.local(desk.local_credential)
             else:
                 return replies.LOGIN_FIRST
         except Trouble:
@@ -176,19 +138,33 @@ class SubmissionSession:
         if submitter is None:
             return replies.LOGIN_REFUSED
         self._take(submitter)
-        return self._begin(event)
+        return self._begin(event, submitter)
 
     # --- one transaction ----------------------------------------------------------------------
 
     def _mail(self, event: MailReceived) -> Answer:
-        if self._submitter is None or self._version != self._desk.authenticator.version:
+        submitter = self._submitter
+        if submitter is None or self._version != self._desk.entrance.authenticator.version:
             return self._reconsider(event)
-        return self._begin(event)
+        if submitter.ends_at is not None and self._desk.clock.now_ms() >= submitter.ends_at:
+            return self._reconsider(event)
+        return self._begin(event, submitter)
 
-    def _begin(self, event: MailReceived) -> Reply:
-        trouble = self._desk.gate.trouble
+    def _begin(self, event: MailReceived, submitter: Submitter) -> Reply:
+        """What the door would refuse anyway is refused before the content comes."""
+        desk = self._desk
+        trouble = desk.gate.trouble
         if trouble is not None:
             return _reply_to(trouble)
+        most, size = submitter.max_message_bytes, event.size
+        refusal = (
+            may_submit(submitter)
+            or may_use_author(submitter, None, event.return_path)
+            or (too_large(size, most) if most and size is not None and size > most else None)
+            or desk.door.used_up(submitter)
+        )
+        if refusal is not None:
+            return self._refused(refusal)
         self._transaction = _Transaction(event)
         return replies.RETURN_PATH_OK
 
@@ -288,7 +264,7 @@ class SubmissionSession:
         receipt: Receipt | None,
         error: BaseException | None,
     ) -> None:
-        if receipt is None and upload is not None:
+        if upload is not None and (receipt is None or receipt.message != upload):
             self._desk.clean_up(self._forget(upload))
         if answer.done():
             return  # the session was cut off meanwhile; whoever is ours stays ours
@@ -320,12 +296,19 @@ class SubmissionSession:
     # --- refusals -----------------------------------------------------------------------------
 
     def _refused(self, error: PillarboxError) -> Reply:
-        desk = self._desk
+        desk, peer = self._desk, self._peer
         reply = _reply_to(error)
         name = self._submitter.name if self._submitter is not None else ""
+        kind = _PROBLEMS.get(error.error_code)
+        if kind is not None and self._submitter is not None:
+            problem = Problem(
+                kind, peer.address, peer.port, name, self._submitter.id, shown(error.sentence)
+            )
+            desk.entrance.note(problem)
+            reply = replies.referring(reply, problem.reference)
         desk.metrics.messages_rejected["smtp", error.error_code] += 1
         _log.warning(
-            "submission.refused", submitter=name, peer=self._peer.address, reply=str(reply),
+            "submission.refused", submitter=name, peer=peer.address, reply=str(reply),
             detail=error.detail or "",
         )  # fmt: skip
         desk.news.tell(desk.clock.now_ms(), "refused", name, error.sentence)
@@ -335,6 +318,7 @@ class SubmissionSession:
         _log.info(
             "session.misbehaved", peer=self._peer.address, what=event.what, reply=str(event.reply)
         )
+        self._desk.entrance.misbehaved(event, self._peer)
 
 
 def _reply_to(error: PillarboxError) -> Reply:

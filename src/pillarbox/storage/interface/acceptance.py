@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pillarbox.message.facts import MessageFacts
 from pillarbox.policy.delivery import State
+from pillarbox.policy.events import OptionFacts
 from pillarbox.storage.interface.companions import Companion
 from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
 
@@ -86,7 +87,10 @@ class NewDelivery:
 class Acceptance:
     """Everything ▣1 writes, in one transaction or not at all."""
 
-    __slots__ = ("at", "blocks", "companions", "deliveries", "marked", "message", "stored_blocks")
+    __slots__ = (
+        "at", "blocks", "companions", "deliveries", "marked", "message", "reason", "remarks",
+        "stored_blocks",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -97,10 +101,13 @@ class Acceptance:
         deliveries: Sequence[NewDelivery] = (),
         marked: bool = False,
         companions: Sequence[Companion] = (),
+        remarks: Sequence[OptionFacts] = (),
+        reason: str = "",
     ) -> None:
         """`blocks` of content are numbered from 0 and not stored yet; `stored_blocks` more,
         numbered on from there, were written by `store_block`. Where it is `marked`, the start mark
-        of its mirrored deliveries rides in the same commit.
+        of its mirrored deliveries rides in the same commit. `remarks` are told as events,
+        `reason` with those that are held.
         """
         self.message = message
         self.at = at
@@ -109,3 +116,5 @@ class Acceptance:
         self.deliveries = deliveries
         self.marked = marked
         self.companions = companions
+        self.remarks = remarks
+        self.reason = reason

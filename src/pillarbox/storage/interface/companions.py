@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from typing import Final
 
 from pillarbox.terms.ids import DeliveryId, ObjectId
+
+MARK_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,22 @@ class RecordCall:
     scope: bytes
     key: bytes
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRecipients:
+    """Companion: remember recipients taken under a key, or raise `RecipientsTaken` if any of them
+    was taken before.
+    """
+
+    scope: bytes
+    marks: tuple[bytes, ...]
+    """16 bytes for each, made by `recipient_mark`; no two alike."""
+
+
+def recipient_mark(key: bytes, recipient: str) -> bytes:
+    """What stands for a recipient under a key."""
+    return hashlib.sha256(key + b"\0" + recipient.encode("utf-8", "replace")).digest()[:MARK_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +60,7 @@ class SpendLimit:
     amount: int = 1
 
 
-Companion = RecordCall | PayObligation | SpendLimit
+Companion = RecordCall | RecordRecipients | PayObligation | SpendLimit
 """What may ride with an acceptance."""
 
 

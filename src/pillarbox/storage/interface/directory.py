@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pillarbox.policy.directory import Account, App, Credential, Key, Server
+from pillarbox.policy.credential import Credential, LoginUse
+from pillarbox.policy.directory import Account, App, Key, Server
 from pillarbox.terms.ids import ObjectId
 
 
@@ -113,6 +114,12 @@ class DirectoryStore(Protocol):
         """Raises `NotFound`."""
         ...
 
-    def note_use(self, who: ObjectId, at_ms: int) -> None:
-        """Remember when a credential or key was last used; written some time later."""
+    def note_use(self, who: ObjectId, use: LoginUse, *, former: bool = False) -> None:
+        """Remember when and by whom a credential or key was last used; `former` where it was with
+        what had been rotated away. Written some time later.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Write last uses now. Raises `StorageTrouble`."""
         ...

@@ -77,6 +77,17 @@ class Repeated(PillarboxError):
         self.digest = digest
 
 
+class RecipientsTaken(PillarboxError):
+    """Some recipients were taken under this key before; nothing was stored again."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, taken: dict[bytes, int]) -> None:
+        """`taken` gives the message by which each was taken, by its mark."""
+        super().__init__()
+        self.taken = taken
+
+
 class LimitReached(PillarboxError):
     """All that a limit grants for this period has been used; nothing was taken."""
 

@@ -10,6 +10,7 @@ from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.limits import LimitStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
+from pillarbox.storage.interface.problems import ProblemStore
 from pillarbox.storage.interface.queue import QueueStore
 from pillarbox.storage.interface.retention import RetentionStore
 
@@ -56,6 +57,11 @@ class Storage(Protocol):
     @property
     def nodes(self) -> NodeStore:
         """Who shares this."""
+        ...
+
+    @property
+    def problems(self) -> ProblemStore:
+        """Why clients could not hand in mail."""
         ...
 
     @property

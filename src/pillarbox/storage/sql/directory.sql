@@ -43,22 +43,26 @@ DELETE FROM server WHERE id = $1 RETURNING id
 DELETE FROM server WHERE app = $1
 
 -- name: credential.by_username
--- A login.
-SELECT facts, used_at FROM credential WHERE username = $1
+-- A login, also by the user name it had before it was rotated.
+SELECT facts, used_at, last_use, former_use FROM credential WHERE username = $1
+UNION ALL
+SELECT facts, used_at, last_use, former_use FROM credential WHERE former_username = $1
+LIMIT 1
 
 -- name: credential.one
 -- A login.
-SELECT facts, used_at FROM credential WHERE id = $1
+SELECT facts, used_at, last_use, former_use FROM credential WHERE id = $1
 
 -- name: credential.all
 -- By name.
-SELECT facts, used_at FROM credential ORDER BY name
+SELECT facts, used_at, last_use, former_use FROM credential ORDER BY name
 
 -- name: credential.save
 -- Insert or replace.
-INSERT INTO credential (id, app, name, username, used_at, facts) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO credential (id, app, name, username, former_username, used_at, facts)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, username = excluded.username,
-    facts = excluded.facts
+    former_username = excluded.former_username, facts = excluded.facts
 
 -- name: credential.delete
 -- Gone.
@@ -70,7 +74,9 @@ DELETE FROM credential WHERE app = $1
 
 -- name: credential.used
 -- Last use, written some time later.
-UPDATE credential SET used_at = $2 WHERE id = $1
+UPDATE credential SET used_at = $2, last_use = COALESCE($3, last_use),
+    former_use = COALESCE($4, former_use)
+WHERE id = $1
 
 -- name: key.by_hash
 -- A key by what it hashes to.
@@ -96,3 +102,20 @@ DELETE FROM key WHERE id = $1 RETURNING id
 -- name: key.used
 -- Last use, written some time later.
 UPDATE key SET used_at = $2 WHERE id = $1
+
+-- name: problem.note
+-- A problem, or once more the same.
+INSERT INTO problem (id, reference, credential, count, first_at, last_at, facts)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO UPDATE SET count = problem.count + excluded.count, last_at = excluded.last_at,
+    credential = excluded.credential, facts = excluded.facts
+
+-- name: problem.trim
+-- All but the newest, and what is too old.
+DELETE FROM problem
+WHERE id IN (SELECT id FROM problem ORDER BY last_at DESC, id LIMIT 1000000 OFFSET $1)
+   OR last_at < $2
+
+-- name: problem.newest
+-- Those met last.
+SELECT facts, count, first_at, last_at FROM problem ORDER BY last_at DESC, id LIMIT $1

@@ -57,3 +57,25 @@ WHERE l.lane = split_part(pair, ':', 1)::bigint AND l.shard = split_part(pair, '
 SELECT count(*) FROM incarnation i JOIN node n ON n.number = i.number
 WHERE i.ended_at IS NULL AND i.until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint
   AND n.draining = 0 AND 'deliver' = ANY(string_to_array(i.roles, ','))
+
+-- name: idempotency.record_each
+-- Guard: only marks come back that were not taken before. $2 holds them, 16 bytes each; they are
+-- taken in order, so that no two nodes wait for each other in a ring.
+INSERT INTO idempotency (scope, key, digest, message, at)
+SELECT $1::bytea, mark, ''::bytea, $3::bigint, $4::bigint
+FROM (
+    SELECT substr($2::bytea, n * 16 + 1, 16) AS mark
+    FROM generate_series(0, length($2::bytea) / 16 - 1) n ORDER BY 1
+) marks
+ON CONFLICT (scope, key) DO NOTHING RETURNING key
+
+-- name: idempotency.find_each
+-- Which message took each of these marks: one look-up for each, whatever the planner thinks of them.
+SELECT i.key, i.message
+FROM (
+    SELECT substr($2::bytea, n * 16 + 1, 16) AS mark
+    FROM generate_series(0, length($2::bytea) / 16 - 1) n
+) marks
+CROSS JOIN LATERAL (
+    SELECT key, message FROM idempotency WHERE scope = $1 AND key = marks.mark LIMIT 1
+) i

@@ -1,0 +1,48 @@
+"""networks: from which addresses a login may be used"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import ClassVar
+
+from pillarbox.terms.errors import PillarboxError
+
+_SHOWN_CHARACTERS = 60
+
+
+class InvalidNetwork(PillarboxError):
+    """This is neither an IP address nor a network."""
+
+    code: ClassVar[str] = "invalid_value"
+
+
+def parse_network(text: str) -> str:
+    """``192.0.2.7``, ``192.0.2.0/24`` or ``2001:db8::/32`` as it is stored. Raises `InvalidNetwork`.
+
+    Bits behind the prefix are refused: whoever writes 192.0.2.7/24 may mean either.
+    """
+    try:
+        if "%" not in text:
+            return str(ip_network(text.strip()))
+    except ValueError:
+        pass
+    raise InvalidNetwork(
+        f"{text[:_SHOWN_CHARACTERS]!r} is no network",
+        fix="Write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32, with zeros behind the prefix.",
+    )
+
+
+def is_within(networks: Sequence[str], address: str) -> bool:
+    """Whether an address lies in one of the networks; what is no address lies in none."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    return any(ip.version == each.version and ip in each for each in _parsed(tuple(networks)))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(each) for each in networks)

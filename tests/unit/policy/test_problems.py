@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pillarbox.policy.problems import Problem, ProblemKind, shown, words_for
+from pillarbox.terms.ids import new_object_id
+
+FAILED = Problem(ProblemKind.WRONG_PASSWORD, "192.0.2.7", 587, "web")
+
+
+@pytest.mark.parametrize("kind", ProblemKind)
+def test_every_problem_says_what_happened_and_what_to_change(kind: ProblemKind):
+    words = words_for(Problem(kind, "192.0.2.7", 465, "web", new_object_id(), "CRAM-MD5"))
+    assert words.what.endswith(".")
+    assert words.fix.endswith(".")
+    assert "{" not in words.what + words.fix
+
+
+def test_the_reference_tells_nobody_whether_a_user_name_exists():
+    references = {
+        Problem(kind, "192.0.2.7", 587, "web", credential).reference
+        for kind in ProblemKind
+        for credential in (None, new_object_id())
+    }
+    assert len(references) == 1
+
+
+def test_other_clients_and_user_names_have_other_references():
+    others = [Problem(FAILED.kind, "192.0.2.8", 587, "web"), Problem(FAILED.kind, "192.0.2.7", 587)]
+    assert len({FAILED.reference, *(other.reference for other in others)}) == 3
+
+
+def test_what_fails_again_is_counted_as_the_same_and_another_reason_is_not():
+    assert Problem(FAILED.kind, "192.0.2.7", 587, "web").key == FAILED.key
+    assert Problem(ProblemKind.DISABLED, "192.0.2.7", 587, "web").key != FAILED.key
+
+
+@given(st.text())
+def test_what_a_stranger_says_is_shown_short_and_cannot_steer_a_terminal(text: str):
+    kept = shown(text)
+    assert len(kept) <= 103
+    assert kept.isprintable()
+
+
+@given(st.text(), st.text())
+def test_words_with_braces_are_only_words(username: str, detail: str):
+    problem = Problem(ProblemKind.OTHER_AUTHORIZATION, "::1", 587, username, None, detail)
+    assert (detail.removesuffix(".") or "unknown") in words_for(problem).what
+    assert len(problem.reference) == 8
