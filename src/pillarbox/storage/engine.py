@@ -43,7 +43,6 @@ RANK: Final = (
     "key.used",
     "spending.set",
     "problem.note",
-    "problem.trim",
 )
 """Statements a batch may hold, in the order in which they run: key order, table by table."""
 

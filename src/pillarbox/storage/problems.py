@@ -10,21 +10,19 @@ from pillarbox.storage.columns import as_bytes, as_int
 from pillarbox.storage.engine import Batch, Engine, Member, Row
 from pillarbox.storage.gathering import Gathering
 from pillarbox.storage.interface.problems import KeptProblem
+from pillarbox.storage.retention import MOST_PROBLEMS
 
-MOST_KEPT: Final = 1000
-KEPT_MS: Final = 30 * 86_400_000
 _MOST_GATHERED: Final = 500
 
 
 class ProblemMember(Member):
-    """What was gathered, and the oldest out."""
+    """What was gathered."""
 
-    __slots__ = ("_gathered", "_now_ms")
+    __slots__ = ("_gathered",)
 
-    def __init__(self, gathered: dict[bytes, KeptProblem], now_ms: int) -> None:
+    def __init__(self, gathered: dict[bytes, KeptProblem]) -> None:
         super().__init__()
         self._gathered = gathered
-        self._now_ms = now_ms
 
     def write(self, batch: Batch) -> None:
         """In the order of keys, which all nodes share."""
@@ -35,7 +33,6 @@ class ProblemMember(Member):
                 (key, problem.reference, problem.credential or b"", kept.count, kept.first_at,
                  kept.last_at, encode(problem)),
             )  # fmt: skip
-        batch.add("problem.trim", (MOST_KEPT, self._now_ms - KEPT_MS))
 
 
 class SqlProblemStore:
@@ -43,7 +40,7 @@ class SqlProblemStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._gathering: Gathering[bytes, KeptProblem] = Gathering(engine, self._member)
+        self._gathering: Gathering[bytes, KeptProblem] = Gathering(engine, ProblemMember)
 
     def note(self, problem: Problem, now_ms: int) -> None:
         """Counted in memory first."""
@@ -64,15 +61,13 @@ class SqlProblemStore:
 
     async def with_reference(self, reference: str) -> list[KeptProblem]:
         """A look at all: they are few."""
-        return [one for one in await self.newest(MOST_KEPT) if one.problem.reference == reference]
+        return [
+            one for one in await self.newest(MOST_PROBLEMS) if one.problem.reference == reference
+        ]
 
     async def flush(self) -> None:
         """Write what was gathered now."""
         await self._gathering.flush()
-
-    @staticmethod
-    def _member(gathered: dict[bytes, KeptProblem]) -> Member:
-        return ProblemMember(gathered, max(kept.last_at for kept in gathered.values()))
 
 
 def _kept(row: Row) -> KeptProblem:

@@ -14,6 +14,9 @@ from pillarbox.terms.ids import (
     message_time_ms,
 )
 
+MOST_PROBLEMS: Final = 1000
+"""So many connection problems are kept; the oldest go first."""
+
 _LIFE_KEPT_MS: Final = 30 * 86_400_000
 _ROWS_OF_A_MESSAGE: Final = ("message", "delivery")
 
@@ -62,9 +65,10 @@ class SqlRetention:
             Step("session.delete_before", (number, settled_ms, limit)),
             Step("idempotency.delete_before", (before_ms, limit)),
             Step("incarnation.forget", (before_ms - _LIFE_KEPT_MS,)),
+            Step("problem.trim", (MOST_PROBLEMS, before_ms)),
         ]
         results = await self._engine.change(*steps)
-        return len(rows) + sum(len(done) for done in results[-4:-1])
+        return len(rows) + sum(len(done) for done in results[-5:-2])
 
     async def _all_settled_ms(self) -> int:
         """Everything that was accepted before this instant is settled."""

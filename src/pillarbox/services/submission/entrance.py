@@ -64,7 +64,7 @@ class Entrance:
         now_ms = self.clock.now_ms()
         visit = LoginUse(now_ms, peer.address, peer.tls, hello)
         if event.authorization and event.authorization != event.username:
-            return self._refuse(
+            return await self._failed(
                 Problem(
                     ProblemKind.OTHER_AUTHORIZATION, peer.address, peer.port,
                     shown(event.username), None, shown(event.authorization),
@@ -76,14 +76,7 @@ class Entrance:
             _log.warning("login.unavailable", reason=str(trouble), peer=peer.address)
             return replies.LOGIN_UNAVAILABLE
         if isinstance(found, Problem):
-            reply = self._refuse(found)
-            # Only the wrong answer waits: nobody is kept from logging in by what others try.
-            pause = self.throttle.failed(peer.address, event.username, self.clock.monotonic())
-            if pause:
-                await asyncio.sleep(pause)
-            elif self.throttle.pause(peer.address, self.clock.monotonic()):
-                return replies.referring(replies.LOGINS_FAILED, found.reference)
-            return reply
+            return await self._failed(found)
         if self.most_sessions and self._sessions.get(found.id, 0) >= self.most_sessions:
             problem = Problem(
                 ProblemKind.TOO_MANY_SESSIONS, peer.address, peer.port, shown(event.username),
@@ -117,7 +110,8 @@ class Entrance:
             detail = shown(event.what) if kind is ProblemKind.MECHANISM else ""
             self.note(Problem(kind, peer.address, peer.port, detail=detail))
 
-    def _refuse(self, problem: Problem) -> Reply:
+    async def _failed(self, problem: Problem) -> Reply:
+        """Only a wrong answer waits: nobody is kept from logging in by what others try."""
         self.note(problem)
         self.metrics.logins["smtp", "refused"] += 1
         _log.warning(
@@ -128,4 +122,9 @@ class Entrance:
             self.clock.now_ms(), "refused", problem.username,
             f"login from {problem.address}: {words_for(problem).what}",
         )  # fmt: skip
-        return replies.referring(replies.LOGIN_REFUSED, problem.reference)
+        pause = self.throttle.failed(problem.address, problem.username, self.clock.monotonic())
+        if pause:
+            await asyncio.sleep(pause)
+        sent_away = self.throttle.pause(problem.address, self.clock.monotonic())
+        reply = replies.LOGINS_FAILED if sent_away else replies.LOGIN_REFUSED
+        return replies.referring(reply, problem.reference)

@@ -19,7 +19,7 @@ class KeptProblem:
 
 
 class ProblemStore(Protocol):
-    """Why clients could not hand in mail. The newest 1,000 are kept, for 30 days."""
+    """Why clients could not hand in mail. The newest 1,000 are kept, as long as history is."""
 
     def note(self, problem: Problem, now_ms: int) -> None:
         """Remember it, or count it once more. Written some seconds later; a flood of different

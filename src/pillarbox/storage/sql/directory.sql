@@ -115,6 +115,7 @@ ON CONFLICT (id) DO UPDATE SET count = problem.count + excluded.count, last_at =
 DELETE FROM problem
 WHERE id IN (SELECT id FROM problem ORDER BY last_at DESC, id LIMIT 1000000 OFFSET $1)
    OR last_at < $2
+RETURNING 1
 
 -- name: problem.newest
 -- Those met last.
