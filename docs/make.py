@@ -12,7 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pillarbox.cli.reference import PAGES  # noqa: E402
+from tests.house import contract  # noqa: E402
 from tests.house.tree import modules, pages  # noqa: E402
+
+MADE = {**PAGES, contract.PAGE: contract.contract_page}
+"""Every generated page, from the root of the repository, and what makes its text."""
 
 
 def house_map() -> str:
@@ -60,7 +64,7 @@ def main() -> int:
     if parser.parse_args().map:
         print(house_map(), end="")
         return 0
-    for name, make in PAGES.items():
+    for name, make in MADE.items():
         (ROOT / name).parent.mkdir(exist_ok=True)
         (ROOT / name).write_text(make(), encoding="utf-8")
         print(f"wrote {name}")

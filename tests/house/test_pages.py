@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from pillarbox.cli.reference import PAGES
+from tests.house.contract import PAGE as CONTRACT
 from tests.house.tree import DOCS, ROOT, pages
 
 KINDS = {"added", "changed", "fixed", "removed", "security"}
@@ -28,10 +29,14 @@ def test_links_between_pages_lead_somewhere(maker: ModuleType) -> None:
     assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_generated_pages_are_what_their_source_says(page: str) -> None:
+@pytest.mark.parametrize("page", [*PAGES, CONTRACT])
+def test_generated_pages_are_what_their_source_says(maker: ModuleType, page: str) -> None:
     assert (ROOT / page).exists(), "run ./do docs"
-    assert (ROOT / page).read_text(encoding="utf-8") == PAGES[page](), "run ./do docs"
+    assert (ROOT / page).read_text(encoding="utf-8") == maker.MADE[page](), "run ./do docs"
+
+
+def test_every_page_that_is_generated_is_compared(maker: ModuleType) -> None:
+    assert set(maker.MADE) == {*PAGES, CONTRACT}
 
 
 def test_every_decision_is_listed_and_short() -> None:
