@@ -19,6 +19,7 @@ from tests.e2e.clerk import (
     ask,
     options_of,
     queued_as,
+    show,
 )
 from tests.e2e.porch import BOTH, hand_in, plain_login, protected
 from tests.fix_house import Houses, Running
@@ -173,3 +174,19 @@ async def test_a19_features_that_change_hold_for_the_next_message_of_an_open_ses
     }
     for message in (before, after):
         await arrived(house, sink, message)
+
+
+async def test_a47_tags_given_by_a_field_are_exactly_those_of_the_message_and_of_all_its_events(
+    house: Running, sink: BadServer
+) -> None:
+    login = await add_login(house, "shop", options={"tags": "of-the-login"})
+    message = await handed_over(house, login, letter(b"X-SMTPeter-Tags: a,b"))
+    await arrived(house, sink, message)
+    document = await show(house, f"/messages/{message}")
+    assert document["tags"] == ["a", "b"]
+    history = document["deliveries"][0]["history"]
+    assert {event["kind"] for event in history} == {"message.accepted", "delivery.handed_over"}
+    assert all(event["tags"] == ["a", "b"] for event in history)
+    told = [one for one in (await show(house, "/events"))["items"] if one["message"] == message]
+    assert len(told) == 2
+    assert all(event["tags"] == ["a", "b"] for event in told)

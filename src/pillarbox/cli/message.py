@@ -131,7 +131,7 @@ def _print_message(call: Call, found: dict[str, Any], *, dialogue: bool) -> None
             ("App", f"{found['app']} ({found['mode']})"),
             ("Came", f"{at(found['accepted_at'])} {_porch(submitter, origin)}"),
             ("Size", format_bytes(found["size_bytes"])),
-            ("Options", ", ".join(f"{k}={v}" for k, v in found["options"].items())),
+            ("Options", _options(found)),
             ("Message-ID", found["message_id"]),
         ]
     )
@@ -188,3 +188,8 @@ def _recipients(item: dict[str, Any]) -> str:
     shown = item["recipients"][0] if item["recipients"] else ""
     more = item["recipient_count"] - 1
     return f"{shown} +{more}" if more > 0 else str(shown)
+
+
+def _options(found: dict[str, Any]) -> str:
+    origins = found["option_origins"]
+    return ", ".join(f"{k}={v} (by the {origins[k]})" for k, v in found["options"].items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from pillarbox.api.auth import Verb
 from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
+from pillarbox.message.options import tags_of
 from pillarbox.policy.directory import App, Server
 from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, ServerFacts
 from pillarbox.policy.meaning import Category
@@ -66,8 +67,10 @@ class ServerNames:
         return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)
 
 
-def event_view(event: StoredEvent, app: str, servers: ServerNames) -> dict[str, Any]:
-    """An event as programs see it."""
+def event_view(
+    event: StoredEvent, app: str, servers: ServerNames, tags: Sequence[str] = ()
+) -> dict[str, Any]:
+    """An event as programs see it, with the tags of its message."""
     of_message = event.delivery != 0
     of_delivery = of_message and ordinal_of(event.delivery) != 0
     return {
@@ -77,6 +80,7 @@ def event_view(event: StoredEvent, app: str, servers: ServerNames) -> dict[str, 
         "app": app,
         "message": format_message_id(message_of(event.delivery)) if of_message else None,
         "delivery": format_delivery_id(event.delivery) if of_delivery else None,
+        "tags": tags,
         "words": servers.words_of(event),
         "facts": {} if event.data is None else _facts_view(event.data, servers),
     }
@@ -118,10 +122,20 @@ async def list_events(call: Call) -> Response:
     else:
         cursor = await call.rooms.storage.events.position()
         found = await call.rooms.storage.events.recent(limit, app=call.caller.app)
+    seen = [event for event in found if event.app in apps]
+    tags = await _tags(call, seen)
     items = [
-        event_view(event, apps[event.app].name, servers) for event in found if event.app in apps
+        event_view(event, apps[event.app].name, servers, tags.get(message_of(event.delivery), ()))
+        for event in seen
     ]
     return answer(page(items, format_position(cursor)))
+
+
+async def _tags(call: Call, events: Sequence[StoredEvent]) -> dict[MessageId, tuple[str, ...]]:
+    """They lie once, with the message; retention may have removed it."""
+    numbers = {message_of(event.delivery) for event in events if event.delivery}
+    messages = await call.rooms.storage.messages.load(sorted(numbers))
+    return {number: tags_of(message.facts.options) for number, message in messages.items()}
 
 
 async def _behind(

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pillarbox.api.calls import Call
 from pillarbox.api.v1.events import ServerNames, event_view
+from pillarbox.message.options import tags_of
 from pillarbox.message.words import decode_words
 from pillarbox.policy.delivery import STATE_WORDS, WAITING, State
 from pillarbox.policy.directory import App
@@ -68,6 +69,8 @@ def message_view(message: StoredMessage, app: App, rows: Sequence[DeliveryRow]) 
             "tls": facts.origin.tls,
         },
         "options": {name: option.value for name, option in facts.options.items()},
+        "option_origins": {name: option.origin for name, option in facts.options.items()},
+        "tags": tags_of(facts.options),
         "accepted_at": format_instant(message_time_ms(message.id)),
         "expires_at": format_instant(message.expires_at),
     }
@@ -104,7 +107,7 @@ async def delivery_view(
             "text": explanation.text,
         },
         "history": [
-            event_view(event, app.name, servers)
+            event_view(event, app.name, servers, tags_of(message.facts.options))
             | ({"words": _arrival(message)} if event.kind == "message.accepted" else {})
             for event in history
         ],
