@@ -220,7 +220,9 @@ python_changed() {
 debian_packages=(
     postfix libsasl2-modules sasl2-bin swaks libio-socket-ssl-perl libnet-ssleay-perl
     curl strace e2fsprogs util-linux iproute2 procps gcc libc6-dev python3-dev postgresql
+    msmtp s-nail esmtp php-cli libphp-phpmailer ruby ruby-mail libauthen-sasl-perl
 )
+install=(apt-get -qq -y --no-install-recommends --no-remove -o Dpkg::Use-Pty=0 install)
 
 # With root on Debian the missing packages are installed; anywhere else tests that miss a
 # component are skipped, by name, in the summary at the end of the run.
@@ -234,6 +236,11 @@ need_system_packages() {
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
             missing+=("$package")
     done
+    # Commands that come from Debian's packages on some machines and from other places on others.
+    command -v npm >/dev/null || missing+=(nodejs npm)
+    if [ "${1:-}" = clients ]; then
+        command -v javac >/dev/null || missing+=(default-jdk-headless)
+    fi
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ]; then
         say "NOT ROOT: these packages are missing, and the tests that need them are skipped:"
@@ -252,12 +259,54 @@ need_system_packages() {
         debconf-set-selections 2>/dev/null || true
     apt-get -qq update || say "apt-get update failed; trying with the lists that are here."
     # --no-remove: never drop a mail system that somebody chose.
-    local install=(apt-get -qq -y --no-install-recommends --no-remove -o Dpkg::Use-Pty=0 install)
     if ! "${install[@]}" "${missing[@]}" >/dev/null; then
         for package in "${missing[@]}"; do
             "${install[@]}" "$package" >/dev/null || say "NOT INSTALLED: $package"
         done
     fi
+}
+
+# Mail clients that are not installed but lie below the repository, for the tests alone.
+need_mail_clients() {
+    need_nodemailer
+    need_exim
+}
+
+need_nodemailer() {
+    local folder=$here/tests/e2e/node
+    command -v npm >/dev/null || {
+        say "NO NPM: tests that send with nodemailer are skipped."
+        return
+    }
+    [ "$folder/package-lock.json" -nt "$folder/node_modules/.package-lock.json" ] || return 0
+    say "Installing what $folder/package-lock.json pins"
+    (cd "$folder" && npm ci --silent --ignore-scripts --no-audit --no-fund) ||
+        say "NOT INSTALLED: nodemailer"
+}
+
+# Unpacked: to install it would be to remove Postfix.
+need_exim() {
+    local into=$here/.programs/exim package=exim4-daemon-light scratch libraries
+    if [ -x "$into/usr/sbin/exim4" ] || ! command -v apt-get >/dev/null; then return; fi
+    say "Unpacking $package"
+    scratch=$(mktemp -d)
+    # shellcheck disable=SC2064  # the name is known now, and gone when the trap runs
+    trap "rm -rf -- '$scratch'" RETURN
+    (
+        cd "$scratch"
+        apt-get -qq download "$package" 2>/dev/null ||
+            { apt-get -qq update && apt-get -qq download "$package" 2>/dev/null; }
+        dpkg -x "$package"_*.deb exim
+    ) || {
+        say "NOT UNPACKED: $package"
+        return
+    }
+    if ldd "$scratch/exim/usr/sbin/exim4" | grep -q 'not found'; then
+        mapfile -t libraries < <(apt-cache depends "$package" | sed -n 's/^ *Depends: \(lib\S*\)$/\1/p')
+        "${install[@]}" "${libraries[@]}" >/dev/null || say "NOT INSTALLED: ${libraries[*]}"
+    fi
+    mkdir -p "$here/.programs"
+    mv "$scratch/exim" "$into"
 }
 
 # --- the verbs -------------------------------------------------------------------------------
@@ -322,6 +371,7 @@ case $verb in
     test)
         need requirements-test.lock
         need_system_packages
+        need_mail_clients
         cd "$here"
         static_checks
         step tests "$venv/bin/pytest" --durations=20 "$@"
@@ -335,7 +385,9 @@ case $verb in
     prove)
         [ $# -gt 0 ] || fail "which proof? $(cd "$here" && ls tests/proofs | grep -v '^_' | sed -n 's/\.py$//p' | tr '\n' ' ')"
         need requirements-test.lock
-        need_system_packages
+        [ "$1" != clients ] || debian_packages+=(golang-go libmail-java)
+        need_system_packages "$1"
+        [ "$1" != clients ] || need_mail_clients
         cd "$here"
         [ "$1" != bench ] || "$venv/bin/python" tools/compile.py "$venv/compiled"
         exec "$venv/bin/python" -m tests.proofs "$@"
