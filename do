@@ -220,6 +220,7 @@ python_changed() {
 debian_packages=(
     postfix libsasl2-modules sasl2-bin swaks libio-socket-ssl-perl libnet-ssleay-perl
     curl strace e2fsprogs util-linux iproute2 procps gcc libc6-dev python3-dev postgresql
+    msmtp php-cli libphp-phpmailer ruby ruby-mail libauthen-sasl-perl
 )
 
 # With root on Debian the missing packages are installed; anywhere else tests that miss a
