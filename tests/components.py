@@ -23,6 +23,13 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where administrators' commands lie; not on every user's PATH."""
 
 
+_HERE = Path(__file__).parent
+NODEMAILER = _HERE / "e2e/node/node_modules/nodemailer"
+"""Where ./do puts what tests/e2e/node/package-lock.json pins."""
+_UNPACKED_EXIM = _HERE.parent / ".programs/exim/usr/sbin/exim4"
+"""Debian's Exim, unpacked by ./do and not installed: installing it would remove Postfix."""
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """Something outside Python that a test may need."""
@@ -34,6 +41,18 @@ class Component:
 def path_of(command: str) -> str | None:
     """Where a command lies, also when only root's PATH would find it."""
     return shutil.which(command, path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}")
+
+
+def exim_path() -> str | None:
+    """Where Exim lies, installed or only unpacked."""
+    if _UNPACKED_EXIM.exists():
+        return str(_UNPACKED_EXIM)
+    return path_of("exim4") or path_of("exim")
+
+
+def _file(path: str, package: str) -> Component:
+    """A library that has no command."""
+    return Component(Path(path).exists, f"apt-get install {package}")
 
 
 def _is_root() -> bool:
@@ -69,6 +88,12 @@ NAMED: dict[str, Component] = {
     ),
     "chromium": Component(lambda: path_of("chromium") is not None, "apt-get install chromium"),
     "namespaces": Component(_may_make_namespaces, "root, and leave to make network namespaces"),
+    "exim": Component(lambda: exim_path() is not None, "./do test unpacks it, as root on Debian"),
+    "nodemailer": Component(NODEMAILER.exists, "./do test installs it, where npm is"),
+    "phpmailer": _file("/usr/share/php/libphp-phpmailer/autoload.php", "libphp-phpmailer"),
+    "ruby-mail": _file("/usr/lib/ruby/vendor_ruby/mail.rb", "ruby-mail"),
+    "perl-sasl": _file("/usr/share/perl5/Authen/SASL.pm", "libauthen-sasl-perl"),
+    "perl-tls": _file("/usr/share/perl5/IO/Socket/SSL.pm", "libio-socket-ssl-perl"),
     "mounts": Component(_may_mount, "root, and leave to mount"),
 }
 
@@ -80,6 +105,9 @@ _PACKAGES = {
     "saslpasswd2": "sasl2-bin",
     "smtp-source": "postfix",
     "smtp-sink": "postfix",
+    "go": "golang-go",
+    "node": "nodejs",
+    "php": "php-cli",
 }
 
 

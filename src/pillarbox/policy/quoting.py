@@ -117,6 +117,13 @@ def _before_colon(value: str) -> str:
     return value
 
 
+def _no_quotes(value: str) -> str:
+    """What a program writes into a second format by itself, without care for quotes."""
+    if "'" in value or '"' in value or "\\" in value:
+        raise NotWritable("quotes and backslashes are not taken here by the program itself")
+    return value
+
+
 def _exim_list(value: str) -> str:
     """In what Exim sends as a login: a colon ends the item, ``^`` is the separator of PLAIN."""
     return value.replace(":", "::").replace("^", "^^")
@@ -159,6 +166,7 @@ FIRST: Final[Mapping[str, Quote]] = {
     "url": _url,
     "shell_word": shlex.quote,
     "before_colon": _before_colon,
+    "no_quotes": _no_quotes,
     "exim_list": _exim_list,
     "ruby_text": _ruby_text,
     "php_text": _php_text,

@@ -146,6 +146,13 @@ def test_a_colon_ends_a_user_name_where_the_format_says_so() -> None:
         FIRST["before_colon"]("a:b")
 
 
+@pytest.mark.parametrize("value", ["it's", 'a"b', "a\\b"])
+def test_quotes_that_a_program_does_not_take_are_not_given_to_it(value: str) -> None:
+    assert FIRST["no_quotes"]("four words $x") == "four words $x"
+    with pytest.raises(NotWritable):
+        FIRST["no_quotes"](value)
+
+
 @given(value=values)
 def test_exim_sends_a_login_of_any_characters(value: str) -> None:
     written = FIRST["exim_list"](value)
