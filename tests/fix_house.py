@@ -21,6 +21,7 @@ from pillarbox.net.tls import TlsConfig
 from pillarbox.observe.log import LogConfig
 from pillarbox.observe.news import News
 from pillarbox.policy.breaker import BreakerConfig
+from pillarbox.policy.connecting import ConnectConfig
 from pillarbox.policy.delivery import WAITING
 from pillarbox.policy.directory import Account, App, Encryption, Mode, Server, Uncertain
 from pillarbox.policy.envelope import Envelope, Recipient
@@ -61,6 +62,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "api": ApiConfig(),
         "throttle": ThrottleConfig(),
         "tls": TlsConfig(),
+        "connect": ConnectConfig(),
         "accept": DoorConfig(),
         "delivery": DeliveryConfig(poll_seconds=0.05),
         "retry": RetryConfig(first_seconds=0.1, ceiling_seconds=0.4),

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pillarbox.api.auth import OWNER, identify
+from pillarbox.api.autoconfig import CONFIG_PATHS, DISCOVER_PATHS, AutoconfigRoutes
 from pillarbox.api.bodies import LEASE, BodyRoom
 from pillarbox.api.calls import PRIVATE, Call, Entry
 from pillarbox.api.compat import email_service
@@ -22,6 +23,7 @@ from pillarbox.api.problems import RequestError, answer_to
 from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import (
     apps,
+    connecting,
     credentials,
     events,
     keys,
@@ -40,6 +42,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *apps.ENTRIES,
     *servers.ENTRIES,
     *credentials.ENTRIES,
+    *connecting.ENTRIES,
     *keys.ENTRIES,
     *queue.ENTRIES,
     *events.ENTRIES,
@@ -67,6 +70,11 @@ def build_app(rooms: Rooms, *, owner: bool = False) -> ASGIApp:
         Route("/readyz", _Guarded(_only("GET", health.ready), answer_to)),
         Route("/metrics", _Guarded(_only("GET", health.metrics), answer_to)),
     ]
+    programs = AutoconfigRoutes(rooms)
+    for path in CONFIG_PATHS:
+        routes.append(Route(path, _Guarded(_only("GET", programs.config), answer_to)))
+    for path in DISCOVER_PATHS:
+        routes.append(Route(path, _Guarded(_only("POST", programs.discover), answer_to)))
     for path, entries in _by_path(ENTRIES).items():
         endpoint = _native(rooms, entries, owner=owner)
         routes.append(Route(PREFIX + path, _Guarded(endpoint, answer_to)))

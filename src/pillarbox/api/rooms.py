@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pillarbox.api.config import ApiConfig
 from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
+from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
+from pillarbox.policy.recipe import Book
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -49,7 +51,15 @@ class Rooms:
     """The metrics in Prometheus' text format."""
     smtp_facts: Callable[[], SmtpFacts]
     config: ApiConfig = field(default_factory=ApiConfig)
+    connect: ConnectConfig = field(default_factory=ConnectConfig)
+    recipes: Callable[[], Book] = Book
+    """How programs are connected; read when it is first asked for."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
     """Hears of every message that was refused: error code, whose it was, the sentence."""
+
+    def ways_in(self) -> WaysIn:
+        """Where programs connect, the recommended way first. Raises `NoWayIn`."""
+        ports = [(each.host, each.port, each.security) for each in self.smtp_facts().listeners]
+        return ways_in(ports, self.hostname, self.connect)

@@ -90,9 +90,9 @@ class Client:
         """DELETE."""
         self._call("DELETE", path + _query(query))
 
-    def raw(self, path: str) -> bytes:
+    def raw(self, path: str, **query: object) -> bytes:
         """GET what is no JSON."""
-        return self._call("GET", path).body
+        return self._call("GET", path + _query(query)).body
 
     def items(
         self, path: str, *, limit: int | None = None, cursor: str = "cursor", **query: object

@@ -22,6 +22,7 @@ from pillarbox.cli.changes import (
     take_senders,
 )
 from pillarbox.cli.client import Client, segment
+from pillarbox.cli.connecting import connecting_options, pointer_to_recipes, show_connection
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
@@ -90,12 +91,19 @@ def list_(call: Call, app: str | None) -> None:
     call.result({"items": items, "next": None}, "name", words)
 
 
-@examples(("credential show first-app", "by name or user name"))
+@examples(
+    ("credential show first-app", "by name or user name"),
+    ("credential show first-app --for django", "how a program is connected, ready to paste"),
+    ("credential show first-app --for env --quiet > .env", "nothing but the text"),
+)
 @credential.command("show")
 @click.argument("name")
+@connecting_options
 @talks
-def show(call: Call, name: str) -> None:
-    """One login; nothing of its password."""
+def show(call: Call, name: str, **connecting: Any) -> None:
+    """One login; nothing of its password. With --for: how a program uses it."""
+    if show_connection(call, name, **connecting):
+        return
     with call.client() as client:
         found = client.get(f"/credentials/{segment(name)}")
 
@@ -268,6 +276,7 @@ def _print_login(call: Call, made: dict[str, Any], status: dict[str, Any]) -> No
         ]
     )
     call.screen.say("The password is shown once; only its hash is kept.")
+    call.screen.say(pointer_to_recipes(made["name"]))
 
 
 def _day(instant: str | None) -> str:

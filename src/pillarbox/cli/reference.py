@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import cleandoc
 from typing import Final
 
 import click
 import msgspec
 
+from pillarbox.cli.client_pages import CLIENT_PAGES
 from pillarbox.cli.config import default_text
 from pillarbox.cli.errors import EXIT_WORDS
 from pillarbox.cli.group import Noun, Verb
 from pillarbox.cli.main import cli
+from pillarbox.cli.markdown import opening, page, table, wrapped
 from pillarbox.cli.options import HOW, WHICH
 from pillarbox.policy.delivery import BIRTH, STATE_WORDS, TRANSITIONS, WAITING, State, Trigger
 from pillarbox.policy.events import EVENT_KINDS
 from pillarbox.settings import all_rooms, known
 from pillarbox.terms.catalogue import CATALOGUE
 from pillarbox.terms.setting import describe_kind
-
-_MADE: Final = "<!-- Made from the code by ./do docs; changes belong there. -->"
 
 _WHEN: Final[Mapping[Trigger, str]] = {
     Trigger.DUE: "its time has come",
@@ -51,7 +51,7 @@ def settings_page() -> str:
     """Every setting: what it takes, its default, what it is about."""
     rooms = all_rooms()
     lines = [
-        *_opening("Settings"),
+        *opening("Settings"),
         "How this process runs is said by flags, by the environment and by files, the first of",
         "these being the strongest:",
         "",
@@ -82,16 +82,16 @@ def settings_page() -> str:
             if each.key.rpartition(".")[0] == section
         ]
         lines += [f"## {f'[{section}]' if section else 'Above all sections'}", ""]
-        lines += [*_table(("setting", "takes", "default", "what it is about"), rows)]
+        lines += [*table(("setting", "takes", "default", "what it is about"), rows)]
         lines.append("")
-    return _page(lines)
+    return page(lines)
 
 
 def cli_page() -> str:
     """Every command with its examples and options."""
     root = click.Context(cli, info_name="pillarbox")
     lines = [
-        *_opening("Command line"),
+        *opening("Command line"),
         "`pillarbox NOUN VERB`. Nouns may be said in the plural, `ls` means `list` and `rm` means",
         "`remove`. Results go to standard output, everything else to standard error. Commands speak",
         "to the Pillarbox that runs over the data directory; where none runs they open the data",
@@ -99,11 +99,11 @@ def cli_page() -> str:
         "",
         "## Exit codes",
         "",
-        *_table(("code", "meaning"), [[str(int(c)), words] for c, words in EXIT_WORDS.items()]),
+        *table(("code", "meaning"), [[str(int(c)), words] for c, words in EXIT_WORDS.items()]),
         "",
         "## Options that most commands have",
         "",
-        *_table(("option", "meaning"), _options(_verb(root, "app", "list"), common=True)),
+        *table(("option", "meaning"), _options(_verb(root, "app", "list"), common=True)),
         "",
     ]
     for name, command, context in _walk(cli, root):
@@ -118,14 +118,14 @@ def cli_page() -> str:
             usage = " ".join(command.collect_usage_pieces(context)[1:])
             lines += [f"`{name}{' ' + usage if usage else ''}`", ""]
             rows = _options(command, common=False)
-            lines += [*_table(("option", "meaning"), rows), ""] if rows else []
-    return _page(lines)
+            lines += [*table(("option", "meaning"), rows), ""] if rows else []
+    return page(lines)
 
 
 def errors_page() -> str:
     """Every entry of the error catalogue."""
     lines = [
-        *_opening("Errors"),
+        *opening("Errors"),
         "One list for every face: the command line prints the code and ends with the exit code, the",
         "HTTP API answers with the status and a problem document (RFC 9457) that has the code, an",
         "SMTP session says the reply code and the enhanced status.",
@@ -143,7 +143,7 @@ def errors_page() -> str:
             f"*What to do:* {each.fix}",
             "",
         ]
-    return _page(lines)
+    return page(lines)
 
 
 def states_page() -> str:
@@ -162,16 +162,16 @@ def states_page() -> str:
     for (state, trigger), following in TRANSITIONS.items():
         steps.setdefault((state, following), []).append(_WHEN[trigger])
     lines = [
-        *_opening("States of a delivery"),
+        *opening("States of a delivery"),
         "A message has one delivery for each recipient, and each has its own state.",
         "",
-        *_table(("state", "shown as", "means", "", "may begin so"), rows),
+        *table(("state", "shown as", "means", "", "may begin so"), rows),
         "",
         "## What leads where",
         "",
         "Whatever is not listed is refused.",
         "",
-        *_table(
+        *table(
             ("from", "to", "when"),
             [
                 [f"`{state.value}`", f"`{following.value}`", ", ".join(triggers)]
@@ -180,7 +180,7 @@ def states_page() -> str:
         ),
         "",
     ]
-    return _page(lines)
+    return page(lines)
 
 
 def events_page() -> str:
@@ -192,18 +192,18 @@ def events_page() -> str:
         anchor = f"[{entry.struct.__name__}](#{entry.struct.__name__.lower()})"
         rows.append([f"`{kind}`", entry.level, entry.about, anchor])
     lines = [
-        *_opening("Events"),
+        *opening("Events"),
         "What happened, in the order in which it was committed: `GET /pillarbox/v1/events`, and the",
         "history of each delivery in `pillarbox message show`.",
         "",
-        *_table(("kind", "level", "means", "facts"), rows),
+        *table(("kind", "level", "means", "facts"), rows),
         "",
     ]
     for name, shape in shapes.items():
         fields = [f"`{each.encode_name}`" for each in msgspec.structs.fields(shape)]
         about = (shape.__doc__ or "").strip().partition("\n")[0]
-        lines += [f"## {name}", "", about, "", *_wrapped(fields), ""]
-    return _page(lines)
+        lines += [f"## {name}", "", about, "", *wrapped(fields), ""]
+    return page(lines)
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -212,35 +212,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/states.md": states_page,
     "docs/reference/events.md": events_page,
+    **CLIENT_PAGES,
 }
 """Each page, from the root of the repository, and what makes its text."""
-
-
-def _opening(title: str) -> list[str]:
-    return [f"# {title}", "", _MADE, ""]
-
-
-def _page(lines: Iterable[str]) -> str:
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    heads = list(titles)
-    yield f"| {' | '.join(heads)} |"
-    yield "|" + "---|" * len(heads)
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-
-
-def _wrapped(words: Iterable[str], width: int = 96) -> Iterator[str]:
-    line = ""
-    for word in words:
-        if line and len(line) + len(word) + 2 > width:
-            yield line + ","
-            line = word
-        else:
-            line = f"{line}, {word}" if line else word
-    yield line
 
 
 def _walk(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pillarbox.net.tls import TlsConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
+    from pillarbox.policy.connecting import ConnectConfig
     from pillarbox.policy.retry import RetryConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
@@ -67,6 +68,7 @@ class Settings:
     api: ApiConfig
     throttle: ThrottleConfig
     tls: TlsConfig
+    connect: ConnectConfig
     accept: DoorConfig
     delivery: DeliveryConfig
     retry: RetryConfig
@@ -99,6 +101,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.net.tls import TlsConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
+    from pillarbox.policy.connecting import ConnectConfig
     from pillarbox.policy.retry import RetryConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
@@ -110,6 +113,7 @@ def all_rooms() -> dict[str, type]:
         "api": ApiConfig,
         "throttle": ThrottleConfig,
         "tls": TlsConfig,
+        "connect": ConnectConfig,
         "accept": DoorConfig,
         "delivery": DeliveryConfig,
         "retry": RetryConfig,

@@ -47,6 +47,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
 from pillarbox.wiring.counting import counting
+from pillarbox.wiring.recipes import load_recipes
 
 MEGABYTE: Final = 1024 * 1024
 _MARKED: Final = 64
@@ -91,6 +92,8 @@ class House:
                 started_at=self.started_at,
                 metrics_text=self.metrics_text,
                 smtp_facts=self.smtp_facts,
+                connect=self.settings.connect,
+                recipes=load_recipes,
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
