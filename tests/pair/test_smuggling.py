@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from pillarbox.protocol import replies
-from pillarbox.protocol.dots import has_bare_line_end
+from pillarbox.protocol.lines import has_bare_line_end
 from pillarbox.protocol.events import MailReceived
 from tests.pair.answering import Listener
 

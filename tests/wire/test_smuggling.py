@@ -19,7 +19,7 @@ import pytest
 from pillarbox.net.http_client import LocalClient
 from pillarbox.net.listener import PortKind
 from pillarbox.policy.delivery import State
-from pillarbox.protocol.dots import has_bare_line_end
+from pillarbox.protocol.lines import has_bare_line_end
 from pillarbox.storage.interface.messages import MessageFilter
 from tests.doubles.bad_server import BadServer
 from tests.e2e.porch import BOTH, ENVELOPE, PROTECTED, codes, converse, logged_in

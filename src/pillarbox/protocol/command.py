@@ -24,6 +24,7 @@ class Verb(StrEnum):
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
+    BDAT = "BDAT"
     RSET = "RSET"
     NOOP = "NOOP"
     VRFY = "VRFY"

@@ -20,7 +20,13 @@ from pillarbox.protocol.reply import Reply
 from pillarbox.protocol.states import SERVER, ServerState, ServerTrigger
 
 _READING: Final = frozenset(
-    {ServerState.COMMAND, ServerState.ENVELOPE, ServerState.EXCHANGE, ServerState.CONTENT}
+    {
+        ServerState.COMMAND,
+        ServerState.ENVELOPE,
+        ServerState.EXCHANGE,
+        ServerState.CONTENT,
+        ServerState.CHUNKS,
+    }
 )
 
 

@@ -7,10 +7,11 @@ message where the neighbour saw one.
 
 from __future__ import annotations
 
-from io import IncrementalNewlineDecoder
 from typing import Final
 
+from pillarbox.protocol.blocks import Framing
 from pillarbox.protocol.errors import BareLineEnd, LocalProtocolError
+from pillarbox.protocol.lines import has_bare_line_end
 
 _END: Final = b"\r\n.\r\n"
 _STUFFED: Final = b"\r\n."
@@ -19,19 +20,16 @@ _TAILS: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")  # how content that is no
 _BARE: Final = "content to be sent has a bare CR or LF in it"
 
 
-class DotReader:
+class DotReader(Framing):
     """Takes content out of what the peer sends after DATA: dots removed, line ends checked."""
 
-    __slots__ = ("_held", "_started", "dotted", "ended")
+    __slots__ = ("_held", "_started")
 
     def __init__(self) -> None:
-        """Stand in front of the first byte of content, which is the start of a line."""
+        """In front of the first byte of content, which is the start of a line."""
+        self.ended = self.dotted = False
         self._held = _LINE_END
         self._started = False
-        self.ended = False
-        """Whether the end was seen; then `take` is not called again."""
-        self.dotted = False
-        """Whether a line of the content began with a dot that was removed."""
 
     def take(self, data: bytes, at: int, most: int) -> tuple[bytes, int]:
         """Content from ``data[at:]``, and where reading goes on.
@@ -61,76 +59,6 @@ class DotReader:
             self._started = True
             content = content[2:]
         return content, after
-
-
-class ContentReader:
-    """Collects content into blocks, and no more of it than is wanted."""
-
-    __slots__ = ("_block_bytes", "_dots", "_left", "_parts", "_parts_size", "discards")
-
-    def __init__(self, max_bytes: int, block_bytes: int) -> None:
-        """`max_bytes` of content are kept in all; with one more, everything is discarded."""
-        self._dots = DotReader()
-        self._block_bytes = block_bytes
-        self._left = max_bytes
-        self._parts: list[bytes] = []
-        self._parts_size = 0
-        self.discards = False
-        """Whether content is thrown away from here on; only its end is looked for."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the end was seen."""
-        return self._dots.ended
-
-    @property
-    def dotted(self) -> bool:
-        """Whether a line of what was read began with a dot."""
-        return self._dots.dotted
-
-    @property
-    def too_large(self) -> bool:
-        """Whether there was more content than is allowed."""
-        return self._left < 0
-
-    @property
-    def full(self) -> bool:
-        """Whether a block is complete; it has to be given away before reading goes on."""
-        return self._parts_size >= self._block_bytes
-
-    def read(self, data: bytes, at: int) -> int:
-        """Read up to the end of content, of a block or of `data`; says how far that was.
-
-        Raises `BareLineEnd`.
-        """
-        dots = self._dots
-        while at < len(data):
-            piece, at = dots.take(data, at, self._block_bytes - self._parts_size)
-            self._left -= len(piece)
-            if self._left < 0:
-                self.discard()
-            if not self.discards:
-                self._parts.append(piece)
-                self._parts_size += len(piece)
-            if dots.ended or self._parts_size >= self._block_bytes:
-                break
-        return at
-
-    def discard(self) -> None:
-        """Keep nothing of what was or will be read."""
-        self.discards = True
-        self._parts, self._parts_size = [], 0
-
-    def give(self) -> bytes:
-        """One block; at the end of content, all there is."""
-        parts = self._parts
-        whole = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._parts, self._parts_size = [], 0
-        if len(whole) > self._block_bytes and not self.ended:
-            self._parts.append(whole[self._block_bytes :])
-            self._parts_size = len(whole) - self._block_bytes
-            return whole[: self._block_bytes]
-        return whole
 
 
 class DotWriter:
@@ -177,12 +105,3 @@ def stuff(content: bytes, *, plain: bool = False) -> bytes:
         raise LocalProtocolError(_BARE)
     dots = b"." if content.startswith(b".") else b""
     return b"".join((dots, content.replace(_STUFFED, b"\r\n.."), end))
-
-
-def has_bare_line_end(content: bytes) -> bool:
-    """Whether a CR stands without LF behind it or an LF without CR before it."""
-    # The decoder of text files keeps a record of the kinds of line end it met; no other way of
-    # looking costs less than three times as much.
-    decoder = IncrementalNewlineDecoder(None, translate=False)
-    decoder.decode(content.decode("latin-1"), final=True)
-    return decoder.newlines not in (None, "\r\n")

@@ -96,6 +96,14 @@ class UnknownParameter(InputError):
     deserves = Reply.of(555, "5.5.4", "A parameter that this server does not offer")
 
 
+class BadChunk(InputError):
+    """BDAT without a number of octets: where the next command begins cannot be known."""
+
+    deserves = Reply.of(
+        501, "5.5.4", "Write BDAT and how many octets follow, and LAST with the last; closing"
+    )
+
+
 class BadExchange(InputError):
     """An AUTH response is not what its mechanism asks for (RFC 4954 §4)."""
 

@@ -60,10 +60,11 @@ class RecipientReceived(Struct, frozen=True, gc=False):
 
 
 class ContentReceived(Struct, frozen=True, gc=False):
-    """Message content, dots unstuffed, bare CR and LF excluded.
+    """Message content, dots unstuffed where it came behind DATA, bare CR and LF excluded.
 
     Blocks of `ServerLimits.block_bytes` come while content arrives, each owing `proceed()`;
-    the last one, of any length, owes the reply to the final dot.
+    the last one, of any length, owes the reply to the final dot or the last chunk. Content that
+    came in chunks need not end with a line end.
     """
 
     data: bytes
@@ -73,7 +74,7 @@ class ContentReceived(Struct, frozen=True, gc=False):
 
 
 class TransactionReset(Struct, frozen=True, gc=False):
-    """The transaction that was open is gone: RSET, EHLO, or content refused by the session."""
+    """The transaction that was open is gone: RSET, EHLO, or content that was thrown away."""
 
 
 class Misbehaved(Struct, frozen=True, gc=False):

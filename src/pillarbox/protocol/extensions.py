@@ -53,7 +53,15 @@ def offered_keywords(
     limits: ServerLimits, mechanisms: Iterable[str], *, tls: bool, logged_in: bool
 ) -> list[str]:
     """The lines of our answer to EHLO below the host name: what the client may use right now."""
-    lines = ["PIPELINING", f"SIZE {limits.max_message_bytes}", "8BITMIME", "ENHANCEDSTATUSCODES"]
+    # Not BINARYMIME: to send binary content on, nearly every next hop would need it rewritten in
+    # base64, which breaks signatures (RFC 3030 §3); clients that see no offer encode it themselves.
+    lines = [
+        "PIPELINING",
+        f"SIZE {limits.max_message_bytes}",
+        "8BITMIME",
+        "ENHANCEDSTATUSCODES",
+        "CHUNKING",
+    ]
     if "SMTPUTF8" in limits.mail_parameters:
         lines.append("SMTPUTF8")
     if limits.of_rcpt():

@@ -1,7 +1,7 @@
 """which commands may come now: what TLS, EHLO and a login open or close
 
-What is let through and what EHLO offers are the same knowledge, so both are here. RCPT and DATA
-depend on nothing but the transaction they belong to; the session sees to them.
+What is let through and what EHLO offers are the same knowledge, so both are here. RCPT, DATA and
+BDAT depend on nothing but the transaction they belong to; the session sees to them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Gate:
             return replies.TLS_NOT_OFFERED
         if not self.hello_said:
             return replies.HELLO_FIRST
-        return replies.TLS_IN_TRANSACTION if state is ServerState.ENVELOPE else None
+        return None if state is ServerState.COMMAND else replies.TLS_IN_TRANSACTION
 
     def auth(self, state: ServerState) -> Reply | None:
         """AUTH, whatever its mechanism."""
@@ -59,13 +59,13 @@ class Gate:
             return replies.LOGIN_ALREADY
         if not self.hello_said:
             return replies.HELLO_FIRST
-        return replies.LOGIN_IN_TRANSACTION if state is ServerState.ENVELOPE else None
+        return None if state is ServerState.COMMAND else replies.LOGIN_IN_TRANSACTION
 
     def mail(self, state: ServerState) -> Reply | None:
         """MAIL, whatever its return path."""
         if not self.hello_said:
             return replies.HELLO_FIRST
-        if state is ServerState.ENVELOPE:
+        if state is not ServerState.COMMAND:
             return replies.TRANSACTION_OPEN
         if self._limits.require_tls and not self.tls:
             return replies.STARTTLS_FIRST

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pillarbox.protocol.errors import (
+    BadChunk,
     BadExchange,
     BadParameter,
     BadRecipient,
@@ -31,7 +32,7 @@ CANNOT_VERIFY: Final = Reply.of(252, "2.0.0", "Not telling; mail for the address
 HELP: Final = Reply.of(
     214,
     "2.0.0",
-    "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT",
+    "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
     "What a refusal means and how to end it is in the message list of Pillarbox",
 )
 READY_FOR_TLS: Final = Reply.of(220, "2.0.0", "Start TLS now")
@@ -69,6 +70,7 @@ MECHANISM_WANTED: Final = MechanismMissing.deserves
 BAD_RETURN_PATH: Final = BadReturnPath.deserves
 BAD_RECIPIENT: Final = BadRecipient.deserves
 BAD_PARAMETER: Final = BadParameter.deserves
+BAD_CHUNK: Final = BadChunk.deserves
 BAD_EXCHANGE: Final = BadExchange.deserves
 EXCHANGE_CANCELLED: Final = ExchangeCancelled.deserves
 NOT_EXPANDED: Final = Reply.of(502, "5.5.1", "Lists are not expanded here")
@@ -83,6 +85,9 @@ SPOKE_BEFORE_TLS: Final = Reply.of(
 LOGIN_ALREADY: Final = Reply.of(503, "5.5.1", "You are logged in already")
 LOGIN_IN_TRANSACTION: Final = Reply.of(503, "5.5.1", "AUTH does not come inside a transaction")
 TRANSACTION_OPEN: Final = Reply.of(503, "5.5.1", "A transaction is open; end it or say RSET")
+CHUNKS_BEGUN: Final = Reply.of(
+    503, "5.5.1", "Chunks of a message have come; go on with BDAT, or say RSET"
+)
 RETURN_PATH_FIRST: Final = Reply.of(503, "5.5.1", "Say MAIL FROM first")
 UNKNOWN_MECHANISM: Final = UnknownMechanism.deserves
 NO_RECIPIENTS: Final = Reply.of(554, "5.5.1", "No recipient was accepted")
@@ -106,6 +111,11 @@ def banner(hostname: str) -> Reply:
 def accepted_message(id_text: str) -> Reply:
     """The message is ours now; `id_text` finds it again."""
     return Reply.of(250, "2.0.0", f"Ok: queued as {id_text}")
+
+
+def chunk_received(octets: int) -> Reply:
+    """A chunk that is not the last has come, and is kept (RFC 3030 §2)."""
+    return Reply.of(250, "2.0.0", f"{octets} octets received")
 
 
 def hello(hostname: str, *keywords: str) -> Reply:

@@ -8,16 +8,9 @@ from typing import Final
 
 from pillarbox.protocol import replies, sasl
 from pillarbox.protocol.command import WITHOUT_ARGUMENT, Verb, parse_command
-from pillarbox.protocol.conversation import Conversation
-from pillarbox.protocol.dots import ContentReader
-from pillarbox.protocol.errors import (
-    BareLineEnd,
-    InputError,
-    LineTooLong,
-    LocalProtocolError,
-)
+from pillarbox.protocol.content import Receiving
+from pillarbox.protocol.errors import BadChunk, BareLineEnd, InputError, LineTooLong
 from pillarbox.protocol.events import (
-    ContentReceived,
     HelloReceived,
     LoginReceived,
     MailReceived,
@@ -39,7 +32,7 @@ MAX_HELLO_CHARACTERS: Final = 255
 _UNSAFE_IN_TRACE: Final = re.compile(r"[^A-Za-z0-9._:\[\]\-]")
 
 
-class ServerSession(Conversation):
+class ServerSession(Receiving):
     """One connection as the server sees it.
 
     The driver passes on what it receives, takes the events in order, answers those that owe a
@@ -50,32 +43,15 @@ class ServerSession(Conversation):
 
     def __init__(self, limits: ServerLimits, hostname: str) -> None:
         """A connection that was just made; nothing is read before `greet`."""
-        super().__init__(limits.max_errors)
-        self._limits = limits
+        super().__init__(limits)
         self._hostname = hostname
         self._gate = Gate(limits)
         self._exchange: sasl.ServerExchange | None = None
         self._mail_offered = limits.of_mail()
         self._rcpt_offered = limits.of_rcpt()
-        self._accepted = 0
         self._utf8 = False
-        self._content = ContentReader(0, 0)
-        self._refusal: Reply | None = None
 
-    # --- what the driver tells about content and TLS --------------------------------------------
-
-    def proceed(self) -> None:
-        """Ask for what follows a block that is not the last. Raises `LocalProtocolError`."""
-        if self._state is not ServerState.CLOSING:
-            self._check_block()
-            self._awaited = None
-            self._advance()
-
-    def refuse_content(self, reply: Reply) -> None:
-        """Answer a block that is not the last: the rest is discarded, then `reply` is given."""
-        if self._state is not ServerState.CLOSING:
-            self._check_block()
-            self.reply(reply)
+    # --- what the driver tells about TLS ----------------------------------------------------------
 
     def tls_started(self) -> None:
         """The handshake is done: everything said before is forgotten (RFC 3207 §4.2).
@@ -85,6 +61,7 @@ class ServerSession(Conversation):
         if self._state is not ServerState.CLOSING:
             self._move(ServerTrigger.SECURED)
             self._gate.secured()
+            self._forget()
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -108,49 +85,13 @@ class ServerSession(Conversation):
                 command(self, argument)
             else:
                 self._out.append(_ANSWERS[verb].encode())
-        except (BareLineEnd, LineTooLong) as fatal:
+        except (BadChunk, BareLineEnd, LineTooLong) as fatal:
             self._fail(fatal.answer, fatal.sentence)
         except InputError as error:
             if exchange is not None:
                 self._leave_exchange()
             self._refuse(error.answer, error.sentence)
         return True
-
-    def _read_content(self) -> bool:
-        content = self._content
-        data, at = self._input.rest()
-        if at == len(data):
-            return False
-        try:
-            self._input.skip_to(content.read(data, at))
-        except BareLineEnd as error:
-            self._events.append(TransactionReset())
-            self._fail(error.answer, error.sentence)
-            return False
-        if content.ended:
-            self._move(ServerTrigger.CONTENT_ENDED)
-            if content.discards:
-                self._finish_discarded()
-            else:
-                self._awaited = self._content_answered
-                self._events.append(
-                    ContentReceived(content.give(), last=True, plain=not content.dotted)
-                )
-        elif content.full:
-            self._awaited = self._block_refused
-            self._events.append(ContentReceived(content.give(), last=False))
-        else:
-            return False
-        return True
-
-    def _finish_discarded(self) -> None:
-        self._move(ServerTrigger.DECIDED)
-        if self._refusal is None:
-            self._events.append(TransactionReset())
-            self._refuse(replies.TOO_LARGE)
-        else:
-            self._out.append(self._refusal.encode())
-            self._refusal = None
 
     # --- answers of the driver ---------------------------------------------------------------
 
@@ -170,20 +111,6 @@ class ServerSession(Conversation):
         self._out.append(reply.encode())
         if reply.severity == 2:
             self._accepted += 1
-
-    def _block_refused(self, reply: Reply) -> None:
-        self._refusal = reply
-        self._content.discard()
-
-    def _content_answered(self, reply: Reply) -> None:
-        self._out.append(reply.encode())
-        self._move(ServerTrigger.DECIDED)
-        if reply.severity == 2:
-            self._errors = 0
-
-    def _check_block(self) -> None:
-        if self._awaited != self._block_refused:
-            raise LocalProtocolError("no block of content waits for an answer")
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -255,12 +182,13 @@ class ServerSession(Conversation):
         body = parameters.pop("BODY", "7BIT")
         self._utf8 = parameters.pop("SMTPUTF8", None) is not None
         self._accepted = 0
+        self._refusal = None
         self._awaited = self._mail_answered
         self._events.append(MailReceived(return_path, size, body, self._utf8, parameters))
 
     def _rcpt(self, argument: str) -> None:
         if self._state is not ServerState.ENVELOPE:
-            self._refuse(replies.RETURN_PATH_FIRST)
+            self._refuse(self._misplaced)
             return
         address, parameters = parse_rcpt(argument, self._rcpt_offered, utf8=self._utf8)
         if self._accepted >= self._limits.max_recipients:
@@ -269,16 +197,6 @@ class ServerSession(Conversation):
         self._awaited = self._rcpt_answered
         self._events.append(RecipientReceived(address, parameters))
 
-    def _data(self, _: str) -> None:
-        if self._state is not ServerState.ENVELOPE:
-            self._refuse(replies.RETURN_PATH_FIRST)
-        elif not self._accepted:
-            self._refuse(replies.NO_RECIPIENTS)
-        else:
-            self._move(ServerTrigger.DATA)
-            self._content = ContentReader(self._limits.max_message_bytes, self._limits.block_bytes)
-            self._out.append(replies.START_CONTENT.encode())
-
     def _quit(self, _: str) -> None:
         self._out.append(replies.GOODBYE.encode())
         self._end("QUIT")
@@ -286,14 +204,14 @@ class ServerSession(Conversation):
     # --- consequences ------------------------------------------------------------------------
 
     def _reset(self, trigger: ServerTrigger) -> None:
-        if self._state is ServerState.ENVELOPE:
+        if self._state is not ServerState.COMMAND:
             self._events.append(TransactionReset())
         self._move(trigger)
+        self._forget()
 
     def _end(self, reason: str) -> None:
         super()._end(reason)
         self._exchange = None
-        self._content.discard()
 
 
 _COMMANDS: Final[dict[Verb, Callable[[ServerSession, str], None]]] = {
@@ -304,6 +222,7 @@ _COMMANDS: Final[dict[Verb, Callable[[ServerSession, str], None]]] = {
     Verb.MAIL: ServerSession._mail,
     Verb.RCPT: ServerSession._rcpt,
     Verb.DATA: ServerSession._data,
+    Verb.BDAT: ServerSession._bdat,
     Verb.RSET: ServerSession._rset,
     Verb.QUIT: ServerSession._quit,
 }

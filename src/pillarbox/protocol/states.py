@@ -2,7 +2,9 @@
 
 Whether TLS is in use, whether the client has said EHLO and whether it has logged in are machines
 of two states each, beside these. So is the question whether a reply is owed: while one is, the
-server session reads nothing. Commands without a line here (NOOP, VRFY, HELP) move nothing.
+server session reads nothing. Commands without a line here (NOOP, VRFY, HELP) move nothing. BDAT
+moves to content from everywhere, since its octets have to be read even where it is refused
+(RFC 3030 §2).
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ class ServerState(StrEnum):
     ENVELOPE = "envelope"
     """MAIL was accepted."""
     CONTENT = "content"
-    """DATA was answered 354."""
+    """DATA was answered 354, or the octets of a BDAT are coming, to be kept or thrown away."""
+    CHUNKS = "chunks"
+    """A chunk was taken, and was not the last."""
     DECIDING = "deciding"
     """Content has ended; the reply to the final dot is owed."""
     CLOSING = "closing"
@@ -47,6 +51,8 @@ class ServerTrigger(StrEnum):
     MAIL = "MAIL accepted"
     RCPT = "RCPT"
     DATA = "DATA"
+    CHUNK = "BDAT"
+    CHUNK_ENDED = "end of a chunk that is not the last"
     CONTENT_ENDED = "end of content"
     DECIDED = "final reply"
     END = "QUIT, fault, end of input or 421"
@@ -108,6 +114,7 @@ SERVER: Final[Mapping[ServerState, Mapping[ServerTrigger, ServerState]]] = {
         ServerTrigger.STARTTLS: ServerState.HANDSHAKE,
         ServerTrigger.AUTH: ServerState.EXCHANGE,
         ServerTrigger.MAIL: ServerState.ENVELOPE,
+        ServerTrigger.CHUNK: ServerState.CONTENT,
         ServerTrigger.END: ServerState.CLOSING,
     },
     ServerState.HANDSHAKE: {
@@ -123,9 +130,17 @@ SERVER: Final[Mapping[ServerState, Mapping[ServerTrigger, ServerState]]] = {
         ServerTrigger.RESET: ServerState.COMMAND,
         ServerTrigger.RCPT: ServerState.ENVELOPE,
         ServerTrigger.DATA: ServerState.CONTENT,
+        ServerTrigger.CHUNK: ServerState.CONTENT,
+        ServerTrigger.END: ServerState.CLOSING,
+    },
+    ServerState.CHUNKS: {
+        ServerTrigger.HELLO: ServerState.COMMAND,
+        ServerTrigger.RESET: ServerState.COMMAND,
+        ServerTrigger.CHUNK: ServerState.CONTENT,
         ServerTrigger.END: ServerState.CLOSING,
     },
     ServerState.CONTENT: {
+        ServerTrigger.CHUNK_ENDED: ServerState.CHUNKS,
         ServerTrigger.CONTENT_ENDED: ServerState.DECIDING,
         ServerTrigger.END: ServerState.CLOSING,
     },

@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillarbox.protocol.dots import (
-    ContentReader,
-    DotReader,
-    DotWriter,
-    has_bare_line_end,
-    stuff,
-)
+from pillarbox.protocol.dots import DotReader, DotWriter, stuff
 from pillarbox.protocol.errors import BareLineEnd, LocalProtocolError
 
 BODIES = [
@@ -122,64 +116,6 @@ def test_only_one_sequence_of_five_bytes_ends_content(wire: bytes) -> None:
         assert content == (before + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
 
 
-# --- into blocks -------------------------------------------------------------------------------
-
-
-def blocks(pieces: list[bytes], max_bytes: int, block_bytes: int) -> tuple[list[bytes], bool]:
-    reader = ContentReader(max_bytes, block_bytes)
-    given_away = []
-    for piece in pieces:
-        at = 0
-        while at < len(piece) and not reader.ended:
-            at = reader.read(piece, at)
-            if reader.full and not reader.ended:
-                given_away.append(reader.give())
-    assert reader.ended
-    return [*given_away, reader.give()], reader.too_large
-
-
-@given(contents, st.integers(1, 20), st.data())
-def test_content_comes_in_blocks_of_one_size_and_a_last_one(
-    body: bytes, block_bytes: int, data: st.DataObject
-) -> None:
-    got, too_large = blocks(cut(stuff(body), data), 1 << 20, block_bytes)
-    assert b"".join(got) == body
-    assert {len(block) for block in got[:-1]} <= {block_bytes}
-    assert not too_large
-    assert (got, too_large) == blocks([stuff(body)], 1 << 20, block_bytes)
-
-
-@given(contents, st.integers(0, 40), st.integers(1, 20), st.data())
-def test_too_much_content_is_noticed_at_the_first_byte_too_many(
-    body: bytes, max_bytes: int, block_bytes: int, data: st.DataObject
-) -> None:
-    got, too_large = blocks(cut(stuff(body), data), max_bytes, block_bytes)
-    assert too_large == (len(body) > max_bytes)
-    assert sum(map(len, got)) <= max_bytes
-    assert (got, too_large) == blocks([stuff(body)], max_bytes, block_bytes)
-
-
-def test_discarded_content_is_not_kept_and_its_end_is_still_found() -> None:
-    reader = ContentReader(1000, 10)
-    wire = stuff(b"0123456789abcdef\r\n")
-    at = reader.read(wire, 0)
-    assert reader.full
-    reader.discard()
-    assert not reader.full
-    assert reader.read(wire, at) == len(wire)
-    assert (reader.ended, reader.too_large, reader.give()) == (True, False, b"")
-
-
-@given(contents, st.data())
-def test_what_is_called_plain_goes_out_as_it_came(body: bytes, data: st.DataObject) -> None:
-    reader = ContentReader(1 << 20, 1 << 20)
-    for piece in cut(stuff(body), data):
-        reader.read(piece, 0)
-    assert reader.dotted == any(line.startswith(b".") for line in body.split(b"\r\n"))
-    if not reader.dotted:
-        assert stuff(body, plain=True) == stuff(body)
-
-
 # --- out ---------------------------------------------------------------------------------------
 
 
@@ -219,9 +155,3 @@ def test_a_bare_line_end_never_leaves_the_house(content: bytes, data: st.DataObj
     else:
         assert not bare
         assert wire == stuff(content)
-
-
-@given(noise)
-def test_a_bare_line_end_is_seen(content: bytes) -> None:
-    left = content.replace(b"\r\n", b"")
-    assert has_bare_line_end(content) == (b"\r" in left or b"\n" in left)

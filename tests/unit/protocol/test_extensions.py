@@ -7,7 +7,7 @@ import pytest
 from pillarbox.protocol.extensions import Extensions, ServerLimits, offered_keywords
 
 LIMITS = ServerLimits(max_message_bytes=1000, max_recipients=10)
-ALWAYS = ["PIPELINING", "SIZE 1000", "8BITMIME", "ENHANCEDSTATUSCODES"]
+ALWAYS = ["PIPELINING", "SIZE 1000", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING"]
 
 
 def offered(limits: ServerLimits, *, tls: bool = False, logged_in: bool = False) -> list[str]:

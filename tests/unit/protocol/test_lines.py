@@ -11,6 +11,7 @@ from pillarbox.protocol.lines import (
     MAX_ENVELOPE_LINE_OCTETS,
     MAX_LONG_LINE_OCTETS,
     LineBuffer,
+    has_bare_line_end,
 )
 
 
@@ -140,3 +141,11 @@ def test_portions_make_no_difference(tokens: list[bytes], data: st.DataObject) -
         return found
 
     assert outcome(pieces) == outcome([wire])
+
+
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"a", b".", b"\r\n", b"\0"]), max_size=12).map(b"".join)
+)
+def test_a_bare_line_end_is_seen(content: bytes) -> None:
+    left = content.replace(b"\r\n", b"")
+    assert has_bare_line_end(content) == (b"\r" in left or b"\n" in left)

@@ -76,6 +76,7 @@ def test_ehlo_lists_what_may_be_used_and_helo_lists_nothing() -> None:
         "250-SIZE 1000000",
         "250-8BITMIME",
         "250-ENHANCEDSTATUSCODES",
+        "250-CHUNKING",
         "250-SMTPUTF8",
         "250-DSN",
         "250 STARTTLS",
@@ -140,7 +141,7 @@ def test_starttls_wants_ehlo_first() -> None:
         (b"STARTTLS now\r\n", b"501 5.5.4"),
         (b"NOOP \0\r\n", b"501 5.5.2"),
         (b"NOOP \xff\r\n", b"501 5.5.2"),
-        (b"BDAT 10 LAST\r\n", b"500 5.5.1"),
+        (b"BDAT 6 LAST\r\nQUIT\r\n", b"503 5.5.1"),
     ],
 )
 def test_every_command_has_its_answer_before_and_after_ehlo(line: bytes, start: bytes) -> None:

@@ -26,8 +26,8 @@ C, U = ClientState, ClientTrigger
 # The life of a session written down a second time, by trigger instead of by state.
 SERVER_LISTED = {
     T.GREETED: {S.GREETING: S.COMMAND},
-    T.HELLO: {S.COMMAND: S.COMMAND, S.ENVELOPE: S.COMMAND},
-    T.RESET: {S.COMMAND: S.COMMAND, S.ENVELOPE: S.COMMAND},
+    T.HELLO: {S.COMMAND: S.COMMAND, S.ENVELOPE: S.COMMAND, S.CHUNKS: S.COMMAND},
+    T.RESET: {S.COMMAND: S.COMMAND, S.ENVELOPE: S.COMMAND, S.CHUNKS: S.COMMAND},
     T.STARTTLS: {S.COMMAND: S.HANDSHAKE},
     T.SECURED: {S.HANDSHAKE: S.COMMAND},
     T.AUTH: {S.COMMAND: S.EXCHANGE},
@@ -35,6 +35,8 @@ SERVER_LISTED = {
     T.MAIL: {S.COMMAND: S.ENVELOPE},
     T.RCPT: {S.ENVELOPE: S.ENVELOPE},
     T.DATA: {S.ENVELOPE: S.CONTENT},
+    T.CHUNK: {S.COMMAND: S.CONTENT, S.ENVELOPE: S.CONTENT, S.CHUNKS: S.CONTENT},
+    T.CHUNK_ENDED: {S.CONTENT: S.CHUNKS},
     T.CONTENT_ENDED: {S.CONTENT: S.DECIDING},
     T.DECIDED: {S.DECIDING: S.COMMAND},
     T.END: {state: S.CLOSING for state in S if state is not S.CLOSING},
@@ -93,11 +95,12 @@ def server_in(state: S) -> ServerSession:
         S.CLOSING: b"QUIT\r\n",
     }.get(state, b"")
     session.receive(said)
-    if state in (S.ENVELOPE, S.CONTENT, S.DECIDING):
+    if state in (S.ENVELOPE, S.CONTENT, S.CHUNKS, S.DECIDING):
         session.receive(b"MAIL FROM:<a@example.com>\r\n")
         session.reply(replies.RETURN_PATH_OK)
-    if state in (S.CONTENT, S.DECIDING):
-        session.receive(b"RCPT TO:<a@example.com>\r\nDATA\r\n")
+    if state in (S.CONTENT, S.CHUNKS, S.DECIDING):
+        content = b"BDAT 1\r\na" if state is S.CHUNKS else b"DATA\r\n"
+        session.receive(b"RCPT TO:<a@example.com>\r\n" + content)
         session.reply(replies.RECIPIENT_OK)
     if state is S.DECIDING:
         session.receive(b"a\r\n.\r\n")
@@ -120,16 +123,17 @@ SAID = {
     T.MAIL: b"MAIL FROM:<a@example.com>\r\n",
     T.RCPT: b"RCPT TO:<a@example.com>\r\n",
     T.DATA: b"DATA\r\n",
+    T.CHUNK: b"BDAT 3\r\n",
     T.END: b"QUIT\r\n",
 }
 
 
 @pytest.mark.parametrize(
-    ("state", "trigger"), list(itertools.product([S.COMMAND, S.ENVELOPE], SAID))
+    ("state", "trigger"), list(itertools.product([S.COMMAND, S.ENVELOPE, S.CHUNKS], SAID))
 )
 def test_a_command_does_what_the_table_says_or_is_refused(state: S, trigger: T) -> None:
     session = server_in(state)
-    if state is S.ENVELOPE and trigger is T.DATA:
+    if state is S.ENVELOPE and trigger in (T.DATA, T.CHUNK):
         session.receive(b"RCPT TO:<a@example.com>\r\n")
         session.reply(replies.RECIPIENT_OK)
         drain(session)
