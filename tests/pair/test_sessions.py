@@ -7,11 +7,13 @@ from itertools import chain, combinations
 
 import pytest
 
+from pillarbox.protocol.command import format_wishes
 from pillarbox.protocol.events import (
     EnvelopeAnswered,
     HelloAnswered,
     LoginAnswered,
     MailReceived,
+    RecipientReceived,
     TlsAnswered,
     VerdictReceived,
 )
@@ -229,6 +231,26 @@ def test_addresses_beyond_ascii_travel_where_both_sides_take_them() -> None:
         "ü@example.com",
         ["é@xn--bcher-kva.example"],
     )
+
+
+@pytest.mark.parametrize("portion", [None, 1])
+def test_wishes_for_reports_arrive_as_they_were_meant(portion: int | None) -> None:
+    original = "utf-8;ü+\\@example.org"
+    recipients = ["b@example.net", "c@example.net", "d@example.net"]
+    wishes = [
+        format_wishes("SUCCESS,DELAY", "rfc822;B+=b@Example.net"),
+        format_wishes("", original),
+        format_wishes("", None),
+    ]
+    for without, known in ((frozenset[str](), True), (frozenset({"DSN"}), False)):
+        channel = said_hello(portion=portion, without=without)
+        answered = envelope(channel, recipients, report="FULL", envelope_id="id + =", wishes=wishes)
+        assert answered.ready
+        (mail,) = channel.listener.told(MailReceived)
+        assert mail.parameters == ({"RET": "FULL", "ENVID": "id + ="} if known else {})
+        told = [one.parameters for one in channel.listener.told(RecipientReceived)]
+        first = {"NOTIFY": "SUCCESS,DELAY", "ORCPT": "rfc822;B+=b@Example.net"}
+        assert told == ([first, {"ORCPT": original}, {}] if known else [{}, {}, {}])
 
 
 def test_rset_between_messages_is_answered_and_swallowed() -> None:

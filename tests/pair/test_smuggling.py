@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from pillarbox.protocol import replies
-from pillarbox.protocol.lines import has_bare_line_end
 from pillarbox.protocol.events import MailReceived
+from pillarbox.protocol.lines import has_bare_line_end
 from tests.pair.answering import Listener
 
 REFUSED = {

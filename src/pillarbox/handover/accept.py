@@ -29,6 +29,7 @@ from pillarbox.policy.errors import Refusal
 from pillarbox.policy.events import OptionFacts
 from pillarbox.policy.lanes import lane_for
 from pillarbox.policy.limits import LimitPassed
+from pillarbox.policy.notice import format_notify
 from pillarbox.policy.routing import Route
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
@@ -159,7 +160,8 @@ class Door:
         head, stored_blocks = tidied.head, content.stored_blocks
         blocks = [head] if stored_blocks else _cut(head)
         resolved = self._resolve_options(arrival, tidied)
-        facts = _facts(envelope, tidied, len(blocks) + stored_blocks, submitter, origin,
+        eight_bit = content.eight_bit or not head.isascii()
+        facts = _facts(envelope, tidied, len(blocks) + stored_blocks, eight_bit, submitter, origin,
                        resolved.options)  # fmt: skip
         state = _STATE_OF_MODE[submitter.mode]
         if arrival.held and state is State.QUEUED:
@@ -306,23 +308,32 @@ def _facts(
     envelope: Envelope,
     tidied: Tidied,
     blocks: int,
+    eight_bit: bool,
     submitter: Submitter,
     origin: Origin,
     options: dict[str, OptionValue],
 ) -> MessageFacts:
+    """What was found decides, not what was declared: some programs declare SMTPUTF8 and 8BITMIME
+    for all they send, and others send eight bits without a word.
+    """
     return MessageFacts(
         return_path=envelope.return_path,
         recipients=tuple(
             [
-                RecipientFacts(recipient.address, _wishes(recipient), recipient.original)
+                RecipientFacts(
+                    recipient.address,
+                    _wishes(recipient),
+                    recipient.original,
+                    bool(recipient.notify_said),
+                )
                 for recipient in envelope.recipients
             ]
         ),
         origin=origin,
         submitter_kind=submitter.kind,
         submitter_name=submitter.name,
-        body=envelope.body if envelope.body != "7BIT" or tidied.head.isascii() else "8BITMIME",
-        smtputf8=envelope.smtputf8,
+        body="8BITMIME" if eight_bit else envelope.body,
+        smtputf8=(envelope.smtputf8 and eight_bit) or not _in_ascii(envelope),
         report=envelope.report,
         envelope_id=envelope.envelope_id,
         uncertain=submitter.uncertain,
@@ -335,7 +346,13 @@ def _facts(
 def _wishes(recipient: Recipient) -> str:
     if recipient.notify is DEFAULT_NOTIFY:
         return "FAILURE"
-    return ",".join(sorted(recipient.notify))
+    return recipient.notify_said or format_notify(recipient.notify)
+
+
+def _in_ascii(envelope: Envelope) -> bool:
+    """Domains always are, in A-labels; a local part need not be (RFC 6531 §3.3)."""
+    addresses = [recipient.address for recipient in envelope.recipients]
+    return envelope.return_path.isascii() and all(map(str.isascii, addresses))
 
 
 def _cut(content: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ from pillarbox.terms.ids import DeliveryId, MessageId
 class Content:
     """A message's content: all of it, or its first block where the rest is stored already."""
 
-    __slots__ = ("head", "message", "plain", "stored_blocks", "stored_bytes")
+    __slots__ = ("eight_bit", "head", "message", "plain", "stored_blocks", "stored_bytes")
 
     def __init__(
         self,
@@ -19,15 +19,18 @@ class Content:
         stored_blocks: int = 0,
         stored_bytes: int = 0,
         plain: bool = False,
+        eight_bit: bool = False,
     ) -> None:
-        """`message` is the id under which further blocks were stored. `plain` content came through
-        a server session with no bare line end and no line that begins with a dot.
+        """`message` is the id under which further blocks were stored; `eight_bit`, whether they
+        have more than ASCII in them. `plain` content came through a server session with no bare
+        line end and no line that begins with a dot.
         """
         self.head = head
         self.message = message
         self.stored_blocks = stored_blocks
         self.stored_bytes = stored_bytes
         self.plain = plain
+        self.eight_bit = eight_bit
 
 
 class Receipt:

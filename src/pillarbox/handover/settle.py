@@ -113,14 +113,18 @@ class Settler:
         *,
         server: ObjectId | None = None,
         server_errors: int | None = None,
+        passed_on: bool = False,
     ) -> Recording:
-        """Write down what became of some recipients of a message; `then` when that is durable."""
+        """Write down what became of some recipients of a message; `then` when that is durable.
+
+        `passed_on` says that the server which took it was told who wishes to hear of it.
+        """
         verdicts, obligations = [], []
         for addressee, outcome, facts in attempted:
             verdict = self._verdict(outgoing, addressee, outcome, facts, now_ms)
             verdicts.append(verdict)
             self._tell(verdict, outcome, facts, now_ms)
-            owed = _owed(outgoing, verdict)
+            owed = _owed(outgoing, verdict, passed_on=passed_on)
             if owed is not None:
                 obligations.append(NewObligation(owed, outgoing.app, verdict.delivery, now_ms))
         settlement = Settlement(now_ms, outgoing.app, verdicts, obligations, server, server_errors)
@@ -169,7 +173,7 @@ class Settler:
             self._news.tell(now_ms, STATE_WORDS[state].word.lower(), subject, text)
 
 
-def _owed(outgoing: Outgoing, verdict: Verdict) -> str | None:
+def _owed(outgoing: Outgoing, verdict: Verdict, *, passed_on: bool) -> str | None:
     recipient = outgoing.facts.recipients[ordinal_of(verdict.delivery) - 1]
     if verdict.state in TAKEN and "SUCCESS" not in recipient.notify:
         return None
@@ -178,5 +182,6 @@ def _owed(outgoing: Outgoing, verdict: Verdict) -> str | None:
         read_notify(recipient.notify),
         outgoing.facts.return_path,
         outgoing.answer_by,
+        passed_on=passed_on,
     )
     return kind.value if kind is not None else None

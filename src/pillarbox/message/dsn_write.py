@@ -18,6 +18,7 @@ from pillarbox.message.header import (
     split_content,
 )
 from pillarbox.message.mailboxes import Mailbox, format_mailboxes
+from pillarbox.protocol.path import encode_unicode
 from pillarbox.terms.status import EnhancedStatus, InvalidStatus
 
 __all__ = ["Action", "Notice", "RecipientReport", "write_dsn"]
@@ -177,10 +178,9 @@ def _status_code(report: RecipientReport) -> str:
 
 def _typed(kind: str, address: str) -> str:
     """An address behind its type; outside ASCII by RFC 6533 §3 in the form for seven bits."""
-    if address.isascii():
+    if address.isascii() and kind.lower() != "utf-8":
         return f"{kind};{address}"
-    escaped = (c if "!" <= c <= "~" and c not in "+=\\" else f"\\x{{{ord(c):X}}}" for c in address)
-    return "utf-8;" + "".join(escaped)
+    return f"utf-8;{encode_unicode(address)}"
 
 
 def _line(name: str, text: str) -> bytes:

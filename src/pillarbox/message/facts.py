@@ -28,12 +28,18 @@ class Origin(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class RecipientFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What one recipient's delivery needs beyond its address."""
+    """What one recipient's delivery needs beyond its address.
+
+    Stored as an array: fields are added at the end, with a default.
+    """
 
     address: str
     notify: str = "FAILURE"
-    """The wishes, joined by commas."""
+    """The wishes, joined by commas, as they were said."""
     original: str | None = None
+    """ORCPT, decoded, with its address type."""
+    notify_said: bool = False
+    """Whether NOTIFY was said; only then is it passed on (RFC 3461 §5.2.1)."""
 
 
 class MessageFacts(msgspec.Struct, frozen=True, gc=False):
@@ -47,8 +53,11 @@ class MessageFacts(msgspec.Struct, frozen=True, gc=False):
     body: str = "7BIT"
     """``7BIT`` or ``8BITMIME``: what the content was found to be."""
     smtputf8: bool = False
+    """Whether a next hop must offer SMTPUTF8 for all of it; what was declared is not the question."""
     report: str | None = None
+    """RET: ``FULL`` or ``HDRS``; None where it was not said."""
     envelope_id: str | None = None
+    """ENVID, decoded; None where it was not said."""
     uncertain: str = "retry"
     options: dict[str, OptionValue] = {}
     tags: tuple[str, ...] = ()

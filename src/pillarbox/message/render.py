@@ -22,6 +22,8 @@ class Hop:
     """8BITMIME (RFC 6152)."""
     smtputf8: bool = False
     """SMTPUTF8 (RFC 6531)."""
+    dsn: bool = False
+    """DSN (RFC 3461): who asked for notices is passed on, and whoever takes it on writes them."""
 
 
 def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:

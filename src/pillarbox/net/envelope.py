@@ -14,7 +14,9 @@ from pillarbox.protocol.client import ClientSession
 class EnvelopeWords:
     """An envelope as it will be said."""
 
-    __slots__ = ("body", "recipients", "return_path", "size", "smtputf8")
+    __slots__ = (
+        "body", "envelope_id", "recipients", "report", "return_path", "size", "smtputf8", "wishes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -23,13 +25,21 @@ class EnvelopeWords:
         size: int | None = None,
         body: str = "7BIT",
         smtputf8: bool = False,
+        report: str | None = None,
+        envelope_id: str | None = None,
+        wishes: Sequence[str] = (),
     ) -> None:
-        """`size` in octets, where it is known."""
+        """`size` in octets, where it is known. `report` is RET, `envelope_id` ENVID; `wishes` has
+        what `protocol.command.format_wishes` makes of each recipient's, or is empty.
+        """
         self.return_path = return_path
         self.recipients = recipients
         self.size = size
         self.body = body
         self.smtputf8 = smtputf8
+        self.report = report
+        self.envelope_id = envelope_id
+        self.wishes = wishes
 
     def say(self, session: ClientSession) -> None:
         """Say it."""
@@ -39,4 +49,7 @@ class EnvelopeWords:
             size=self.size,
             body=self.body,
             smtputf8=self.smtputf8,
+            report=self.report,
+            envelope_id=self.envelope_id,
+            wishes=self.wishes,
         )

@@ -26,6 +26,8 @@ class Recipient(Struct, frozen=True, gc=False):
     notify: frozenset[Notify] = DEFAULT_NOTIFY
     original: str | None = None
     """ORCPT, decoded, with its address type: ``rfc822;a@b``."""
+    notify_said: str = ""
+    """NOTIFY in the words of the submitter; empty where it was left to us."""
 
 
 class Envelope(Struct, frozen=True, gc=False):

@@ -52,17 +52,30 @@ class ClientSession(Opening):
         size: int | None = None,
         body: str = "7BIT",
         smtputf8: bool = False,
+        report: str | None = None,
+        envelope_id: str | None = None,
+        wishes: Sequence[str] = (),
     ) -> None:
         """Say MAIL, RCPT and DATA, all at once where that was offered; `EnvelopeAnswered` follows.
 
-        `return_path` is empty for the null return path, `size` in octets, `body` 7BIT or 8BITMIME;
-        a parameter is only said to a server that offered it. Where `may_go_ahead` it may be said
+        `return_path` is empty for the null return path, `size` in octets, `body` 7BIT or 8BITMIME.
+        `report` and `envelope_id` are RET and ENVID, `wishes` what `format_wishes` makes of each
+        recipient's. A parameter is only said to a server that offered it. Where `may_go_ahead` it may be said
         right behind the content before it; `VerdictReceived` on that comes first.
         """
         offered = self.extensions
         utf8 = smtputf8 and offered.has("SMTPUTF8")
         check_envelope(return_path, recipients, utf8=utf8)
-        mail = format_mail(return_path, offered, size=size, body=body, smtputf8=utf8)
+        mail = format_mail(
+            return_path,
+            offered,
+            size=size,
+            body=body,
+            smtputf8=utf8,
+            report=report,
+            envelope_id=envelope_id,
+        )
+        said = _with_wishes(recipients, wishes) if wishes and offered.has("DSN") else None
         if self._state is ClientState.VERDICT and self.may_go_ahead:
             self._ahead = True
         else:
@@ -71,14 +84,17 @@ class ClientSession(Opening):
         self._accepted = False
         pipeline = self._pipeline
         if offered.has("PIPELINING"):
-            middle = ">\r\nRCPT TO:<".join(recipients)
-            group = f"{mail}RCPT TO:<{middle}>\r\nDATA\r\n".encode()
+            if said is None:
+                middle = ">\r\nRCPT TO:<".join(recipients)
+                group = f"{mail}RCPT TO:<{middle}>\r\nDATA\r\n".encode()
+            else:
+                group = f"{mail}{''.join(said)}DATA\r\n".encode()
             answers = [Expected.RCPT] * len(recipients)
             pipeline.say(group, Expected.MAIL, *answers, Expected.DATA)
         else:
             pipeline.hold(mail.encode(), Expected.MAIL)
-            for recipient in recipients:
-                pipeline.hold(f"RCPT TO:<{recipient}>\r\n".encode(), Expected.RCPT)
+            for rcpt in said or [f"RCPT TO:<{recipient}>\r\n" for recipient in recipients]:
+                pipeline.hold(rcpt.encode(), Expected.RCPT)
             pipeline.hold(b"DATA\r\n", Expected.DATA)
             pipeline.release(at_once=False)
 
@@ -173,6 +189,13 @@ class ClientSession(Opening):
     def _clean_up(self, what: bytes) -> None:
         self._pipeline.hold(what, Expected.CLEAN_UP)
         self._pipeline.release(at_once=self.extensions.has("PIPELINING"))
+
+
+def _with_wishes(recipients: Sequence[str], wishes: Sequence[str]) -> list[str]:
+    return [
+        f"RCPT TO:<{recipient}>{wish}\r\n"
+        for recipient, wish in zip(recipients, wishes, strict=True)
+    ]
 
 
 _HEARS: Final[Mapping[Expected, Hears]] = {

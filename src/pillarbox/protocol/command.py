@@ -9,9 +9,12 @@ from typing import Final
 
 from pillarbox.protocol.errors import LocalProtocolError
 from pillarbox.protocol.extensions import Extensions
+from pillarbox.protocol.path import encode_xtext, format_original
 from pillarbox.terms.address import InvalidAddress, parse_address
 
 _DANGEROUS: Final = re.compile(r"[\x00-\x1f\x7f<> ]")
+_WISH: Final = re.compile(r"[A-Za-z,]*")
+_KIND: Final = re.compile(r"[A-Za-z0-9-]+")
 
 
 class Verb(StrEnum):
@@ -57,7 +60,14 @@ def format_hello(verb: Verb, name: str) -> bytes:
 
 
 def format_mail(
-    return_path: str, offered: Extensions, *, size: int | None, body: str, smtputf8: bool
+    return_path: str,
+    offered: Extensions,
+    *,
+    size: int | None,
+    body: str,
+    smtputf8: bool,
+    report: str | None = None,
+    envelope_id: str | None = None,
 ) -> str:
     """MAIL with those parameters that the peer offered. Raises `LocalProtocolError`."""
     parameters = ""
@@ -68,7 +78,26 @@ def format_mail(
         parameters += f" BODY={_checked_body(body)}"
     if smtputf8 and "SMTPUTF8" in keywords:
         parameters += " SMTPUTF8"
+    if (report or envelope_id) and "DSN" in keywords:
+        parameters += _checked_report(report) if report else ""
+        parameters += f" ENVID={encode_xtext(envelope_id)}" if envelope_id else ""
     return f"MAIL FROM:<{return_path}>{parameters}\r\n"
+
+
+def format_wishes(notify: str, original: str | None) -> str:
+    """What follows a recipient for a peer that offers DSN; nothing where nothing was wished.
+
+    `notify` is empty where NOTIFY was not said: then it must not be said to others either
+    (RFC 3461 §5.2.1). Raises `LocalProtocolError`.
+    """
+    if not _WISH.fullmatch(notify):
+        raise LocalProtocolError("NOTIFY is a list of words")
+    wishes = f" NOTIFY={notify}" if notify else ""
+    if original is not None:
+        if not _KIND.fullmatch(original.partition(";")[0]):
+            raise LocalProtocolError("an original recipient begins with the type of its address")
+        wishes += f" ORCPT={format_original(original)}"
+    return wishes
 
 
 def check_envelope(return_path: str, recipients: Sequence[str], *, utf8: bool) -> None:
@@ -97,6 +126,12 @@ def _check_address(address: str) -> None:
         raise LocalProtocolError(
             "an address holds a control character, a space or an angle bracket"
         ) from wrong
+
+
+def _checked_report(report: str) -> str:
+    if report not in ("FULL", "HDRS"):
+        raise LocalProtocolError("RET is FULL or HDRS")
+    return f" RET={report}"
 
 
 def _checked_body(body: str) -> str:

@@ -23,6 +23,9 @@ MAX_ORCPT_CHARACTERS: Final = 500  # RFC 3461 §4.2
 MAX_SIZE_DIGITS: Final = 20  # RFC 1870 §3
 
 _PLUS: Final = re.compile(r"\+([0-9A-F]{2})")
+_EMBEDDED: Final = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
+_NOT_IN_UTF8: Final = re.compile(r"[\x00- +=\\\x7f]")
+_UTF8_TYPE: Final = "utf-8"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-]*")
 _VALUE: Final = re.compile(r"[!-<>-~]+")
 _NOTIFY: Final = ("NEVER", "SUCCESS", "FAILURE", "DELAY")
@@ -35,6 +38,8 @@ def parse_mail(argument: str, offered: Container[str]) -> tuple[str, dict[str, s
     the rest as it is. Raises `InputError` of the kind that says what is wrong.
     """
     path, rest = _split(argument, "FROM:", BadReturnPath)
+    if rest and not rest.isascii():
+        raise BadParameter
     parameters = _parameters(rest, offered) if rest else {}
     if not path:
         return "", parameters
@@ -50,9 +55,11 @@ def parse_rcpt(argument: str, offered: Container[str], *, utf8: bool) -> tuple[s
     (RFC 5321 §4.1.1.3). Raises `InputError` of the kind that says what is wrong.
     """
     path, rest = _split(argument, "TO:", BadRecipient)
-    parameters = _parameters(rest, offered) if rest else {}
     if not utf8 and not path.isascii():
         raise UnannouncedUtf8
+    if rest and not utf8 and not rest.isascii():
+        raise BadParameter
+    parameters = _parameters(rest, offered) if rest else {}
     if path.lower() == "postmaster":
         return path, parameters
     return _mailbox(path, BadRecipient), parameters
@@ -81,6 +88,26 @@ def decode_xtext(text: str) -> str:
     if not decoded.isprintable():
         raise BadParameter
     return decoded
+
+
+def encode_unicode(address: str) -> str:
+    """An address in the seven bits of RFC 6533 §3: what xtext would encode, and all beyond ASCII,
+    as ``\\x{HEX}``.
+    """
+    return "".join(
+        c if "!" <= c <= "~" and c not in "+=\\" else f"\\x{{{ord(c):02X}}}" for c in address
+    )
+
+
+def format_original(original: str) -> str:
+    """A recipient's original address, as ``parse_rcpt`` gives it, as the value of ``ORCPT``.
+
+    Its type stays as it was written: nothing of it may change on the way (RFC 3461 §5.2.1).
+    """
+    kind, _, address = original.partition(";")
+    if kind.lower() == _UTF8_TYPE:
+        return f"{kind};{encode_unicode(address)}"
+    return f"{kind};{encode_xtext(address)}"
 
 
 def _split(argument: str, keyword: str, wrong: type[InputError]) -> tuple[str, str]:
@@ -127,8 +154,6 @@ def _mailbox(path: str, wrong: type[InputError]) -> str:
 
 
 def _parameters(text: str, offered: Container[str]) -> dict[str, str]:
-    if not text.isascii():
-        raise BadParameter
     parameters: dict[str, str] = {}
     for word in text.split(" "):
         if not word:
@@ -138,6 +163,8 @@ def _parameters(text: str, offered: Container[str]) -> dict[str, str]:
         if name not in offered:
             raise UnknownParameter
         if name in parameters or bool(equals) != bool(value):
+            raise BadParameter
+        if not word.isascii() and name != "ORCPT":
             raise BadParameter
         parameters[name] = _READERS.get(name, _any)(value)
     return parameters
@@ -166,9 +193,15 @@ def _nothing(value: str) -> str:
 
 
 def _envid(value: str) -> str:
-    if len(value) > MAX_ENVID_CHARACTERS:
+    return _ascii(value, MAX_ENVID_CHARACTERS)
+
+
+def _ascii(value: str, most: int) -> str:
+    # What is decoded goes into fields of reports that are ASCII (RFC 3461 §4.2, §4.4).
+    decoded = decode_xtext(value)
+    if len(value) > most or not decoded.isascii():
         raise BadParameter
-    return decode_xtext(value)
+    return decoded
 
 
 def _notify(value: str) -> str:
@@ -184,7 +217,23 @@ def _orcpt(value: str) -> str:
     kind, semicolon, address = value.partition(";")
     if len(value) > MAX_ORCPT_CHARACTERS or not semicolon or not _NAME.fullmatch(kind):
         raise BadParameter
-    return f"{kind.lower()};{decode_xtext(address)}"
+    if kind.lower() == _UTF8_TYPE:
+        return f"{kind};{_unicode(address)}"
+    return f"{kind};{_ascii(address, MAX_ORCPT_CHARACTERS)}"
+
+
+def _unicode(value: str) -> str:
+    """An address of the type ``utf-8``, in any of its forms (RFC 6533 §3)."""
+    if not value or _NOT_IN_UTF8.search(_EMBEDDED.sub("", value)):
+        raise BadParameter
+    try:
+        decoded = _EMBEDDED.sub(lambda found: chr(int(found[1], 16)), value)
+        decoded.encode()
+    except (ValueError, OverflowError):
+        raise BadParameter from None
+    if not decoded.isprintable():
+        raise BadParameter
+    return decoded
 
 
 def _auth(value: str) -> str:

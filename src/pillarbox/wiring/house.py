@@ -289,6 +289,6 @@ def _listener(
         lambda: SubmissionSession(desk),
         hostname=settings.hostname,
         tls=server_context(cert_file, key_file),
-        mail_parameters=frozenset({"AUTH"}),
+        mail_parameters=frozenset({"AUTH", "RET", "ENVID", "SMTPUTF8"}),
     )
     return listener, ca_path

@@ -67,6 +67,32 @@ def test_parameters_are_said_where_they_were_offered() -> None:
     assert caller.said().startswith(b"MAIL FROM:<>\r\n")
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_wishes_for_reports_are_said_where_they_are_known_and_nowhere_else(
+    pipelining: bool,
+) -> None:
+    wishes = {
+        "report": "HDRS",
+        "envelope_id": "a=1",
+        "wishes": [" NOTIFY=NEVER", " ORCPT=rfc822;c@example.org"],
+    }
+    caller = Caller("DSN", *([PIPELINING] if pipelining else []))
+    caller.session.envelope("a@example.com", RCPTS, **wishes)
+    said = caller.said()
+    for reply in () if pipelining else ("250 a", "250 b", "250 c"):
+        caller.hear(reply)
+        said += caller.said()
+    assert said == (
+        b"MAIL FROM:<a@example.com> RET=HDRS ENVID=a+3D1\r\n"
+        b"RCPT TO:<b@example.net> NOTIFY=NEVER\r\n"
+        b"RCPT TO:<c@example.net> ORCPT=rfc822;c@example.org\r\n"
+        b"DATA\r\n"
+    )
+    caller = Caller(PIPELINING)
+    caller.session.envelope("a@example.com", RCPTS, **wishes)
+    assert caller.said() == GROUP
+
+
 def test_an_address_beyond_ascii_is_not_said_to_a_server_that_does_not_take_it() -> None:
     caller = Caller(PIPELINING)
     with pytest.raises(LocalProtocolError, match="SMTPUTF8"):

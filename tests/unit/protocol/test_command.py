@@ -11,6 +11,7 @@ from pillarbox.protocol.command import (
     check_envelope,
     format_hello,
     format_mail,
+    format_wishes,
     parse_command,
 )
 from pillarbox.protocol.errors import LocalProtocolError
@@ -64,6 +65,76 @@ def test_mail_has_the_parameters_that_were_offered(
     wishes = {"size": size, "body": body, "smtputf8": smtputf8}
     assert format_mail("a@b", ALL, **wishes) == f"MAIL FROM:<a@b>{parameters}\r\n"
     assert format_mail("", Extensions(), **wishes) == "MAIL FROM:<>\r\n"
+
+
+@pytest.mark.parametrize(
+    ("report", "envelope_id", "parameters"),
+    [
+        (None, None, ""),
+        ("FULL", None, " RET=FULL"),
+        (None, "a+b c", " ENVID=a+2Bb+20c"),
+        ("HDRS", "QQ314159", " RET=HDRS ENVID=QQ314159"),
+    ],
+)
+def test_wishes_for_reports_are_said_to_whoever_knows_them(
+    report: str | None, envelope_id: str | None, parameters: str
+) -> None:
+    wishes = {"size": None, "body": "7BIT", "smtputf8": False}
+    wishes |= {"report": report, "envelope_id": envelope_id}
+    dsn = Extensions.parse(["DSN"])
+    assert format_mail("a@b", dsn, **wishes) == f"MAIL FROM:<a@b>{parameters}\r\n"
+    assert format_mail("a@b", ALL, **wishes) == "MAIL FROM:<a@b>\r\n"
+
+
+@pytest.mark.parametrize(
+    ("notify", "original", "said"),
+    [
+        ("", None, ""),
+        ("NEVER", None, " NOTIFY=NEVER"),
+        ("SUCCESS,FAILURE,DELAY", None, " NOTIFY=SUCCESS,FAILURE,DELAY"),
+        ("", "rfc822;a+b@c.example", " ORCPT=rfc822;a+2Bb@c.example"),
+        ("DELAY", "utf-8;ü@c.example", " NOTIFY=DELAY ORCPT=utf-8;\\x{FC}@c.example"),
+    ],
+)
+def test_the_wishes_of_a_recipient_follow_its_address(
+    notify: str, original: str | None, said: str
+) -> None:
+    assert format_wishes(notify, original) == said
+
+
+@pytest.mark.parametrize(
+    ("notify", "original"),
+    [
+        ("NEVER\r\nRCPT TO:<v@x>", None),
+        ("NEVER ORCPT=x", None),
+        ("", "rfc 822;a"),
+        ("", "\r\n;a"),
+        ("", ";a@b"),
+    ],
+)
+def test_wishes_that_would_change_the_command_are_our_mistake(
+    notify: str, original: str | None
+) -> None:
+    with pytest.raises(LocalProtocolError):
+        format_wishes(notify, original)
+
+
+@given(st.text())
+def test_no_original_address_becomes_a_second_parameter(address: str) -> None:
+    try:
+        said = format_wishes("", f"rfc822;{address}") + format_wishes("", f"utf-8;{address}")
+    except UnicodeEncodeError:  # half a character, which no text from outside can have
+        return
+    assert said.isascii()
+    assert said.isprintable()
+    assert said.count(" ") == 2
+
+
+def test_a_report_of_another_kind_is_our_mistake() -> None:
+    with pytest.raises(LocalProtocolError, match="FULL or HDRS"):
+        format_mail(
+            "a@b", Extensions.parse(["DSN"]), size=None, body="7BIT", smtputf8=False, report="ALL"
+        )
 
 
 def test_a_body_of_another_kind_is_our_mistake() -> None:

@@ -14,7 +14,14 @@ from pillarbox.protocol.errors import (
     UnannouncedUtf8,
     UnknownParameter,
 )
-from pillarbox.protocol.path import decode_xtext, encode_xtext, parse_mail, parse_rcpt
+from pillarbox.protocol.path import (
+    decode_xtext,
+    encode_unicode,
+    encode_xtext,
+    format_original,
+    parse_mail,
+    parse_rcpt,
+)
 
 OFFERED = frozenset({"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH", "BY"})
 FOR_RCPT = frozenset({"NOTIFY", "ORCPT"})
@@ -135,7 +142,7 @@ def test_an_address_beyond_ascii_needs_smtputf8() -> None:
         ("AUTH=<>", {"AUTH": "<>"}),
         ("AUTH=e+3Dmc2@example.com", {"AUTH": "e=mc2@example.com"}),
         ("ENVID=" + "x" * 100, {"ENVID": "x" * 100}),
-        ("ENVID=+C3+BC", {"ENVID": "ü"}),
+        ("ENVID=+20a+2B+3D", {"ENVID": " a+="}),
         ("BY=120;R", {"BY": "120;R"}),
         ("BY", {"BY": ""}),
         ("SMTPUTF8", {"SMTPUTF8": ""}),
@@ -171,6 +178,8 @@ def test_parameters_of_mail_are_checked_and_decoded(text: str, parameters: dict[
         "ENVID=a+2b",
         "ENVID=a+0D+0ABcc:",
         "ENVID=+FF",
+        "ENVID=+C3+BC",
+        "ENVID=+09",
         "ENVID=ü",
         "ENVID=" + "x" * 101,
         "AUTH=",
@@ -197,7 +206,10 @@ def test_parameters_that_were_not_offered_are_refused(text: str) -> None:
         ("NOTIFY=NEVER", {"NOTIFY": "NEVER"}),
         ("notify=success,Failure,DELAY", {"NOTIFY": "SUCCESS,FAILURE,DELAY"}),
         ("ORCPT=rfc822;a+2Bb@example.com", {"ORCPT": "rfc822;a+b@example.com"}),
-        ("ORCPT=RFC822;a@example.com", {"ORCPT": "rfc822;a@example.com"}),
+        ("ORCPT=RFC822;A@Example.COM", {"ORCPT": "RFC822;A@Example.COM"}),
+        ("ORCPT=x400;/S+3Da/C+3Dde+20b/", {"ORCPT": "x400;/S=a/C=de b/"}),
+        ("ORCPT=utf-8;a\\x{2B}\\x{FC}@b\\x{1F4EE}.example", {"ORCPT": "utf-8;a+ü@b📮.example"}),
+        ("ORCPT=UTF-8;a@example.com", {"ORCPT": "UTF-8;a@example.com"}),
         ("ORCPT=rfc822;" + "x" * 493, {"ORCPT": "rfc822;" + "x" * 493}),
     ],
 )
@@ -220,6 +232,18 @@ def test_parameters_of_rcpt_are_checked_and_decoded(text: str, parameters: dict[
         "ORCPT=rfc822;",
         "ORCPT=rfc 822;a",
         "ORCPT=rfc822;a+0D+0Ab",
+        "ORCPT=rfc822;a=b@example.com",
+        "ORCPT=rfc822;+C3+BC@example.com",
+        "ORCPT=rfc822;ü@example.com",
+        "ORCPT=utf-8;ü@example.com",
+        "ORCPT=utf-8;",
+        "ORCPT=utf-8;a+2Bb@example.com",
+        "ORCPT=utf-8;a\\b@example.com",
+        "ORCPT=utf-8;a\\x{0D}b@example.com",
+        "ORCPT=utf-8;a\\x{D800}b@example.com",
+        "ORCPT=utf-8;a\\x{FFFFFF}b@example.com",
+        "ORCPT=utf-8;a\\x{fc}b@example.com",
+        "ORCPT=RFC822;a@example.com ORCPT=RFC822;a@example.com",
         "ORCPT=rfc822;" + "x" * 494,
     ],
 )
@@ -254,3 +278,34 @@ def test_any_argument_is_read_or_refused_and_what_is_read_is_harmless(text: str)
             continue
         assert all(word.isprintable() for word in parameters.values())
         assert not set(return_path) & set("\r\n\0")
+
+
+def test_an_original_address_beyond_ascii_may_be_written_out_where_smtputf8_was_announced() -> None:
+    told = rcpt("TO:<ü@example.com> ORCPT=utf-8;ü\\x{2B}a@bücher.example", utf8=True)
+    assert told == ("ü@example.com", {"ORCPT": "utf-8;ü+a@bücher.example"})
+    for wrong in ("NOTIFY=NÖ", "ORCPT=rfc822;ü@example.com", "ORCPT=ütf-8;a@example.com"):
+        with pytest.raises(BadParameter):
+            rcpt(f"TO:<a@example.com> {wrong}", utf8=True)
+
+
+@pytest.mark.parametrize(
+    ("original", "said"),
+    [
+        ("rfc822;a@example.com", "rfc822;a@example.com"),
+        ("RFC822;A+b=c@Example.com", "RFC822;A+2Bb+3Dc@Example.com"),
+        ("x400;/S=a b/", "x400;/S+3Da+20b/"),
+        ("utf-8;ü+a\\@b.example", "utf-8;\\x{FC}\\x{2B}a\\x{5C}@b.example"),
+    ],
+)
+def test_an_original_address_is_said_again_as_it_came(original: str, said: str) -> None:
+    assert format_original(original) == said
+    assert rcpt(f"TO:<a@example.com> ORCPT={said}")[1]["ORCPT"] == original
+
+
+@given(st.text(st.characters(min_codepoint=33), min_size=1, max_size=30).filter(str.isprintable))
+def test_any_address_survives_in_seven_bits(address: str) -> None:
+    said = encode_unicode(address)
+    assert said.isascii()
+    assert " " not in said
+    if len(said) < 490:
+        assert rcpt(f"TO:<a@example.com> ORCPT=utf-8;{said}")[1]["ORCPT"] == f"utf-8;{address}"

@@ -243,6 +243,7 @@ class Attempts:
             course.one_less,
             server=server.id if server is not None else None,
             server_errors=server_errors,
+            passed_on=given is not None and given.passed_on,
         )
         for addressee, _ in endings:
             del course.left[addressee.delivery]

@@ -19,7 +19,11 @@ class Carrier:
         self.server = server
         self.connection = connection
         offered = connection.session.extensions
-        self.hop = Hop(eight_bit=offered.has("8BITMIME"), smtputf8=offered.has("SMTPUTF8"))
+        self.hop = Hop(
+            eight_bit=offered.has("8BITMIME"),
+            smtputf8=offered.has("SMTPUTF8"),
+            dsn=offered.has("DSN"),
+        )
         self.unrecorded: Recording | None = None
         """The settlement of the transaction before, as long as it may not be durable."""
         self._session = 0

@@ -36,6 +36,7 @@ from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.held import in_pieces, lease_over, while_held
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.slots import Slots
+from pillarbox.services.delivery.wording import sayable, words_for
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
@@ -52,7 +53,7 @@ _REFUSED: Final = 4
 class Given:
     """What became of each recipient at one server, and what the attempt was."""
 
-    __slots__ = ("carrier", "dialogue", "digest", "gone", "outcomes", "session")
+    __slots__ = ("carrier", "dialogue", "digest", "gone", "outcomes", "passed_on", "session")
 
     def __init__(
         self,
@@ -68,6 +69,8 @@ class Given:
         self.digest = b""
         """SHA-256 of what left, where rendering changed it."""
         self.carrier = carrier
+        self.passed_on = False
+        """Whether the server knows the wishes for notices, and will see to them (RFC 3461 §5.2.1)."""
         self.gone: frozenset[DeliveryId] = frozenset()
         """Held or ended by an operator after they were claimed: nothing was sent for them."""
 
@@ -179,16 +182,21 @@ class Transactions:
         following: Following | None,
     ) -> Given:
         given = Given([], carrier=carrier)
+        given.passed_on = carrier.hop.dsn
         try:
             content = await self._content(outgoing, carrier.hop)
+            addressees, given.outcomes = sayable(outgoing.facts, addressees, carrier.hop)
         except CannotRender as error:
-            unsuitable = from_unsuitable(error.sentence)
+            unsuitable = from_unsuitable(error.sentence, detail=error.status.partition(".")[2])
             given.outcomes = [(addressee, unsuitable) for addressee in addressees]
+            return given
+        if not addressees:
             return given
         self._marks.begin(outgoing)
         connection = carrier.connection
         size = len(content) if isinstance(content, bytes) else outgoing.size
-        answered = await connection.envelope(_words(outgoing, addressees, size, carrier.hop))
+        words = words_for(outgoing.facts, addressees, size, carrier.hop)
+        answered = await connection.envelope(words)
         given.session = carrier.session(self._events, self._clock.now_ms())
         accepted = _accepted(given, answered, addressees)
         if accepted and answered.ready:
@@ -261,18 +269,23 @@ class Transactions:
         outgoing = following.take()
         if outgoing is None or outgoing.content is None:
             return None
+        if outgoing.facts.smtputf8 and not carrier.hop.smtputf8:
+            return None  # some of it may not be sayable there; its own turn will tell
         try:
             size = len(render(outgoing.content, outgoing.facts, carrier.hop))
         except CannotRender:
             return None
         self._marks.begin(outgoing)
-        return _words(outgoing, outgoing.addressees, size, carrier.hop)
+        return words_for(outgoing.facts, outgoing.addressees, size, carrier.hop)
 
     async def _content(self, outgoing: Outgoing, hop: Hop) -> bytes | AsyncIterator[bytes]:
         content = outgoing.content
         if content is None:
-            as_it_is = hop.eight_bit or outgoing.facts.body == "7BIT"
-            if outgoing.size > _IN_MEMORY_BYTES and as_it_is and not outgoing.facts.options:
+            facts = outgoing.facts
+            as_it_is = (hop.eight_bit or facts.body == "7BIT") and (
+                hop.smtputf8 or not facts.smtputf8
+            )
+            if outgoing.size > _IN_MEMORY_BYTES and as_it_is and not facts.options:
                 return while_held(self._nodes, self._messages.blocks(outgoing.message))
             content = await self._messages.content(outgoing.message)
         return render(content, outgoing.facts, hop)
@@ -286,7 +299,7 @@ def _accepted(
         return addressees
     if answered.mail.severity != _DONE:
         refused = from_reply(Stage.MAIL, answered.mail)
-        given.outcomes = [(addressee, refused) for addressee in addressees]
+        given.outcomes += [(addressee, refused) for addressee in addressees]
         return ()
     accepted = []
     verdicts = from_recipients(answered.recipients)
@@ -296,19 +309,6 @@ def _accepted(
         else:
             given.outcomes.append((addressee, verdict))
     return accepted
-
-
-def _words(
-    outgoing: Outgoing, addressees: Sequence[Addressee], size: int, hop: Hop
-) -> EnvelopeWords:
-    facts = outgoing.facts
-    return EnvelopeWords(
-        facts.return_path,
-        [addressee.address for addressee in addressees],
-        size,
-        facts.body if hop.eight_bit else "7BIT",
-        facts.smtputf8 and hop.smtputf8,
-    )
 
 
 def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:

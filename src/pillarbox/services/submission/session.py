@@ -11,7 +11,7 @@ from pillarbox.message.facts import Origin
 from pillarbox.net.interface import Answer, Peer
 from pillarbox.observe.log import logger
 from pillarbox.policy.authority import may_submit, may_use_author, too_large
-from pillarbox.policy.envelope import Envelope, Recipient
+from pillarbox.policy.envelope import Recipient
 from pillarbox.policy.errors import Refusal
 from pillarbox.policy.problems import Problem, ProblemKind, shown
 from pillarbox.policy.submitter import Submitter
@@ -28,6 +28,12 @@ from pillarbox.protocol.events import (
 )
 from pillarbox.protocol.reply import Reply
 from pillarbox.services.submission.desk import Desk
+from pillarbox.services.submission.particulars import (
+    envelope_of,
+    in_unicode,
+    origin_of,
+    recipient_of,
+)
 from pillarbox.storage.interface.errors import StorageFull
 from pillarbox.terms.errors import PillarboxError, Trouble
 from pillarbox.terms.ids import MessageId
@@ -43,7 +49,7 @@ _PROBLEMS = {
 class _Transaction:
     """One MAIL and what followed."""
 
-    __slots__ = ("blocks", "bytes", "head", "mail", "recipients", "upload")
+    __slots__ = ("blocks", "bytes", "eight_bit", "head", "mail", "recipients", "upload")
 
     def __init__(self, mail: MailReceived) -> None:
         self.mail = mail
@@ -52,6 +58,7 @@ class _Transaction:
         self.upload: MessageId | None = None
         self.blocks = 0
         self.bytes = 0
+        self.eight_bit = False
 
 
 class SubmissionSession:
@@ -172,7 +179,7 @@ class SubmissionSession:
         transaction = self._transaction
         if transaction is None:
             return replies.RETURN_PATH_FIRST
-        transaction.recipients.append(Recipient(event.address))
+        transaction.recipients.append(recipient_of(event))
         return replies.RECIPIENT_OK
 
     def _reset(self, event: TransactionReset) -> None:
@@ -210,14 +217,17 @@ class SubmissionSession:
             if event.data:
                 transaction.blocks += 1
                 transaction.bytes += len(event.data)
+                transaction.eight_bit |= not event.data.isascii()
                 await desk.queue.store_block(transaction.upload, transaction.blocks, event.data)
         except PillarboxError as error:
+            self._give_up()
             return self._refused(error)
         if not event.last:
             return None
         content = Content(
-            transaction.head, transaction.upload, transaction.blocks, transaction.bytes
-        )
+            transaction.head, transaction.upload, transaction.blocks, transaction.bytes,
+            eight_bit=transaction.eight_bit,
+        )  # fmt: skip
         return await self._finished(self._finish(transaction, content))
 
     async def _finished(self, answer: Reply | Awaitable[Reply | None]) -> Reply | None:
@@ -236,13 +246,12 @@ class SubmissionSession:
             return self._prepare(transaction, content, submitter)
         self._transaction = None
         mail = transaction.mail
-        envelope = Envelope(
-            mail.return_path, tuple(transaction.recipients), mail.smtputf8, mail.body
-        )
+        envelope = envelope_of(mail, transaction.recipients)
+        origin = in_unicode(self._origin) if mail.smtputf8 else self._origin
         answer: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
         told = partial(self._told, answer, transaction.upload)
         try:
-            door.accept_soon(envelope, content, submitter, self._origin, told)
+            door.accept_soon(envelope, content, submitter, origin, told)
         except PillarboxError as error:
             told(None, error)
         return answer
@@ -277,21 +286,12 @@ class SubmissionSession:
 
     @property
     def _origin(self) -> Origin:
-        """Where mail of this session comes from: the same for every message of a login."""
         known = self._known_origin
         if known is None:
-            peer = self._peer
-            known = self._known_origin = Origin(
-                "smtp", peer.address, peer.port, self._hello, self._protocol, peer.tls
+            known = self._known_origin = origin_of(
+                self._peer, self._hello, extended=self._extended, logged_in=self._logged_in
             )
         return known
-
-    @property
-    def _protocol(self) -> str:
-        """The keyword of the Received field (RFC 3848)."""
-        if not self._extended:
-            return "SMTP"
-        return "ESMTP" + ("S" if self._peer.tls else "") + ("A" if self._logged_in else "")
 
     # --- refusals -----------------------------------------------------------------------------
 
