@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator
 
 from pillarbox.net.listener import PortKind, SmtpConfig
+from pillarbox.terms.ids import MessageId, parse_message_id
 from tests.fix_house import Running
 from tests.wire.conversation import HOST, Typist
 
@@ -115,6 +116,11 @@ async def hand_in(client: Typist, content: bytes) -> bytes:
         said = await client.heard()
         assert said.startswith(code), said
     return await client.say(content + b".\r\n")
+
+
+def queued_as(said: bytes) -> MessageId:
+    """The message that the server took last, by the reply to its end."""
+    return parse_message_id(said.rpartition(b"queued as ")[2].split()[0].decode())
 
 
 def codes(said: bytes) -> list[int]:

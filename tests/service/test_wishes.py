@@ -12,11 +12,11 @@ import pytest
 
 from pillarbox.message.facts import RecipientFacts
 from pillarbox.net.listener import PortKind
-from pillarbox.storage.interface.messages import MessageFilter, StoredMessage
+from pillarbox.storage.interface.messages import StoredMessage
 from tests.doubles.bad_server import DEFAULT_EXTENSIONS, BadServer
 from tests.doubles.records import MessageRecord
 from tests.doubles.script import Script, Stage, say
-from tests.e2e.porch import BOTH, HELLO, called, codes, converse, logged_in
+from tests.e2e.porch import BOTH, HELLO, called, codes, converse, logged_in, queued_as
 from tests.fix_house import Houses, Running
 
 LETTER = b"From: ann@example.com\r\nSubject: hello\r\nMessage-ID: <1@example.com>\r\n\r\nGood morning.\r\n"
@@ -54,8 +54,7 @@ async def submitted(house: Running, mail: str, *rcpts: str) -> StoredMessage:
         envelope = "".join(line + "\r\n" for line in [*commands, "DATA"]).encode()
         said = await converse(client, envelope + LETTER + b".\r\nQUIT\r\n")
     assert codes(said) == [250] * len(commands) + [354, 250, 221], said
-    newest = await house.house.storage.messages.newest(MessageFilter(), 1)
-    return newest.messages[0]
+    return await house.house.storage.messages.get(queued_as(said))
 
 
 async def notices(house: Running, server: BadServer, count: int) -> list[MessageRecord]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from pillarbox.message.downgrade import downgrade
-from pillarbox.message.errors import CannotRender
+from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
 from pillarbox.message.header import split_content
+from pillarbox.message.parts import read_parts
 
 RENDERER_VERSION: Final = 1
 """Grows with every change after which the same input gives other bytes; attempts store it."""
@@ -33,19 +34,38 @@ def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:
     some programs declare SMTPUTF8 for all they send. A header outside ASCII that was not declared
     goes, as everywhere, to any hop that takes eight bits.
 
-    Raises `CannotRender`: 5.6.7 where the header needs SMTPUTF8 and the hop lacks it, 5.6.3 where
-    8-bit content cannot be converted.
+    Raises `CannotRender`: 5.6.7 where a header, of the message or of a part, needs SMTPUTF8 and the
+    hop lacks it, 5.6.3 where 8-bit content cannot be converted.
     """
     if (hop.eight_bit and hop.smtputf8) or content.isascii():
         return content
     if not hop.smtputf8 and (facts.smtputf8 or not hop.eight_bit):
         header = content[: facts.header_bytes] if facts.header_bytes else split_content(content)[0]
         if not header.isascii():
-            raise CannotRender(
-                "its header has characters outside ASCII, and the next server does not offer "
-                "SMTPUTF8",
-                status="5.6.7",
-                fix="Send it through a server that offers SMTPUTF8.",
-            )
+            raise _needs_smtputf8("its header has")
+        if facts.smtputf8 and _has_unicode_part(content):
+            raise _needs_smtputf8("the header of one of its parts has")
     # Whoever offers SMTPUTF8 takes eight bits (RFC 6531 §3.1), whether it says so or not.
     return content if hop.eight_bit or hop.smtputf8 else downgrade(content)
+
+
+def _has_unicode_part(content: bytes) -> bool:
+    """RFC 6531 §3.2 forbids such a header at any level. What cannot be looked through has one."""
+    try:
+        waiting = [read_parts(content)]
+    except TooComplex:
+        return True
+    while waiting:
+        part = waiting.pop()
+        if not content[part.start : part.body].isascii():
+            return True
+        waiting.extend(part.parts)
+    return False
+
+
+def _needs_smtputf8(what: str) -> CannotRender:
+    return CannotRender(
+        f"{what} characters outside ASCII, and the next server does not offer SMTPUTF8",
+        status="5.6.7",
+        fix="Send it through a server that offers SMTPUTF8.",
+    )

@@ -63,6 +63,35 @@ def test_a_foreign_header_that_was_not_declared_goes_wherever_eight_bits_go():
     assert caught.value.status == "5.6.7"
 
 
+FOREIGN_PART = (
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n"
+    "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: Grüße\r\n\r\nhello\r\n--b--\r\n"
+).encode()
+
+
+def test_the_header_of_a_part_counts_as_one_where_it_was_declared():
+    declared, silent = facts(FOREIGN_PART, smtputf8=True), facts(FOREIGN_PART)
+    assert render(FOREIGN_PART, declared, Hop(True, True)) is FOREIGN_PART
+    assert render(FOREIGN_PART, silent, Hop(True, False)) is FOREIGN_PART
+    with pytest.raises(CannotRender, match="one of its parts") as caught:
+        render(FOREIGN_PART, declared, Hop(True, False))
+    assert caught.value.status == "5.6.7"
+
+
+def test_a_foreign_body_that_was_declared_needs_no_smtputf8():
+    assert (
+        render(FOREIGN_BODY, facts(FOREIGN_BODY, smtputf8=True), Hop(True, False)) is FOREIGN_BODY
+    )
+
+
+def test_what_has_too_many_parts_to_look_at_goes_nowhere_without_smtputf8():
+    parts = b"--b\r\n\r\nGr\xc3\xbc\xc3\x9fe\r\n" * 3000
+    content = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"--b--\r\n"
+    assert render(content, facts(content), Hop(True, False)) is content
+    with pytest.raises(CannotRender, match="SMTPUTF8"):
+        render(content, facts(content, smtputf8=True), Hop(True, False))
+
+
 @given(st.sampled_from([ASCII, FOREIGN_BODY, FOREIGN_HEADER]), st.sampled_from(HOPS), st.booleans())
 def test_the_same_input_gives_the_same_bytes(content: bytes, hop: Hop, smtputf8: bool):
     results = []
