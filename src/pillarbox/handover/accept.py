@@ -150,7 +150,7 @@ class Door:
                 recipients[0].address if len(recipients) == 1 else None, now_ms,
                 shows_address=self._shows_address,
             ),
-            relays=submitter.relays,
+            relays=submitter.relays, return_path=envelope.return_path,
         )  # fmt: skip
         _check_authority(submitter, tidied, envelope.return_path)
         if tidied.options or submitter.once is Once.MESSAGE_ID:

@@ -36,6 +36,10 @@ class HeaderTooLong(MessageError):
     code: ClassVar[str] = "header_too_long"
 
 
+class NoAuthor(MessageError):
+    """Nobody is named as the author of the message."""
+
+
 class TooManyHops(MessageError):
     """The message has passed so many servers that it must be going in circles."""
 

@@ -1,4 +1,4 @@
-"""submission fix-ups (RFC 6409 8): Date, Message-ID, Bcc, missing CRLF"""
+"""submission fix-ups (RFC 6409 8): From, Date, Message-ID, Bcc, missing CRLF"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from pillarbox.message.date import format_date
-from pillarbox.message.errors import HeaderTooLong, TooManyHops
+from pillarbox.message.errors import HeaderTooLong, NoAuthor, TooManyHops
 from pillarbox.message.mailboxes import addresses_in
 
 MAX_HEADER_BYTES: Final = 64 * 1024
@@ -64,23 +64,36 @@ def tidy(
     hostname: str,
     received: bytes,
     relays: bool,
+    return_path: str = "",
     max_header_bytes: int = MAX_HEADER_BYTES,
     max_hops: int = MAX_HOPS,
 ) -> Tidied:
     """Make the first block of a submitted message fit to travel; every other byte stays.
 
-    `head` has CRLF line ends only and holds the whole header section. `received` goes on top. Bcc
-    fields and option headers leave. Where Date or Message-ID is missing it is added, the latter
-    from `message_id` and `hostname`; not for a submitter that relays, since what others wrote must
-    not be completed by an intermediate server (RFC 5321 §6.4). A header section that ends without a
-    blank line, or in a line that is no field, gets its blank line there.
+    `head` has CRLF line ends only and holds the whole header section. `received` goes on top, option
+    headers leave. A header section that ends without a blank line, or in a line that is no field,
+    gets its blank line there.
 
-    Raises `HeaderTooLong` and `TooManyHops`.
+    For a submitter that relays nothing more is done: what others wrote must not be completed by an
+    intermediate server (RFC 5321 §6.4), and a Bcc field that came so far was meant to
+    (RFC 5322 §3.6.3). For everybody else:
+
+    - Bcc fields leave.
+    - Where Date or Message-ID is missing it is added, the latter from `message_id` and `hostname`.
+    - Where From is missing it is added from `return_path`. RFC 6409 §8 lets us mend what has one
+      clear solution, and this has: without the field most servers refuse the message, the return
+      path is the one address that the submitter gave for itself, and its right to use that is asked
+      for as with any author. Scripts that leave the field out are many, and used to get it from the
+      MTA they talked to.
+    - Where From is there and names nobody, or nobody with a domain, or where it is missing and the
+      return path is null, the message is refused: any domain put there would be a guess.
+
+    Raises `HeaderTooLong`, `TooManyHops` and `NoAuthor`.
     """
     start = _behind_mailbox_line(head)
     section, end = _section(head, start, max_header_bytes)
     subject = found_id = b""
-    dated, hops = False, 0
+    dated, signed, hops = False, False, 0
     authors: list[str] = []
     options: list[tuple[str, str]] = []
     pieces, at = [received], start
@@ -93,6 +106,7 @@ def tidy(
             continue
         value = head[start + match.end() - 2 : stop].replace(b"\r\n", b"").strip()
         if name == b"from":
+            signed = True
             authors.extend(addresses_in(value))
         elif name == b"subject":
             subject = subject or value
@@ -103,6 +117,8 @@ def tidy(
         else:
             if name not in (b"bcc", b"resent-bcc"):
                 options.append((name.decode("ascii"), value.decode("utf-8", "replace")))
+            elif relays:
+                continue
             pieces.append(head[at : start + match.start()])
             at = stop
     if hops > max_hops:
@@ -111,11 +127,20 @@ def tidy(
             fix="Look at its Received fields: two servers send it to each other.",
         )
     pieces.append(head[at:end])
-    if not relays and not dated:
-        pieces.insert(1, b"Date: %b\r\n" % format_date(now_ms).encode("ascii"))
-    if not relays and not found_id:
-        found_id = format_message_id(message_id, hostname)
-        pieces.insert(1, b"Message-ID: %b\r\n" % found_id)
+    if not relays:
+        if not signed:
+            authors.append(_author_of_last_resort(return_path))
+            pieces.insert(1, b"From: %b\r\n" % return_path.encode())
+        elif "@" not in " ".join(authors):
+            raise NoAuthor(
+                "the From field of the message names no address with a domain",
+                fix="Write From: Ann <ann@example.com>, with an address of your own.",
+            )
+        if not dated:
+            pieces.insert(1, b"Date: %b\r\n" % format_date(now_ms).encode("ascii"))
+        if not found_id:
+            found_id = format_message_id(message_id, hostname)
+            pieces.insert(1, b"Message-ID: %b\r\n" % found_id)
     fields = b"".join(pieces)
     blank = b"" if head.startswith(b"\r\n", end) else b"\r\n"
     if blank and not fields.endswith(b"\r\n"):
@@ -129,6 +154,15 @@ def tidy(
         not fields.isascii(),
         tuple(authors),
     )
+
+
+def _author_of_last_resort(return_path: str) -> str:
+    if not return_path:
+        raise NoAuthor(
+            "the message has no From field, and its return path is empty",
+            fix="Add a From field with an address of your own.",
+        )
+    return return_path
 
 
 def _behind_mailbox_line(head: bytes) -> int:
