@@ -6,11 +6,14 @@ import re
 
 from pillarbox.protocol import errors, replies
 from pillarbox.protocol.reply import Reply
+from pillarbox.terms.catalogue import CATALOGUE
 from tests.house.tree import modules
 
 NAMED = {name: value for name, value in vars(replies).items() if isinstance(value, Reply)}
 # RFC 2034 §3 gives no status to greetings, to 354 and to the steps of AUTH.
 WITHOUT_STATUS = {220, 221, 334, 354}
+# Highest detail of each subject in the registry of RFC 5248 §2; those below are all assigned.
+REGISTERED = {"0": 0, "1": 10, "2": 4, "3": 6, "4": 7, "5": 6, "6": 10, "7": 30}
 
 
 def test_a_status_is_of_the_class_of_its_code() -> None:
@@ -20,6 +23,14 @@ def test_a_status_is_of_the_class_of_its_code() -> None:
         else:
             assert reply.status[0] == str(reply.code)[0], name
             assert re.fullmatch(r"[245]\.\d{1,3}\.\d{1,3}", reply.status), name
+
+
+def test_enhanced_codes_are_those_of_the_registry() -> None:
+    catalogued = {problem.smtp.split()[1] for problem in CATALOGUE.values() if problem.smtp}
+    said = {reply.status for reply in NAMED.values() if reply.status}
+    for status in catalogued | said:
+        _, subject, detail = status.split(".")
+        assert int(detail) <= REGISTERED[subject], status
 
 
 def test_every_line_fits_what_a_client_must_be_able_to_read() -> None:

@@ -45,7 +45,7 @@ class Answers:
     """Everything is fine, but for a few names.
 
     Recipients: ``unknown@`` is refused, ``later@`` deferred, ``closing@`` answered 421. Return
-    path ``forged@`` is refused. Logins: `USERNAME` with `PASSWORD`; nobody can be checked while
+    path ``forged@`` is refused, and for ``full@`` there is no room. Logins: `USERNAME` with `PASSWORD`; nobody can be checked while
     ``down`` asks. Content with the word ``refuse`` is refused; a block with it ends the reading.
     """
 
@@ -65,8 +65,12 @@ class Answers:
                 return replies.LOGIN_OK if right else replies.LOGIN_REFUSED
             case MailReceived(return_path=return_path):
                 self._message = Message(return_path)
-                forged = return_path.startswith("forged@")
-                return FORGED if forged else replies.RETURN_PATH_OK
+                match return_path.partition("@")[0]:
+                    case "forged":
+                        return FORGED
+                    case "full":
+                        return replies.STORAGE_FULL
+                return replies.RETURN_PATH_OK
             case RecipientReceived(address=address):
                 match address.partition("@")[0]:
                     case "unknown":

@@ -27,15 +27,16 @@ from pillarbox.protocol.events import ServerEvent
 from pillarbox.protocol.extensions import ServerLimits
 from pillarbox.protocol.reply import Reply
 from tests.dialogue.test_dialogues import FILES, limits_of, play
-from tests.pair.answering import HOSTNAME, Answers
+from tests.pair.answering import HOSTNAME, Answers, Message
 from tests.wire.conversation import HOST
 
 
 class Behind:
-    """A session's handler: the answers of the dialogues."""
+    """A session's handler: the answers of the dialogues, and what they took."""
 
-    def __init__(self) -> None:
+    def __init__(self, messages: list[Message]) -> None:
         self.answers = Answers()
+        self.answers.messages = messages
 
     def opened(self, peer: Peer) -> Reply:
         return replies.banner(HOSTNAME)
@@ -51,8 +52,11 @@ class Behind:
 class OnTheWire:
     """The client's end of a dialogue. Blocks, and so runs in a thread of its own."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, *, at_once: bool) -> None:
+    def __init__(
+        self, port: int, context: ssl.SSLContext, messages: list[Message], *, at_once: bool
+    ) -> None:
         self.context = context
+        self.messages = messages
         self.socket = socket.create_connection((HOST, port), 10)
         self._listen()
         if at_once:
@@ -82,12 +86,18 @@ class OnTheWire:
     def closed(self) -> bool:
         return self.replies.read() == b""
 
+    def taken(self) -> Message:
+        return self.messages[-1]
+
 
 @contextlib.asynccontextmanager
-async def listening(limits: ServerLimits, tls: ssl.SSLContext) -> AsyncIterator[int]:
-    """A port with these limits."""
+async def listening(
+    limits: ServerLimits, tls: ssl.SSLContext, messages: list[Message]
+) -> AsyncIterator[int]:
+    """A port with these limits; what is taken there goes to `messages`."""
     sessions = Sessions(10, 10)
-    terms = PortTerms("dialogue", limits, HOSTNAME, Behind, sessions, Patience(), tls)
+    make_handler = partial(Behind, messages)
+    terms = PortTerms("dialogue", limits, HOSTNAME, make_handler, sessions, Patience(), tls)
     bound = ports.bind(HOST, 0)
     make_session = partial(SmtpServerProtocol, terms)
     server: asyncio.AbstractServer | TlsPort
@@ -105,10 +115,12 @@ async def listening(limits: ServerLimits, tls: ssl.SSLContext) -> AsyncIterator[
 
 async def played(lines: list[str], server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
     limits = limits_of(lines)
-    async with listening(limits, server_tls) as port:
+    messages: list[Message] = []
+    async with listening(limits, server_tls, messages) as port:
 
         def talk() -> None:
-            with OnTheWire(port, client_tls, at_once=limits.tls != "starttls") as exchange:
+            at_once = limits.tls != "starttls"
+            with OnTheWire(port, client_tls, messages, at_once=at_once) as exchange:
                 play(lines, exchange)
 
         await asyncio.to_thread(talk)
