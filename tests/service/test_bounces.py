@@ -15,6 +15,8 @@ from pillarbox.net.smtp_ports import PortKind, Purpose, SmtpConfig
 from pillarbox.observe.metrics import Metrics
 from pillarbox.policy.directory import Mode
 from pillarbox.policy.errors import Refusal
+from pillarbox.policy.problems import ProblemKind
+from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.protocol import replies
 from pillarbox.protocol.reply import Reply
 from pillarbox.services.bounces.session import BounceDesk, BounceSession, BroughtBack
@@ -310,6 +312,38 @@ async def test_a_node_opens_only_the_ports_of_its_roles(houses: Houses) -> None:
         running = await houses.start(Mode.SANDBOX, smtp=ports, roles=(*roles, "http"))
         opened = running.house.listener.open_ports
         assert [p.value for each in opened for p in each.purposes] == purposes
+
+
+async def test_failed_logins_keep_nobody_from_bringing_something_back(houses: Houses) -> None:
+    """Where no login is taken nobody is sent away for failing at one."""
+    ports = SmtpConfig(starttls_ports=(0,), tls_ports=(), bounce_ports=(0,))
+    throttle = ThrottleConfig(failures=1)
+    running = await houses.start(Mode.SANDBOX, smtp=ports, throttle=throttle)
+    sending = port_for(running, Purpose.SUBMISSION)
+    async with calling(sending) as client:
+        await client.start_tls(trusting(running))
+        await client.say(HELLO)
+        assert (await client.say(plain_login("first-app", "wrong")))[:3] in (b"535", b"421")
+    async with await Typist.call(sending) as client:
+        assert (await client.over()).startswith(b"421 4.7.0 Too many failed logins")
+    async with calling(port_for(running, Purpose.BOUNCES)) as client:
+        assert (await said(client, b"MAIL FROM:<>"))[0].startswith(b"250")
+
+
+async def test_what_keeps_a_client_from_sending_is_kept_for_the_operator(houses: Houses) -> None:
+    """Not what strangers do on a port where they may only bring something back."""
+    ports = SmtpConfig(starttls_ports=(0,), tls_ports=(0,), bounce_ports=(0,))
+    running = await houses.start(Mode.SANDBOX, smtp=ports)
+    opened = running.house.listener.open_ports
+    starttls, tls, bounces = (each.port for each in opened)
+    for port, typed in ((starttls, b"\x16\x03\x01"), (tls, HELLO), (bounces, b"\x16\x03\x01")):
+        async with await Typist.call(port) as client:
+            client.type(typed)
+            assert b"421 4.7.0 This port" in await client.over()
+    found = await running.house.storage.problems.newest(10)
+    assert {(each.problem.kind, each.problem.port) for each in found} == {
+        (ProblemKind.TLS_ON_STARTTLS, starttls), (ProblemKind.CLEAR_ON_TLS, tls),
+    }  # fmt: skip
 
 
 async def test_programs_are_not_told_of_ports_for_bounces_as_places_to_send(

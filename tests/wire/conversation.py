@@ -104,6 +104,8 @@ class Served:
     ports: dict[PortKind, int]
     problems: list[tuple[str, str, int, str]]
     """Connections that could not become sessions, as they were noted."""
+    details: list[str]
+    """What else was said of each."""
 
     @property
     def local(self) -> int:
@@ -135,6 +137,12 @@ async def served(
 ) -> AsyncIterator[Served]:
     told = told or Told()
     problems: list[tuple[str, str, int, str]] = []
+
+    def note(problem: str, address: str, port: int, listener: str, detail: str) -> None:
+        problems.append((problem, address, port, listener))
+        details.append(detail)
+
+    details: list[str] = []
     listener = Listener(
         config,
         lambda purposes: Handler(told),
@@ -143,11 +151,12 @@ async def served(
         mail_parameters=frozenset({"RET", "ENVID", "SMTPUTF8"}),
         patience=patience,
         admit=admit,
-        note_problem=lambda *problem: problems.append(problem),
+        note_problem=note,
     )
     opened = await listener.start()
     try:
-        yield Served(listener, told, {each.kind: each.port for each in opened}, problems)
+        found = {each.kind: each.port for each in opened}
+        yield Served(listener, told, found, problems, details)
     finally:
         await listener.drain(0.05)
         assert listener.sessions == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from dataclasses import replace
 
 import pytest
 
 from pillarbox.net.port_terms import Patience
+from pillarbox.net.smtp_ports import PortKind
 from tests.wire.conversation import ALL_PORTS, HOST, Typist, calling, letter, served
 
 HELLO = b"EHLO client.example.test\r\n"
@@ -84,7 +86,7 @@ async def test_tls_on_a_port_that_begins_in_clear_ends_with_one_sentence(
                 b"421 4.7.0 This port begins in clear; use port %d for TLS from the start\r\n"
                 % server.tls
             )
-        assert server.problems == [("tls_on_clear_port", HOST, server.starttls, "starttls")]
+        assert server.problems == [("tls_on_starttls_port", HOST, server.starttls, "starttls")]
         await server.told.until(lambda: bool(server.told.ends))
         assert server.told.ends == ["the client spoke TLS where SMTP begins in clear"]
 
@@ -96,7 +98,43 @@ async def test_a_tls_program_sees_why_it_cannot_talk_to_a_port_in_clear(
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.wait_for(Typist.call(server.starttls, client_tls), 10)
         await server.told.until(lambda: bool(server.told.ends))
-        assert [problem for problem, *_ in server.problems] == ["tls_on_clear_port"]
+        assert [problem for problem, *_ in server.problems] == ["tls_on_starttls_port"]
+
+
+@pytest.mark.parametrize("kind", [PortKind.STARTTLS, PortKind.TLS])
+async def test_a_client_that_does_not_trust_us_is_a_problem_in_words(
+    server_tls: ssl.SSLContext, kind: PortKind
+) -> None:
+    def call(port: int) -> None:
+        """As most programs do: the event loop's own client leaves without saying why."""
+        with socket.create_connection((HOST, port), 10) as sock:
+            if kind is PortKind.STARTTLS:
+                for said in (b"", HELLO, b"STARTTLS\r\n"):
+                    sock.sendall(said)
+                    assert sock.recv(4096)[:2] in (b"22", b"25")
+            ssl.create_default_context().wrap_socket(sock, server_hostname="localhost")
+
+    async with served(ALL_PORTS, tls=server_tls) as server:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.to_thread(call, server.ports[kind])
+        async with asyncio.timeout(10):
+            while not server.problems:
+                await asyncio.sleep(0.01)
+        assert server.problems == [("tls_handshake_failed", HOST, server.ports[kind], kind.value)]
+        assert server.details == ["the other side does not trust our authority"]
+
+
+async def test_a_client_that_hangs_up_in_the_handshake_is_no_problem(
+    server_tls: ssl.SSLContext,
+) -> None:
+    async with served(ALL_PORTS, tls=server_tls) as server:
+        async with await Typist.call(server.tls) as client:
+            client.type(client_hello()[:50])
+            client.writer.write_eof()
+            await client.over()
+        while server.listener.sessions:
+            await asyncio.sleep(0.01)
+        assert server.problems == []
 
 
 async def test_content_may_begin_as_tls_does(

@@ -56,7 +56,7 @@ async def begins_tls(sock: socket.socket, terms: PortTerms, address: str) -> boo
         if not first or first[0] == _TLS_HANDSHAKE or first[0] > _HIGHEST_ASCII:
             return bool(first)
         problem = "clear_on_tls_port"
-    terms.note_problem(problem, address, terms.port, terms.name)
+    terms.note(problem, address)
     await _say_and_part(sock, terms.mistaken.encode())
     return False
 

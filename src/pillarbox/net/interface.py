@@ -40,9 +40,10 @@ Answer = Reply | Awaitable[Reply | None] | None
 Admit = Callable[[str], Reply | None]
 """Asked about a client's address before anything is spent on it: a 421, or None to let it in."""
 
-NoteProblem = Callable[[str, str, int, str], None]
+NoteProblem = Callable[[str, str, int, str, str], None]
 """Hears of a connection that could not become a session: what was wrong (``clear_on_tls_port``,
-``silent_on_tls_port``, ``tls_on_clear_port``), the client's address, our port, and the listener.
+``silent_on_tls_port``, ``tls_on_starttls_port``, ``tls_handshake_failed``), the client's address,
+our port, the listener, and what else there is to say.
 """
 
 

@@ -82,7 +82,8 @@ class Listener:
         there are neither STARTTLS nor TLS ports.
 
         `mail_parameters` are those of MAIL and RCPT that the handlers understand besides SIZE and
-        BODY. `patience` replaces what `config` says about times.
+        BODY. `patience` replaces what `config` says about times. `admit` is asked where logins are
+        taken.
         """
         self._config = config
         self._make_handler = make_handler
@@ -230,7 +231,7 @@ class Listener:
             port=port,
             mistaken=said(self._instead(PortKind.STARTTLS if in_tls else PortKind.TLS)),
             arrivals=self._arrivals,
-            admit=self._admit,
+            admit=self._admit if Purpose.SUBMISSION in plan.purposes else admit_everybody,
             note_problem=self._note_problem,
         )
 

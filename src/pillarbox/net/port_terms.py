@@ -23,9 +23,12 @@ def admit_everybody(_: str) -> Reply | None:
     return None
 
 
-def log_problem(problem: str, address: str, port: int, listener: str) -> None:
+def log_problem(problem: str, address: str, port: int, listener: str, detail: str) -> None:
     """A line in the log, where nobody else wants to hear of it."""
-    _log.info("connection.unfit", problem=problem, peer=address, port=port, listener=listener)
+    _log.info(
+        "connection.unfit", problem=problem, peer=address, port=port, listener=listener,
+        detail=detail,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,7 @@ class PortTerms:
     arrivals: Arrivals = field(default_factory=lambda: Arrivals(0))
     admit: Admit = admit_everybody
     note_problem: NoteProblem = log_problem
+
+    def note(self, problem: str, address: str, detail: str = "") -> None:
+        """Tell of a client at `address` that could not be served here."""
+        self.note_problem(problem, address, self.port, self.name, detail)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,7 @@ _LINGER_SECONDS: Final = 10.0
 """For a client to take our last words; then the connection is cut."""
 
 _SHORTEST_LOOK_SECONDS: Final = 0.02
+_CLIENT: Final = "the client"
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +135,7 @@ class ServerWire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         if self._phase is Phase.HANDSHAKE:
-            self._reason = explain_tls_failure(exc or ConnectionResetError(), "the client")
+            self._reason = explain_tls_failure(exc or ConnectionResetError(), _CLIENT)
         elif exc is not None:
             self._reason = f"the connection broke: {exc}"
         self._forget()
@@ -187,14 +189,12 @@ class ServerWire(asyncio.Protocol):
             elif await begins_tls(sock, terms, self._peer.address):
                 assert terms.tls is not None
                 await self._loop.connect_accepted_socket(
-                    lambda: self,
-                    sock,
-                    ssl=terms.tls(),
+                    lambda: self, sock, ssl=terms.tls(),
                     ssl_handshake_timeout=terms.patience.handshake_seconds,
                     ssl_shutdown_timeout=_LINGER_SECONDS,
-                )
+                )  # fmt: skip
         except OSError as error:
-            self._reason = explain_tls_failure(error, "the client")
+            self._note_failure(error)
 
     def _start_handshake(self, ready: bytes) -> None:
         """Say `ready`, the last words in clear; then nothing but TLS."""
@@ -224,7 +224,7 @@ class ServerWire(asyncio.Protocol):
                 ssl_shutdown_timeout=_LINGER_SECONDS,
             )
         except OSError as error:
-            self._reason = explain_tls_failure(error, "the client")
+            self._note_failure(error)
             return
         if transport is None or transport.is_closing() or self._phase is not Phase.HANDSHAKE:
             return
@@ -240,8 +240,8 @@ class ServerWire(asyncio.Protocol):
     def _handshake_ended(
         self, task: asyncio.Task[None], channel: socket.socket | asyncio.Transport
     ) -> None:
-        # `connection_lost` does not tell of a failed handshake, nor does a cancelled task run. And a
-        # client behind a balancer may have begun the next handshake before this one is over.
+        # `connection_lost` does not tell of a failed handshake, nor does a cancelled task run. A client
+        # that was accepted by hand may have begun the next handshake before this is over.
         if self._handshake is task:
             self._handshake = None
             if self._phase in (Phase.FLUSHING, Phase.HANDSHAKE):
@@ -249,6 +249,12 @@ class ServerWire(asyncio.Protocol):
                 self._forget()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a handshake with %s failed: %r", self._peer.address, error)
+
+    def _note_failure(self, error: OSError) -> None:
+        self._reason = why = explain_tls_failure(error, _CLIENT)
+        # One that only hangs up was looking whether somebody is here.
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            self._terms.note("tls_handshake_failed", self._peer.address, why.partition(": ")[2])
 
     def _note_tls(self) -> None:
         tls = describe_tls(self._transport.get_extra_info("ssl_object"))

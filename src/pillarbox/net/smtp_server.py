@@ -118,7 +118,7 @@ class SmtpServerProtocol(ServerWire):
         fresh = session.state in _BETWEEN_COMMANDS and not (session.buffered or self._uneaten)
         if self._peer.tls or not fresh or not _TLS_RECORD.startswith(data[:2]):
             return False
-        terms.note_problem("tls_on_clear_port", self._peer.address, terms.port, terms.name)
+        terms.note("tls_on_starttls_port", self._peer.address)
         session.shut(terms.mistaken)
         self._pump()
         self._reason = "the client spoke TLS where SMTP begins in clear"

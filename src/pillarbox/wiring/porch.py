@@ -8,15 +8,18 @@ from typing import Final
 
 from pillarbox.api.rooms import ListenerFact, SmtpFacts
 from pillarbox.net.certificates import Certificates
-from pillarbox.net.interface import SessionHandler
+from pillarbox.net.interface import NoteProblem, SessionHandler
 from pillarbox.net.listener import Listener, ListeningPort
+from pillarbox.net.port_terms import log_problem
 from pillarbox.net.smtp_ports import PortKind, Purpose
 from pillarbox.net.tls import ensure_local_ca
 from pillarbox.observe.metrics import Metrics
+from pillarbox.policy.problems import Problem, ProblemKind, shown
 from pillarbox.protocol import replies
 from pillarbox.protocol.reply import Reply
 from pillarbox.services.bounces.session import BounceDesk, BounceSession, BroughtBack
 from pillarbox.services.submission.desk import Desk
+from pillarbox.services.submission.entrance import Entrance
 from pillarbox.services.submission.session import SubmissionSession
 from pillarbox.settings import Settings
 from pillarbox.terms.clock import Clock
@@ -61,6 +64,8 @@ def build_listener(
         tls=certificates.current,
         mail_parameters=frozenset({"AUTH"}),
         purposes=[_BY_ROLE[role] for role in settings.roles if role in _BY_ROLE],
+        admit=desk.entrance.admit,
+        note_problem=problems_of(desk.entrance),
     )
     return listener, certificates, ca_path
 
@@ -77,6 +82,18 @@ def handlers(desk: Desk, bounce_desk: BounceDesk) -> Callable[[frozenset[Purpose
         return EitherSession(bounces, lambda: SubmissionSession(desk))
 
     return make
+
+
+def problems_of(entrance: Entrance) -> NoteProblem:
+    """Logs what kept a client from becoming a session, and keeps it for the operator."""
+
+    def note(problem: str, address: str, port: int, listener: str, detail: str) -> None:
+        log_problem(problem, address, port, listener, detail)
+        # Who only brings something back is a stranger, whom nobody can tell what to change.
+        if listener != Purpose.BOUNCES.value:
+            entrance.note(Problem(ProblemKind(problem), address, port, detail=shown(detail)))
+
+    return note
 
 
 def facts_of(ports: Collection[ListeningPort], ca_path: Path | None) -> SmtpFacts:
