@@ -3,7 +3,8 @@
 #     docker build --tag pillarbox:local .
 #     docker run --init --read-only --tmpfs /tmp --volume pillarbox-data:/data \
 #         --publish 127.0.0.1:2525:2525 --publish 127.0.0.1:2465:2465 \
-#         --publish 127.0.0.1:8480:8480 --stop-timeout 90 pillarbox:local
+#         --publish 127.0.0.1:2025:2025 --publish 127.0.0.1:8480:8480 \
+#         --stop-timeout 90 pillarbox:local
 #
 # compose.yaml says the same, and starts a cluster. What is typed behind the image's name goes to
 # the program: docker run pillarbox:local version.
@@ -80,13 +81,17 @@ ENV PATH=/opt/pillarbox/bin:$PATH
 RUN python -c "import pillarbox.cli.main, pillarbox.cli.serve, pillarbox.cli.status, pillarbox.wiring"
 
 # A container has a loopback of its own, which no published port reaches: listen on all addresses,
-# and let whoever publishes the ports choose for whom.
+# and let whoever publishes the ports choose for whom. Inside, the ports are such as need no
+# privilege; outside they may be 587 and 2525, 465, and 25 for mail that comes back.
 ENV PILLARBOX_DATA_DIR=/data \
-    PILLARBOX_SMTP__LISTEN=0.0.0.0 \
+    PILLARBOX_SMTP__LISTEN=* \
+    PILLARBOX_SMTP__STARTTLS_PORTS=2525 \
+    PILLARBOX_SMTP__TLS_PORTS=2465 \
+    PILLARBOX_SMTP__BOUNCE_PORTS=2025 \
     PILLARBOX_HTTP__LISTEN=0.0.0.0
 
 VOLUME ["/data"]
-EXPOSE 2525 2465 8480
+EXPOSE 2525 2465 2025 8480
 
 # A number, because an orchestrator that refuses root cannot look up a name.
 USER 10001:10001

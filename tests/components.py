@@ -103,6 +103,7 @@ _PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "unshare": "util-linux",
+    "setpriv": "util-linux",
     "ip": "iproute2",
     "saslpasswd2": "sasl2-bin",
     "node": "nodejs",

@@ -14,10 +14,10 @@ from pillarbox.api.config import ApiConfig
 from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
+from pillarbox.net.certificates import TlsConfig
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.http_server import HttpConfig
-from pillarbox.net.listener import SmtpConfig
-from pillarbox.net.tls import TlsConfig
+from pillarbox.net.smtp_ports import SmtpConfig
 from pillarbox.observe.log import LogConfig
 from pillarbox.observe.news import News
 from pillarbox.policy.breaker import BreakerConfig

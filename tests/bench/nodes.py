@@ -90,6 +90,8 @@ class Node:
                 "--set", f"smtp.local_credential={APP}",
                 "--smtp-port", str(free_port()),
                 "--smtps-port", str(free_port()),
+                "--bounce-port", str(free_port()),
+                "--set", "smtp.listen=127.0.0.1",
                 "--http-port", str(free_port()),
                 *(f"--set={setting}" for setting in settings),
             ],

@@ -85,6 +85,8 @@ class PillarboxPeer:
             "--set", f"smtp.local_credential={APP}",
             "--smtp-port", str(free_port()),
             "--smtps-port", str(free_port()),
+            "--bounce-port", str(free_port()),
+            "--set", "smtp.listen=127.0.0.1",
             "--http-port", str(free_port()),
         ]  # fmt: skip
 

@@ -40,6 +40,9 @@ QUICK: Final[Mapping[str, str]] = {
 }
 """What takes minutes in life takes a moment here."""
 
+ON_LOOPBACK: Final[Mapping[str, str]] = {"smtp.listen": "127.0.0.1", "smtp.bounce_ports": ""}
+"""Unlike a service, which listens on all addresses and on port 25."""
+
 IN_CLEAR: Final[Mapping[str, str]] = {
     **QUICK,
     "smtp.starttls_ports": "",
@@ -75,7 +78,7 @@ class Relay(Product):
         self.said: dict[str, Any] = {}
         """What it said when it was ready."""
         command = [*PILLARBOX, "serve", "--json", "--data-dir", str(data_dir)]
-        for name, value in settings.items():
+        for name, value in {**ON_LOOPBACK, **settings}.items():
             command += ["--set", f"{name}={value}"]
         super().__init__(
             wrap(command) if wrap is not None else command,

@@ -88,14 +88,18 @@ class Program:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         ready_seconds: float = 20.0,
+        descriptors: Sequence[int] = (),
     ) -> None:
-        """`output` is appended to at each start. `ready` is called in a thread."""
+        """`output` is appended to at each start. `ready` is called in a thread. `descriptors` of
+        ours are the program's as well.
+        """
         self.command = list(command)
         self.output = output
         self.ready = ready
         self.env = dict(env or {})
         self.cwd = cwd
         self.ready_seconds = ready_seconds
+        self.descriptors = tuple(descriptors)
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._output_start = 0
@@ -156,6 +160,7 @@ class Program:
                 env=clean_environment({**self.env, **(env or {})}),
                 cwd=self.cwd,
                 start_new_session=True,
+                pass_fds=self.descriptors,
             )
         self.starts += 1
         _LIVING.add(self._process.pid)

@@ -8,7 +8,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 
-from pillarbox.net.listener import PortKind, SmtpConfig
+from pillarbox.net.smtp_ports import PortKind, SmtpConfig
 from pillarbox.terms.ids import MessageId, parse_message_id
 from tests.fix_house import Running
 from tests.wire.conversation import HOST, Typist

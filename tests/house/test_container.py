@@ -20,9 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pillarbox.cli.main import COMMANDS
-from pillarbox.net.http_server import HttpConfig
-from pillarbox.net.listener import SmtpConfig
-from pillarbox.settings import all_rooms, check, read_sources
+from pillarbox.settings import all_rooms, as_served, check, read_sources
 from pillarbox.wiring import life
 from tests.house.tree import ROOT, own_files
 
@@ -459,15 +457,28 @@ def no_secrets(it: Files) -> Iterator[str]:
 
 
 def ports(it: Files) -> Iterator[str]:
-    """EXPOSE names the ports that the program opens unless told otherwise."""
+    """EXPOSE names the ports that the program opens unless told otherwise, and it may open them."""
     exposed = {int(port) for port in it.final.last("EXPOSE").rest.split()}
-    if exposed != default_ports():
-        yield f"EXPOSE has {sorted(exposed)}, the program opens {sorted(default_ports())}"
+    opened = image_ports(it)
+    if exposed != opened:
+        yield f"EXPOSE has {sorted(exposed)}, the program opens {sorted(opened)}"
+    if min(opened) < 1024:
+        yield f"port {min(opened)} needs a privilege, which not every engine gives"
 
 
-def default_ports() -> set[int]:
-    smtp = SmtpConfig()
-    return {*smtp.starttls_ports, *smtp.tls_ports, *smtp.local_ports, HttpConfig().port}
+def image_ports(it: Files) -> set[int]:
+    """What `serve` opens in the image's own environment."""
+    told = {k: v for k, v in it.final.environment.items() if k.startswith("PILLARBOX_")}
+    nowhere = Path("/nowhere")
+    sources = read_sources({}, told, directory=nowhere, system_file=nowhere / "file")
+    return opened_by(
+        {entry.key: entry.value for entry in check(as_served(sources), all_rooms())[0]}
+    )
+
+
+def opened_by(values: Mapping[str, Any]) -> set[int]:
+    lists = ("smtp.starttls_ports", "smtp.tls_ports", "smtp.bounce_ports", "smtp.local_ports")
+    return {values["http.port"], *(port for key in lists for port in values[key])}
 
 
 # --- rules of what the builder is given ------------------------------------------------------
@@ -583,7 +594,7 @@ def published(it: Files) -> Iterator[str]:
             inside.add(int(match[2]))
             if seen.setdefault(match[1], name) != name or not 1024 <= int(match[1]) < 32768:
                 yield f"{name}: port {match[1]} is taken by {seen[match[1]]} or by the system"
-        if inside != (default_ports() if name in it.ours else set()):
+        if inside != (image_ports(it) if name in it.ours else set()):
             yield f"{name} publishes {sorted(inside)}"
 
 
@@ -747,17 +758,16 @@ def _settings(it: Files, service: Mapping[str, Any]) -> Iterator[str]:
         }
         nowhere = Path(scratch) / "nowhere"
         sources = read_sources({}, given, directory=Path(scratch), system_file=nowhere)
-        entries, _, mistakes = check(sources, all_rooms())
+        entries, _, mistakes = check(as_served(sources), all_rooms())
     yield from map(str, mistakes)
     origins = {entry.origin for entry in entries}
     yield from (f"{name} is no setting" for name in given if name not in origins)
     values = {entry.key: entry.value for entry in entries}
-    for key in ("smtp.listen", "http.listen"):
-        if values[key] != "0.0.0.0":
+    for key, everywhere in (("smtp.listen", ("*",)), ("http.listen", "0.0.0.0")):
+        if values[key] != everywhere:
             yield f"{key} is {values[key]}, which no published port reaches"
-    opened = {*values["smtp.starttls_ports"], *values["smtp.tls_ports"], values["http.port"]}
-    if opened != default_ports():
-        yield f"it opens {sorted(opened)}, and others are published"
+    if opened_by(values) != image_ports(it):
+        yield f"it opens {sorted(opened_by(values))}, and others are published"
 
 
 def _as_in_container(value: str, scratch: Path) -> str:
@@ -830,8 +840,9 @@ BREACHES = [
     ("no_secrets", "dockerfile", "PIP_NO_INPUT=1", "PIP_NO_INPUT=1 DB_PASSWORD=x"),
     ("no_secrets", "compose", "KEY_FILE: /run/secrets/secret_key", "KEY: 5a5a5a"),
     ("no_secrets", "compose", "URL_FILE: /run/secrets/database_url", "URL: postgresql://a@b/c"),
-    ("ports", "dockerfile", "EXPOSE 2525 2465 8480", "EXPOSE 2525 8480"),
-    ("ports", "dockerfile", "EXPOSE 2525 2465 8480", "EXPOSE 25 465 80"),
+    ("ports", "dockerfile", "EXPOSE 2525 2465 2025 8480", "EXPOSE 2525 8480"),
+    ("ports", "dockerfile", "EXPOSE 2525 2465 2025 8480", "EXPOSE 25 465 80"),
+    ("ports", "dockerfile", "    PILLARBOX_SMTP__BOUNCE_PORTS=2025 \\\n", ""),
     ("copied", "dockerfile", "README.md LICENSE", "README.md LICENCE"),
     ("copied", "ignore", "!README.md\n", ""),
     ("copied", "ignore", "**/__pycache__", "**/*.sql"),

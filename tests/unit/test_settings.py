@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from pillarbox.settings import (
+    SERVED,
     Entry,
     InvalidSettings,
     Mistake,
     Sources,
     all_rooms,
+    as_served,
     check,
     known,
     load,
@@ -329,6 +331,38 @@ def test_every_room_of_the_house_can_be_filled_from_nothing(directory: Path) -> 
     assert settings.data_dir == directory / "pillarbox-data"
     assert settings.http.port == 8480
     assert settings.smtp.starttls_ports == (2525,)
+
+
+def test_every_file_of_a_list_is_meant_from_where_the_list_stands(directory: Path) -> None:
+    (directory / "conf").mkdir()
+    file = directory / "conf/pillarbox.toml"
+    file.write_text(
+        '[tls]\ncert_file = "a.pem"\nkey_file = "/k/a.key"\nmore_cert_files = ["b.pem", "/c.pem"]\n'
+    )
+    settings = load(read_sources({}, {}, file, directory=directory, system_file=directory / "none"))
+    there = directory / "conf"
+    assert settings.tls.pairs == (
+        (f"{there}/a.pem", "/k/a.key"),
+        (f"{there}/b.pem", f"{there}/b.pem"),
+        ("/c.pem", "/c.pem"),
+    )
+
+
+def test_what_serve_opens_is_the_weakest_word(directory: Path) -> None:
+    (directory / "pillarbox.toml").write_text("[smtp]\ntls_ports = [465, 456]\n")
+    given = read_sources(
+        {"smtp.listen": "::1, 192.0.2.1"}, {"PILLARBOX_SMTP__BOUNCE_PORTS": ""},
+        directory=directory, system_file=directory / "none",
+    )  # fmt: skip
+    smtp = load(as_served(given)).smtp
+    assert smtp.addresses == ("::1", "192.0.2.1")
+    assert (smtp.starttls_ports, smtp.tls_ports, smtp.bounce_ports) == ((587, 2525), (465, 456), ())
+
+
+def test_every_value_that_serve_begins_with_is_one_its_setting_takes() -> None:
+    entries, _, mistakes = check(as_served(Sources(())), all_rooms())
+    assert not mistakes
+    assert {each.key for each in entries if each.origin == "serve"} == set(SERVED)
 
 
 def test_every_setting_says_what_it_is_about() -> None:

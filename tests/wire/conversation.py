@@ -8,9 +8,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
-from pillarbox.net.interface import Answer, Peer
-from pillarbox.net.listener import Listener, PortKind, SmtpConfig
-from pillarbox.net.server_wire import Patience
+from pillarbox.net.interface import Admit, Answer, Peer
+from pillarbox.net.listener import Listener
+from pillarbox.net.port_terms import Patience, admit_everybody
+from pillarbox.net.smtp_ports import PortKind, SmtpConfig
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import (
     ContentReceived,
@@ -101,6 +102,10 @@ class Served:
     listener: Listener
     told: Told
     ports: dict[PortKind, int]
+    problems: list[tuple[str, str, int, str]]
+    """Connections that could not become sessions, as they were noted."""
+    details: list[str]
+    """What else was said of each."""
 
     @property
     def local(self) -> int:
@@ -128,19 +133,30 @@ async def served(
     told: Told | None = None,
     tls: ssl.SSLContext | None = None,
     patience: Patience | None = None,
+    admit: Admit = admit_everybody,
 ) -> AsyncIterator[Served]:
     told = told or Told()
+    problems: list[tuple[str, str, int, str]] = []
+
+    def note(problem: str, address: str, port: int, listener: str, detail: str) -> None:
+        problems.append((problem, address, port, listener))
+        details.append(detail)
+
+    details: list[str] = []
     listener = Listener(
         config,
-        lambda: Handler(told),
+        lambda purposes: Handler(told),
         hostname="mx.example.test",
-        tls=tls,
+        tls=(lambda: tls) if tls is not None else None,
         mail_parameters=frozenset({"RET", "ENVID", "SMTPUTF8"}),
         patience=patience,
+        admit=admit,
+        note_problem=note,
     )
     opened = await listener.start()
     try:
-        yield Served(listener, told, {each.kind: each.port for each in opened})
+        found = {each.kind: each.port for each in opened}
+        yield Served(listener, told, found, problems, details)
     finally:
         await listener.drain(0.05)
         assert listener.sessions == 0

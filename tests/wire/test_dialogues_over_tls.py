@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from pillarbox.net import ports
+from pillarbox.net.hand_port import HandPort
 from pillarbox.net.interface import Answer, Peer
-from pillarbox.net.server_wire import Patience, PortTerms
+from pillarbox.net.port_terms import Patience, PortTerms
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.smtp_server import SmtpServerProtocol
-from pillarbox.net.tls_port import TlsPort
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import ServerEvent
 from pillarbox.protocol.extensions import ServerLimits
@@ -96,15 +96,19 @@ async def listening(
 ) -> AsyncIterator[int]:
     """A port with these limits; what is taken there goes to `messages`."""
     sessions = Sessions(10, 10)
+    at_once = limits.tls != "starttls"
     make_handler = partial(Behind, messages)
-    terms = PortTerms("dialogue", limits, HOSTNAME, make_handler, sessions, Patience(), tls)
+    terms = PortTerms(
+        "dialogue", limits, HOSTNAME, make_handler, sessions, Patience(), lambda: tls,
+        begins_in_tls=at_once,
+    )  # fmt: skip
     bound = ports.bind(HOST, 0)
     make_session = partial(SmtpServerProtocol, terms)
-    server: asyncio.AbstractServer | TlsPort
-    if limits.tls == "starttls":
-        server = await asyncio.get_running_loop().create_server(make_session, sock=bound.sock)
+    server: asyncio.AbstractServer | HandPort
+    if at_once:
+        server = HandPort(bound.sock, make_session)
     else:
-        server = TlsPort(bound.sock, make_session)
+        server = await asyncio.get_running_loop().create_server(make_session, sock=bound.sock)
     try:
         yield bound.sock.getsockname()[1]
     finally:

@@ -16,7 +16,7 @@ from dataclasses import replace
 import apsw
 import pytest
 
-from pillarbox.net.listener import PortKind
+from pillarbox.net.smtp_ports import PortKind
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Mode
 from pillarbox.storage.interface.errors import StorageFull

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from pillarbox.net.listener import PortKind
+from pillarbox.net.smtp_ports import PortKind
 from pillarbox.policy.directory import Mode
 from pillarbox.storage.interface.messages import MessageFilter
 from tests.e2e.porch import (

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import re
 import socket
 import ssl
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from pillarbox.net.errors import CannotListen, PortInUse
-from pillarbox.net.listener import Listener, PortKind, SmtpConfig
+from pillarbox.net import ports
+from pillarbox.net.errors import CannotListen, PortInUse, PortNotPermitted
+from pillarbox.net.listener import Listener
+from pillarbox.net.smtp_ports import PortKind, Purpose, SmtpConfig
 from pillarbox.terms.setting import InvalidSetting
+from tests.doubles.ports import free_port
 from tests.wire.conversation import (
     ALL_PORTS,
     EASY,
@@ -28,7 +34,12 @@ from tests.wire.conversation import (
 
 def _listener(config: SmtpConfig, tls: ssl.SSLContext | None = None) -> Listener:
     told = Told()
-    return Listener(config, lambda: Handler(told), hostname="mx.example.test", tls=tls)
+    return Listener(
+        config,
+        lambda purposes: Handler(told),
+        hostname="mx.example.test",
+        tls=(lambda: tls) if tls is not None else None,
+    )
 
 
 async def test_each_kind_of_port_offers_what_belongs_to_it(
@@ -118,14 +129,20 @@ async def test_clients_wait_in_the_backlog_between_bind_and_start() -> None:
     await listener.drain(1.0)
 
 
-async def test_ipv6_and_ipv4_clients_reach_an_ipv6_listener() -> None:
+@pytest.fixture
+def ipv6() -> None:
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
             pass
     except OSError:
         pytest.skip("no IPv6 on this machine's loopback")
+
+
+@pytest.mark.usefixtures("ipv6")
+@pytest.mark.parametrize("listen", ["::", "*"])
+async def test_ipv6_and_ipv4_clients_reach_an_ipv6_listener(listen: str) -> None:
     told = Told()
-    config = replace(EASY, listen="::", starttls_ports=(0,), local_ports=())
+    config = replace(EASY, listen=listen, starttls_ports=(0,), local_ports=())
     async with served(config, told=told, tls=_context()) as server:
         for host in ("::1", "127.0.0.1"):
             reader, writer = await asyncio.open_connection(host, server.starttls)
@@ -133,6 +150,144 @@ async def test_ipv6_and_ipv4_clients_reach_an_ipv6_listener() -> None:
                 assert (await client.heard()).startswith(b"220")
     assert [peer.address for peer in told.peers] == ["::1", "127.0.0.1"]
     assert all(peer.loopback for peer in told.peers)
+
+
+@pytest.mark.usefixtures("ipv6")
+@pytest.mark.parametrize(
+    ("listen", "reached"),
+    [
+        (("127.0.0.1", "::1"), ["127.0.0.1", "::1"]),
+        (("127.0.0.2", "127.0.0.3"), ["127.0.0.2", "127.0.0.3"]),
+        (("0.0.0.0", "::"), ["127.0.0.1", "::1"]),
+        (("127.0.0.1", "::"), ["127.0.0.1", "::1"]),
+    ],
+)
+async def test_each_port_is_open_on_every_address_that_is_listed(
+    listen: tuple[str, ...], reached: list[str], server_tls: ssl.SSLContext
+) -> None:
+    port = free_port()
+    told = Told()
+    config = replace(EASY, listen=listen, starttls_ports=(port,), local_ports=())
+    async with served(config, told=told, tls=server_tls) as server:
+        assert [(each.host, each.port) for each in server.listener.open_ports] == [
+            (host, port) for host in listen
+        ]
+        for host in reached:
+            async with Typist(*await asyncio.open_connection(host, port)) as client:
+                assert (await client.heard()).startswith(b"220")
+    assert len(told.peers) == len(reached)
+
+
+async def test_every_address_is_that_of_ipv4_where_there_is_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = socket.socket
+
+    def no_ipv6(family: int, *facts: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return made(family, *facts)
+
+    monkeypatch.setattr(ports.socket, "socket", no_ipv6)
+    listener = _listener(replace(EASY, listen="*", starttls_ports=(0,), local_ports=()), _context())
+    (port,) = listener.bind()
+    monkeypatch.undo()
+    assert port.host == "*"
+    with socket.create_connection(("127.0.0.1", port.port), 5):
+        pass
+    listener.stop_accepting()
+
+
+def test_a_port_that_needs_a_privilege_says_so_and_what_to_do() -> None:
+    class Refusing(socket.socket):
+        def bind(self, _: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ports.socket, "socket", Refusing)
+        with pytest.raises(PortNotPermitted) as caught:
+            ports.bind("*", 587)
+    assert caught.value.sentence == "port 587 on * is not allowed for this user"
+    assert f"uid {os.geteuid()}" in str(caught.value.detail)
+    assert "--smtp-port 2525" in str(caught.value.fix) and "systemd" in str(caught.value.fix)
+
+
+# --- sockets that were passed to us ---------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def passing(*names: str, host: str = HOST) -> Iterator[list[ports.Passed]]:
+    """Sockets that listen, as a service manager passes them."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for name in names:
+            sock = stack.enter_context(socket.create_server((host, 0)))
+            found.append(ports.Passed(sock, name, host, sock.getsockname()[1]))
+        yield found
+
+
+async def test_a_socket_for_a_configured_port_is_used_and_the_others_are_opened(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    with passing("pillarbox.socket") as passed:
+        number = passed[0].port
+        config = replace(EASY, starttls_ports=(0,), tls_ports=(number,), local_ports=(0,))
+        listener = _listener(config, server_tls)
+        opened = listener.bind(passed=passed)
+        assert sorted(each.kind for each in opened) == ["local", "starttls", "tls"]
+        assert [each.port for each in opened if each.kind is PortKind.TLS] == [number]
+        await listener.start()
+        async with calling(number, client_tls):
+            pass
+        await listener.drain(1.0)
+        assert listener.open_ports == ()
+        again = _listener(config, server_tls)
+        assert number in [each.port for each in again.bind(passed=passed)], "it is not used up"
+        again.stop_accepting()
+
+
+async def test_sockets_with_the_name_of_a_kind_stand_for_all_configured_ports_of_it(
+    server_tls: ssl.SSLContext,
+) -> None:
+    config = replace(
+        EASY, starttls_ports=(587, 2525), tls_ports=(0,), bounce_ports=(25,), local_ports=()
+    )
+    with passing("starttls", "bounces", "starttls") as passed:
+        listener = _listener(config, server_tls)
+        opened = listener.bind(passed=passed)
+        assert {(each.kind, each.port, *each.purposes) for each in opened if each.port in {
+            sock.port for sock in passed}} == {
+            (PortKind.STARTTLS, passed[0].port, Purpose.SUBMISSION),
+            (PortKind.STARTTLS, passed[1].port, Purpose.BOUNCES),
+            (PortKind.STARTTLS, passed[2].port, Purpose.SUBMISSION),
+        }  # fmt: skip
+        assert len(opened) == 4, "TLS was not passed, so its port is opened as configured"
+        listener.stop_accepting()
+
+
+async def test_a_name_is_stronger_than_a_number(server_tls: ssl.SSLContext) -> None:
+    with passing("bounces") as passed:
+        config = replace(EASY, starttls_ports=(passed[0].port,), local_ports=())
+        listener = _listener(config, server_tls)
+        assert [each.purposes for each in listener.bind(passed=passed)] == [
+            frozenset({Purpose.BOUNCES})
+        ]
+        listener.stop_accepting()
+
+
+async def test_a_socket_nobody_asked_for_is_refused(server_tls: ssl.SSLContext) -> None:
+    with passing("pillarbox.socket") as passed:
+        listener = _listener(EASY, server_tls)
+        with pytest.raises(CannotListen, match=f"for port {passed[0].port}, which no setting"):
+            listener.bind(passed=passed)
+        assert listener.open_ports == ()
+
+
+async def test_a_plain_port_is_not_taken_open_to_others(server_tls: ssl.SSLContext) -> None:
+    with passing("x", host="0.0.0.0") as passed:
+        listener = _listener(replace(EASY, local_ports=(passed[0].port,)), server_tls)
+        with pytest.raises(CannotListen, match=r"was passed open to 0\.0\.0\.0"):
+            listener.bind(passed=passed)
 
 
 async def test_logins_work_under_tls(

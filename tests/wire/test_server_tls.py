@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from pillarbox.net.server_wire import Patience
+from pillarbox.net.port_terms import Patience
 from pillarbox.protocol.events import HelloReceived, LoginReceived, MailReceived
 from tests.wire.conversation import (
     ALL_PORTS,
@@ -150,21 +150,14 @@ async def test_the_first_command_may_come_with_the_last_flight_of_the_handshake(
 async def test_a_client_that_never_shakes_hands_is_dropped(server_tls: ssl.SSLContext) -> None:
     patience = Patience(handshake_seconds=0.2)
     async with served(ALL_PORTS, tls=server_tls, patience=patience) as server:
-        async with await Typist.call(server.tls) as silent:
-            assert await silent.over() == b""
+        async with await Typist.call(server.tls) as slow:
+            slow.type(b"\x16\x03\x01")
+            assert await slow.over() == b""
         async with calling(server.starttls) as client:
             assert (await client.say(b"STARTTLS\r\n")).startswith(b"220")
             assert await client.over() == b""
         assert server.listener.sessions == 0
     assert len(server.told.peers) == 1, "no handler is made before TLS from the first byte"
-
-
-async def test_clear_text_on_the_tls_port_is_closed_cleanly(server_tls: ssl.SSLContext) -> None:
-    async with served(ALL_PORTS, tls=server_tls) as server:
-        async with await Typist.call(server.tls) as client:
-            client.type(b"EHLO client.example.test\r\n")
-            assert b"220" not in await client.over()
-    assert server.told.peers == []
 
 
 async def test_a_client_that_leaves_during_the_handshake_is_forgotten(

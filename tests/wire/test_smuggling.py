@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pillarbox.net.http_client import LocalClient
-from pillarbox.net.listener import PortKind
+from pillarbox.net.smtp_ports import PortKind
 from pillarbox.policy.delivery import State
 from pillarbox.protocol.lines import has_bare_line_end
 from pillarbox.storage.interface.messages import MessageFilter

@@ -12,7 +12,7 @@ import socket
 
 import pytest
 
-from pillarbox.net.listener import PortKind
+from pillarbox.net.smtp_ports import PortKind
 from pillarbox.storage.interface.messages import MessageFilter
 from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import CertificateFiles
@@ -225,10 +225,12 @@ async def test_credentials_in_clear_are_neither_asked_for_nor_looked_at_nor_logg
         assert secret not in logged
 
 
-async def test_a_client_that_talks_clear_text_to_the_tls_port_gets_nothing(house: Running) -> None:
+async def test_a_client_that_talks_clear_text_to_the_tls_port_hears_that_and_no_more(
+    house: Running,
+) -> None:
     async with await Typist.call(port_of(house, PortKind.TLS)) as client:
         said = await converse(client, HELLO + right_login(house) + ENVELOPE + CONTENT)
-        assert codes(said) == []
+        assert codes(said) == [421]
     assert await nothing_happened(house)
 
 

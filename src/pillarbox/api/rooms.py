@@ -33,6 +33,8 @@ class SmtpFacts:
     listeners: tuple[ListenerFact, ...] = ()
     ca_path: str = ""
     """The certificate of the local authority, empty where none is used."""
+    bounces: tuple[ListenerFact, ...] = ()
+    """Ports on which other servers bring back mail; those for both are in each list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pillarbox.cli.errors import Exit
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean
-from pillarbox.settings import Entry, Mistake, all_rooms, check, known, suggest
+from pillarbox.settings import SERVED, Entry, Mistake, all_rooms, check, known, suggest
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.secret import Secret
 from pillarbox.terms.setting import describe_kind, format_value
@@ -116,6 +116,7 @@ def explain(call: Call, key: str) -> None:
         "about": found.about,
         "takes": describe_kind(found.kind),
         "default": _default(found),
+        "served": SERVED.get(key, _default(found)),
         "value": _plain(found),
         "origin": found.origin,
         "environment": variable,
@@ -127,6 +128,7 @@ def explain(call: Call, key: str) -> None:
             [
                 ("Takes", document["takes"]),
                 ("Default", default_text(found)),
+                ("Under serve", format_value(SERVED[key]) if key in SERVED else ""),
                 ("Set to", f"{format_value(_masked(found))} ({found.origin})"),
                 ("In a file", _line_in_file(found)),
                 ("Environment", variable),
@@ -231,12 +233,14 @@ def _unusable_files(entries: list[Entry]) -> list[Mistake]:
     """Files that settings name and that cannot be read."""
     found = []
     for entry in entries:
-        if entry.key.endswith("_file") and isinstance(entry.value, str) and entry.value:
+        if not entry.key.endswith(("_file", "_files")) or not entry.value:
+            continue
+        for path in (entry.value,) if isinstance(entry.value, str) else entry.value:
             try:
-                with Path(entry.value).open("rb"):
+                with Path(path).open("rb"):
                     pass
             except OSError as wrong:
-                sentence = f"{entry.key} names {entry.value}: {wrong.strerror}"
+                sentence = f"{entry.key} names {path}: {wrong.strerror}"
                 found.append(Mistake(entry.origin, sentence))
     return found
 

@@ -18,9 +18,9 @@ from pillarbox.cli.markdown import opening, page, table, wrapped
 from pillarbox.cli.options import HOW, WHICH
 from pillarbox.policy.delivery import BIRTH, STATE_WORDS, TRANSITIONS, WAITING, State, Trigger
 from pillarbox.policy.events import EVENT_KINDS
-from pillarbox.settings import all_rooms, known
+from pillarbox.settings import SERVED, all_rooms, known
 from pillarbox.terms.catalogue import CATALOGUE
-from pillarbox.terms.setting import describe_kind
+from pillarbox.terms.setting import describe_kind, format_value
 
 _WHEN: Final[Mapping[Trigger, str]] = {
     Trigger.DUE: "its time has come",
@@ -61,7 +61,7 @@ def settings_page() -> str:
         "3. the file given with `--config`",
         "4. `pillarbox.toml` in the working directory",
         "5. `/etc/pillarbox/pillarbox.toml`",
-        "6. the defaults below",
+        "6. the defaults below; for ports under `serve`, [other ones](#what-serve-opens)",
         "",
         "Sources are read setting by setting: a file that says one thing leaves the rest as it is.",
         "`pillarbox config check` finds mistakes, `pillarbox config show --origin` says what is in",
@@ -84,6 +84,18 @@ def settings_page() -> str:
         lines += [f"## {f'[{section}]' if section else 'Above all sections'}", ""]
         lines += [*table(("setting", "takes", "default", "what it is about"), rows)]
         lines.append("")
+    lines += [
+        "## What serve opens",
+        "",
+        "`pillarbox up` begins with the defaults above, `pillarbox serve` with these. What anybody",
+        "sets is stronger than both. [Ports and certificates](../ports.md)",
+        "",
+        *table(
+            ("setting", "under serve"),
+            [[f"`{key}`", f"`{format_value(value)}`"] for key, value in SERVED.items()],
+        ),
+        "",
+    ]
     return page(lines)
 
 

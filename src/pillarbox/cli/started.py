@@ -144,7 +144,8 @@ def _smtp(started: Started) -> Iterator[str]:
     for host, port, security, _ in started.smtp:
         ports.setdefault(host, []).append(f"port {port} ({security})")
     for number, (host, words) in enumerate(ports.items()):
-        yield _field("" if number else "SMTP", "   ".join([host, *words]))
+        shown = "all addresses" if host == "*" else host
+        yield _field("" if number else "SMTP", "   ".join([shown, *words]))
 
 
 def _field(name: str, value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _PORTS: Final = "Ports"
 _CLUSTER: Final = "Several nodes"
-_EVERYWHERE: Final = ("0.0.0.0", "::")
+_EVERYWHERE: Final = ("0.0.0.0", "::", "*")
 
 
 def starting_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,7 +82,8 @@ def starting_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 cls=Option,
                 section=_PORTS,
                 metavar="ADDRESS",
-                help="Address for SMTP and HTTP. Default: 127.0.0.1, this machine only.",
+                help="Address for SMTP and HTTP; * is every one. Default: 127.0.0.1, this machine "
+                "only, and under serve * for SMTP.",
             ),
             click.option(
                 "--smtp-port",
@@ -89,7 +91,7 @@ def starting_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 section=_PORTS,
                 metavar="PORT",
                 multiple=True,
-                help="SMTP with STARTTLS. May be repeated. Default: 2525.",
+                help="SMTP with STARTTLS. May be repeated. Default: 2525; under serve 587 and 2525.",
             ),
             click.option(
                 "--smtps-port",
@@ -97,7 +99,17 @@ def starting_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 section=_PORTS,
                 metavar="PORT",
                 multiple=True,
-                help="SMTP with TLS from the first byte. May be repeated. Default: 2465.",
+                help="SMTP with TLS from the first byte. May be repeated. Default: 2465; under serve "
+                "465.",
+            ),
+            click.option(
+                "--bounce-port",
+                cls=Option,
+                section=_PORTS,
+                metavar="PORT",
+                multiple=True,
+                help="SMTP for mail that comes back, without login. May be repeated; '' opens none. "
+                "Default: none; under serve 25.",
             ),
             click.option(
                 "--http-port",
@@ -122,6 +134,7 @@ def flags_of(
     listen: str | None = None,
     smtp_port: tuple[str, ...] = (),
     smtps_port: tuple[str, ...] = (),
+    bounce_port: tuple[str, ...] = (),
     http_port: str | None = None,
     database: str | None = None,
     node: str | None = None,
@@ -135,6 +148,8 @@ def flags_of(
         said["smtp.starttls_ports"] = ",".join(smtp_port)
     if smtps_port:
         said["smtp.tls_ports"] = ",".join(smtps_port)
+    if bounce_port:
+        said["smtp.bounce_ports"] = ",".join(bounce_port)
     if http_port is not None:
         said["http.port"] = http_port
     for key, value in (("database_url", database), ("node", node), ("roles", roles)):
@@ -148,22 +163,27 @@ def flags_of(
     return said
 
 
-def start(call: Call, flags: dict[str, str], *, take_next_port: bool, show_events: bool) -> int:
-    """Run until stopped; the exit code. Raises `InvalidSettings` and whatever a start may raise."""
+def start(call: Call, flags: dict[str, str], *, as_service: bool, show_events: bool) -> int:
+    """Run until stopped; the exit code. Raises `InvalidSettings` and whatever a start may raise.
+
+    A service opens the ports of a mail server, exactly these, and obeys a service manager. What is
+    no service takes the next port where one is busy.
+    """
     sources = call.where.sources(flags)
     directory = sources.data_dir()
     created = not directory.is_dir() or not any(directory.iterdir())
     if not call.as_json:
         # Said before anything heavy is loaded: people should see at once that it begins.
         call.screen.say(header(__version__, directory, created=created))
-    from pillarbox.settings import load
+    from pillarbox.settings import as_served, load
 
-    settings = load(sources)
-    for address in {settings.smtp.listen, settings.http.listen} & set(_EVERYWHERE):
+    settings = load(as_served(sources) if as_service else sources)
+    if settings.http.listen in _EVERYWHERE:
         call.screen.note(
-            f"note: {address} means that every network reaches these ports, and HTTP is not "
-            "encrypted; put a proxy with TLS before it"
+            f"note: {settings.http.listen} means that every network reaches the HTTP port, which is "
+            "not encrypted; put a proxy with TLS before it"
         )
+    from pillarbox.net.systemd import ServiceManager
     from pillarbox.observe.log import configure
     from pillarbox.wiring import run, serve
 
@@ -177,7 +197,8 @@ def start(call: Call, flags: dict[str, str], *, take_next_port: bool, show_event
             settings,
             started=told.started,
             line=told.line if show_events else None,
-            take_next_port=take_next_port,
+            take_next_port=not as_service,
+            manager=ServiceManager.take_from(os.environ) if as_service else None,
         )
     )
     call.talk("Stopped.")

@@ -81,8 +81,12 @@ def _node(node: dict[str, Any], *, running: bool) -> str:
 
 
 def _ports(found: dict[str, Any]) -> Iterator[str]:
-    for each in found["listeners"]:
+    listeners = found["listeners"]
+    for each in listeners:
         yield f"{each['host']}:{each['port']} ({each['security']})"
+    for each in found.get("bounce_listeners", ()):
+        if each not in listeners:
+            yield f"{each['host']}:{each['port']} (bounces)"
 
 
 def _details(queue: dict[str, Any]) -> str:

@@ -28,4 +28,4 @@ def up(call: Call, **options: Any) -> int:
     The first start makes the data directory, an app in sandbox mode with a login and a key, and
     a certificate authority of its own. Nothing is sent out until an app is set to live.
     """
-    return start(call, flags_of(**options), take_next_port=True, show_events=True)
+    return start(call, flags_of(**options), as_service=False, show_events=True)

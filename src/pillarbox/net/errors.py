@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,7 +46,9 @@ class PortNotPermitted(PillarboxError):
         """Ports under 1024 need a privilege."""
         super().__init__(
             f"port {port} on {host} is not allowed for this user",
-            fix="choose a port above 1023, or let systemd open this one",
+            detail=f"ports under 1024 need a privilege, and this runs as uid {os.geteuid()}",
+            fix="let systemd open it, as docs/ports.md shows, or choose ports above 1023:\n"
+            "pillarbox serve --smtp-port 2525 --smtps-port 2465 --bounce-port 2025",
         )
         self.host = host
         self.port = port

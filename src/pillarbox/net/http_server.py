@@ -80,11 +80,13 @@ class HttpServer:
         port: int | None = None,
         unix_path: Path | None = None,
         take_next_port: bool = False,
+        passed: ports.Passed | None = None,
         patience: Patience | None = None,
     ) -> None:
         """Bind at once, so that a busy port is known before anything else starts.
 
-        Raises `PortInUse`, `PortNotPermitted` or `CannotListen`.
+        A socket that was `passed` to us is used in place of `host` and `port`. Raises `PortInUse`,
+        `PortNotPermitted` or `CannotListen`.
         """
         self._config = Config(
             cast(Any, app),
@@ -109,7 +111,9 @@ class HttpServer:
         self._dates: asyncio.Task[None] | None = None
         self._unix_path = unix_path
         self._bound = None
-        if port is not None:
+        if passed is not None:
+            self._bound = passed.adopt()
+        elif port is not None:
             self._bound = ports.bind(host, port, take_next_port=take_next_port)
         try:
             self._unix = ports.bind_unix(unix_path) if unix_path is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,25 +10,41 @@ from pillarbox.protocol.events import ServerEvent
 from pillarbox.protocol.reply import Reply
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an address is of this machine; the empty one is that of a Unix socket."""
+    return address in ("::1", "") or address.startswith("127.")
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Who is at the other end, and which of our listeners they came to."""
 
     address: str
+    """Of the client itself, also where a balancer named in the settings stands between."""
     port: int
     listener: str
-    """``starttls``, ``tls`` or ``local``."""
+    """``starttls``, ``tls``, ``local`` or ``bounces``."""
     tls: str = ""
     """Version and cipher once the channel is protected, otherwise empty."""
 
     @property
     def loopback(self) -> bool:
         """Whether the peer is this machine."""
-        return self.address in ("::1", "") or self.address.startswith("127.")
+        return is_loopback(self.address)
 
 
 Answer = Reply | Awaitable[Reply | None] | None
 """A reply at once, a promise of one, or None where the event owes none."""
+
+
+Admit = Callable[[str], Reply | None]
+"""Asked about a client's address before anything is spent on it: a 421, or None to let it in."""
+
+NoteProblem = Callable[[str, str, int, str, str], None]
+"""Hears of a connection that could not become a session: what was wrong (``clear_on_tls_port``,
+``silent_on_tls_port``, ``tls_on_starttls_port``, ``tls_handshake_failed``), the client's address,
+our port, the listener, and what else there is to say.
+"""
 
 
 class SessionHandler(Protocol):

@@ -12,6 +12,7 @@ from typing import Final
 
 from pillarbox.net.errors import CannotListen, PortInUse, PortNotPermitted, Process
 
+EVERYWHERE: Final = "*"
 BACKLOG: Final = 1024
 _LISTEN: Final = "0A"
 _NEXT_PORTS: Final = 200
@@ -29,19 +30,37 @@ class Bound:
     """Empty, or why this is not the port that was asked for."""
 
 
-def bind(host: str, port: int, *, take_next_port: bool = False) -> Bound:
-    """Listen on `host` (an address or a name; ``::`` also takes IPv4) and `port` (0: any).
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A socket that listens already, opened by whoever started us."""
 
-    With `take_next_port` a busy port is replaced by the next free one and the note says so.
-    Raises `PortInUse`, `PortNotPermitted` or `CannotListen`.
+    sock: socket.socket
+    name: str
+    host: str
+    port: int
+
+    def adopt(self) -> Bound:
+        """Another handle on it, to be closed at will: whoever starts over here needs it again."""
+        sock = self.sock.dup()
+        sock.setblocking(False)
+        return Bound(sock, self.host, self.port)
+
+
+def bind(host: str, port: int, *, take_next_port: bool = False, only_ipv6: bool = False) -> Bound:
+    """Listen on `host` and `port` (0: any).
+
+    `host` is an address, a name, or ``*`` for all addresses, of IPv6 as well where this machine
+    has that; ``::`` also takes IPv4, unless `only_ipv6`. With `take_next_port` a busy port is
+    replaced by the next free one and the note says so. Raises `PortInUse`, `PortNotPermitted` or
+    `CannotListen`.
     """
     try:
-        return _bound(host, port)
+        return _bound(host, port, only_ipv6=only_ipv6)
     except PortInUse as taken:
         if not take_next_port:
             raise
-        free = next_free_port(host, port + 1)
-        bound = _bound(host, free)
+        free = next_free_port(host, port + 1, only_ipv6=only_ipv6)
+        bound = _bound(host, free, only_ipv6=only_ipv6)
         return Bound(bound.sock, bound.host, bound.port, f"{taken.sentence}; using {free}")
 
 
@@ -73,14 +92,14 @@ def bind_unix(path: Path) -> socket.socket:
     return sock
 
 
-def next_free_port(host: str, port: int) -> int:
+def next_free_port(host: str, port: int, *, only_ipv6: bool = False) -> int:
     """The first port from `port` upwards on which `host` can listen now.
 
     Raises `PortInUse` for `port` itself where the next 200 are taken as well.
     """
     for candidate in range(port, min(port + _NEXT_PORTS, _HIGHEST_PORT + 1)):
         with suppress(PortInUse):
-            _bound(host, candidate).sock.close()
+            _bound(host, candidate, only_ipv6=only_ipv6).sock.close()
             return candidate
     raise PortInUse(host, port, holder_of(port))
 
@@ -99,23 +118,34 @@ def holder_of(port: int) -> Process | None:
     return None
 
 
-def _bound(host: str, port: int) -> Bound:
+def _bound(host: str, port: int, *, only_ipv6: bool = False) -> Bound:
+    if host != EVERYWHERE:
+        return _bound_at(host, port, host, only_ipv6=only_ipv6)
+    try:
+        return _bound_at("::", port, host)
+    except CannotListen:  # no IPv6 here
+        return _bound_at("0.0.0.0", port, host)
+
+
+def _bound_at(address: str, port: int, host: str, *, only_ipv6: bool = False) -> Bound:
+    """Listen on `address`, which is called `host` when it is talked about."""
     try:
         found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+            address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )
     except OSError as error:
-        raise CannotListen(
-            f"{host} is not an address of this machine",
-            fix="listen on 127.0.0.1 for this machine only, on 0.0.0.0 for all networks",
-        ) from error
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
+        raise _no_address_of_ours(f"{host} is not an address of this machine") from error
+    family, kind, protocol, _, name = found[0]
+    try:
+        sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
+    except OSError as error:
+        raise _refused(host, port, error) from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
-        sock.bind(address)
+            alone = only_ipv6 or name[0] != "::"
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, alone)
+        sock.bind(name)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError as error:
@@ -129,9 +159,12 @@ def _refused(host: str, port: int, error: OSError) -> PortInUse | PortNotPermitt
         return PortInUse(host, port, holder_of(port))
     if error.errno == errno.EACCES:
         return PortNotPermitted(host, port)
+    return _no_address_of_ours(f"cannot listen on {host} port {port}: {error.strerror or error}")
+
+
+def _no_address_of_ours(sentence: str) -> CannotListen:
     return CannotListen(
-        f"cannot listen on {host} port {port}: {error.strerror or error}",
-        fix="listen on 127.0.0.1 for this machine only, on 0.0.0.0 for all networks",
+        sentence, fix="listen on 127.0.0.1 for this machine only, on * for all networks"
     )
 
 

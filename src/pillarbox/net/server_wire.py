@@ -7,53 +7,26 @@ import logging
 import socket
 import ssl
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from enum import IntEnum
 from typing import Final, cast
 
-from pillarbox.net.burst import Burst
-from pillarbox.net.interface import Peer, SessionHandler
-from pillarbox.net.sessions import Sessions
+from pillarbox.net.doorstep import begins_tls
+from pillarbox.net.interface import Peer, is_loopback
+from pillarbox.net.port_terms import PortTerms
+from pillarbox.net.sessions import crowd_of
 from pillarbox.net.tls import describe_tls, explain_tls_failure
 from pillarbox.protocol import replies
-from pillarbox.protocol.extensions import ServerLimits
+from pillarbox.protocol.reply import Reply
 
 _LINGER_SECONDS: Final = 10.0
 """For a client to take our last words; then the connection is cut."""
 
 _SHORTEST_LOOK_SECONDS: Final = 0.02
+_CLIENT: Final = "the client"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client may take, in seconds unless said otherwise."""
-
-    idle_seconds: float = 300.0
-    """For the next command to be complete, and between two pieces of content."""
-    session_seconds: float = 3600.0
-    """For the whole session; an open transaction may be finished within `idle_seconds` more."""
-    handshake_seconds: float = 30.0
-    slow_after_seconds: float = 30.0
-    """From then on content must arrive at `bytes_per_second`."""
-    bytes_per_second: int = 500
-
-
-@dataclass(frozen=True, slots=True)
-class PortTerms:
-    """What holds for every session on one port."""
-
-    name: str
-    """What `Peer.listener` says."""
-    limits: ServerLimits
-    hostname: str
-    make_handler: Callable[[], SessionHandler]
-    sessions: Sessions
-    patience: Patience
-    tls: ssl.SSLContext | None = None
-    burst: Burst = field(default_factory=Burst)
 
 
 class Phase(IntEnum):
@@ -125,13 +98,14 @@ class ServerWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the client in, or refuse it before any work is done."""
         self._transport = transport = cast(asyncio.Transport, transport)
-        if not self._counted and not self._admitted(transport.get_extra_info("peername")):
-            leaving = self._terms.sessions.leaving
-            refusal = replies.SHUTTING_DOWN if leaving else replies.TOO_MANY_CONNECTIONS
-            transport.write(refusal.encode())
-            transport.close()
-            self._phase = Phase.ENDED
-            return
+        if not self._counted:
+            host, port, *_ = transport.get_extra_info("peername") or ("", 0)
+            refusal = self._refusal(str(host), int(port))
+            if refusal is not None:
+                transport.write(refusal.encode())
+                transport.close()
+                self._phase = Phase.ENDED
+                return
         self._phase = Phase.OPEN
         self._note_tls()
         self._open()
@@ -161,7 +135,7 @@ class ServerWire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         if self._phase is Phase.HANDSHAKE:
-            self._reason = explain_tls_failure(exc or ConnectionResetError(), "the client")
+            self._reason = explain_tls_failure(exc or ConnectionResetError(), _CLIENT)
         elif exc is not None:
             self._reason = f"the connection broke: {exc}"
         self._forget()
@@ -190,27 +164,37 @@ class ServerWire(asyncio.Protocol):
 
     # --- TLS ----------------------------------------------------------------------------------
 
-    def take(self, sock: socket.socket, name: Sequence[object]) -> None:
-        """A client of a port that speaks TLS from the first byte: counted, then a handshake."""
-        if self._admitted(name):
-            self._phase = Phase.HANDSHAKE
-            self._handshake = self._loop.create_task(self._greet_in_tls(sock))
-            self._handshake.add_done_callback(lambda task: self._handshake_ended(task, sock))
-        else:
-            sock.close()
+    def take(self, sock: socket.socket, host: str, port: int) -> None:
+        """A client that was accepted by hand: counted, then let in, with a handshake where the
+        port speaks TLS from the first byte.
 
-    async def _greet_in_tls(self, sock: socket.socket) -> None:
+        Who is refused there hears nothing: without TLS it would not understand.
+        """
+        refusal = self._refusal(host, port)
+        if refusal is None:
+            self._phase = Phase.HANDSHAKE
+            self._handshake = self._loop.create_task(self._let_in(sock))
+            self._handshake.add_done_callback(lambda task: self._handshake_ended(task, sock))
+            return
+        if not self._terms.begins_in_tls:
+            with suppress(OSError):
+                sock.send(refusal.encode())
+        sock.close()
+
+    async def _let_in(self, sock: socket.socket) -> None:
         terms = self._terms
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: self,
-                sock,
-                ssl=terms.tls,
-                ssl_handshake_timeout=terms.patience.handshake_seconds,
-                ssl_shutdown_timeout=_LINGER_SECONDS,
-            )
+            if not terms.begins_in_tls:
+                await self._loop.connect_accepted_socket(lambda: self, sock)
+            elif await begins_tls(sock, terms, self._peer.address):
+                assert terms.tls is not None
+                await self._loop.connect_accepted_socket(
+                    lambda: self, sock, ssl=terms.tls(),
+                    ssl_handshake_timeout=terms.patience.handshake_seconds,
+                    ssl_shutdown_timeout=_LINGER_SECONDS,
+                )  # fmt: skip
         except OSError as error:
-            self._reason = explain_tls_failure(error, "the client")
+            self._note_failure(error)
 
     def _start_handshake(self, ready: bytes) -> None:
         """Say `ready`, the last words in clear; then nothing but TLS."""
@@ -234,13 +218,13 @@ class ServerWire(asyncio.Protocol):
             transport = await self._loop.start_tls(
                 self._transport,
                 self,
-                terms.tls,
+                terms.tls(),
                 server_side=True,
                 ssl_handshake_timeout=seconds,
                 ssl_shutdown_timeout=_LINGER_SECONDS,
             )
         except OSError as error:
-            self._reason = explain_tls_failure(error, "the client")
+            self._note_failure(error)
             return
         if transport is None or transport.is_closing() or self._phase is not Phase.HANDSHAKE:
             return
@@ -256,13 +240,21 @@ class ServerWire(asyncio.Protocol):
     def _handshake_ended(
         self, task: asyncio.Task[None], channel: socket.socket | asyncio.Transport
     ) -> None:
-        # `connection_lost` does not tell of a failed handshake, nor does a cancelled task run.
-        self._handshake = None
-        if self._phase in (Phase.FLUSHING, Phase.HANDSHAKE):
-            channel.close()
-            self._forget()
+        # `connection_lost` does not tell of a failed handshake, nor does a cancelled task run. A client
+        # that was accepted by hand may have begun the next handshake before this is over.
+        if self._handshake is task:
+            self._handshake = None
+            if self._phase in (Phase.FLUSHING, Phase.HANDSHAKE):
+                channel.close()
+                self._forget()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a handshake with %s failed: %r", self._peer.address, error)
+
+    def _note_failure(self, error: OSError) -> None:
+        self._reason = why = explain_tls_failure(error, _CLIENT)
+        # One that only hangs up was looking whether somebody is here.
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            self._terms.note("tls_handshake_failed", self._peer.address, why.partition(": ")[2])
 
     def _note_tls(self) -> None:
         tls = describe_tls(self._transport.get_extra_info("ssl_object"))
@@ -306,16 +298,24 @@ class ServerWire(asyncio.Protocol):
         if self._counted:
             self._lost()
 
-    def _admitted(self, name: Sequence[object] | None) -> bool:
+    def _refusal(self, host: str, port: int) -> Reply | None:
+        """Why this client is not let in; None where it is, and then it is counted."""
         terms = self._terms
-        host, port, *_ = name or ("", 0)
-        address = str(host).removeprefix("::ffff:")
-        self._peer = Peer(address, int(str(port)), terms.name)
-        if terms.sessions.leaving or terms.sessions.full(address):
-            return False
-        self._counted = True
-        terms.sessions.enter(self, address)
-        return True
+        address = host.removeprefix("::ffff:")
+        self._peer = Peer(address, port, terms.name)
+        if terms.sessions.leaving:
+            return replies.SHUTTING_DOWN
+        if not is_loopback(address) and terms.arrivals.too_many(
+            crowd_of(address), self._loop.time()
+        ):
+            return replies.TOO_MANY_ARRIVALS
+        if terms.sessions.full(address):
+            return replies.TOO_MANY_CONNECTIONS
+        refusal = terms.admit(address)
+        if refusal is None:
+            self._counted = True
+            terms.sessions.enter(self, address)
+        return refusal
 
     def _uncount(self) -> None:
         if self._counted:

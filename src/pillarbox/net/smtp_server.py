@@ -13,7 +13,8 @@ from collections.abc import Awaitable
 from typing import Final
 
 from pillarbox.net.interface import Answer, SessionHandler
-from pillarbox.net.server_wire import Phase, PortTerms, ServerWire
+from pillarbox.net.port_terms import PortTerms
+from pillarbox.net.server_wire import Phase, ServerWire
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import (
     ContentReceived,
@@ -35,6 +36,8 @@ _MAX_BUFFERED: Final = 128 * 1024
 _BITE_BYTES: Final = 16 * 1024
 _OWING: Final = frozenset({ContentReceived, LoginReceived, MailReceived, RecipientReceived})
 _QUIT: Final = "QUIT"
+_TLS_RECORD: Final = b"\x16\x03"
+_BETWEEN_COMMANDS: Final = frozenset({ServerState.COMMAND, ServerState.ENVELOPE})
 _DONE: Final = 2
 
 _log = logging.getLogger(__name__)
@@ -96,6 +99,8 @@ class SmtpServerProtocol(ServerWire):
         self._plan_look(self._heard_at)
 
     def _received(self, data: bytes) -> None:
+        if data[0] == _TLS_RECORD[0] and self._ends_for_tls(data):
+            return
         self._heard_at = self._loop.time()
         self._bytes += len(data)
         if self._uneaten:
@@ -106,6 +111,18 @@ class SmtpServerProtocol(ServerWire):
             self._bite()
         else:
             self._eat(data)
+
+    def _ends_for_tls(self, data: bytes) -> bool:
+        """A handshake where SMTP begins in clear. Content may begin so, but no command does."""
+        session, terms = self._session, self._terms
+        fresh = session.state in _BETWEEN_COMMANDS and not (session.buffered or self._uneaten)
+        if self._peer.tls or not fresh or not _TLS_RECORD.startswith(data[:2]):
+            return False
+        terms.note("tls_on_starttls_port", self._peer.address)
+        session.shut(terms.mistaken)
+        self._pump()
+        self._reason = "the client spoke TLS where SMTP begins in clear"
+        return True
 
     def _received_eof(self) -> None:
         if self._uneaten:

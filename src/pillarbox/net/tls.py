@@ -27,23 +27,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pillarbox.net.errors import TlsFilesUnusable
 from pillarbox.terms.clock import Clock, SystemClock, from_ms
-from pillarbox.terms.setting import setting
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 _AUTHORITY_DAYS: Final = 3650
 _LEAF_DAYS: Final = 365
 _RENEW_DAYS: Final = 30
 _BACKDATED: Final = timedelta(hours=1)  # clocks of one network differ
-
-
-@dataclass(frozen=True, slots=True)
-class TlsConfig:
-    """The certificate our listeners show."""
-
-    cert_file: str = setting(
-        "", about="PEM file with the certificate and its chain; empty: one of our own is made."
-    )
-    key_file: str = setting("", about="PEM file with the private key that belongs to cert_file.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +76,8 @@ def server_context(cert_file: str | Path, key_file: str | Path) -> ssl.SSLContex
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     try:
-        context.load_cert_chain(cert_file, key_file)
+        # Without the function a key with a passphrase would have it asked for at the terminal.
+        context.load_cert_chain(cert_file, key_file, password=lambda: "")
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or str(error)
         raise TlsFilesUnusable(

@@ -84,6 +84,11 @@ FAMILIES: Final[dict[str, Family]] = {
     "smtp_sessions_opened": Family(
         "smtp_sessions_opened_total", "counter", "SMTP sessions that were opened.", ("listener",)
     ),
+    "tls_certificate_left": Family(
+        "tls_certificate_left_seconds",
+        "gauge",
+        "Seconds until the certificate our SMTP ports show expires; of several, the first to.",
+    ),
     "logins": Family(
         "logins_total", "counter", "Logins by porch and result.", ("source", "result")
     ),
@@ -185,6 +190,7 @@ class Metrics:
         self.queue_oldest_age = Counts()
         self.smtp_sessions = Counts()
         self.smtp_sessions_opened = Counts()
+        self.tls_certificate_left = Counts()
         self.logins = Counts()
         self.server_connections = Counts()
         self.server_connections_opened = Counts()

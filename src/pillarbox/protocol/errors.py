@@ -34,6 +34,10 @@ class RemoteProtocolError(ProtocolError):
     code: ClassVar[str] = "upstream_unreachable"
 
 
+class MalformedProxyHeader(RemoteProtocolError):
+    """What should be a PROXY header is none."""
+
+
 # --- what a client may get wrong, each with its answer ------------------------------------------
 
 

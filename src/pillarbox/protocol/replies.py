@@ -44,6 +44,9 @@ START_CONTENT: Final = Reply.of(354, None, "Start mail input; end with <CRLF>.<C
 SHUTTING_DOWN: Final = Reply.of(421, "4.3.2", "Shutting down; come back in a minute")
 IDLE: Final = Reply.of(421, "4.4.2", "Nothing was said for too long; goodbye")
 TOO_MANY_CONNECTIONS: Final = Reply.of(421, "4.7.0", "Too many connections; close some first")
+TOO_MANY_ARRIVALS: Final = Reply.of(
+    421, "4.7.0", "Too many new connections in a short time; come back in a minute"
+)
 TOO_MANY_ERRORS: Final = Reply.of(421, "4.7.0", "Too many errors; goodbye")
 LOGINS_FAILED: Final = Reply.of(
     421, "4.7.0", "Too many failed logins from your address; wait a few minutes"
@@ -98,6 +101,9 @@ UNANNOUNCED_UTF8: Final = UnannouncedUtf8.deserves
 
 STARTTLS_FIRST: Final = Reply.of(530, "5.7.0", "Must issue STARTTLS first")
 LOGIN_FIRST: Final = Reply.of(530, "5.7.0", "Log in first: AUTH PLAIN or AUTH LOGIN")
+BOUNCES_ONLY: Final = Reply.of(
+    530, "5.7.0", "Only what comes back from our own mail is taken here; to send, use another port"
+)
 LOGIN_REFUSED: Final = Reply.of(535, "5.7.8", "Username or password not accepted")
 LOGIN_NEEDS_TLS: Final = Reply.of(538, "5.7.11", "Logins are only taken under TLS; say STARTTLS")
 TOO_LARGE: Final = Reply.of(552, "5.3.4", "Message too large; EHLO says how large it may be")
@@ -132,3 +138,21 @@ def referring(reply: Reply, reference: str) -> Reply:
     """The same reply, with what its reader can ask about."""
     *before, last = reply.lines
     return Reply(reply.code, reply.status, (*before, f"{last} (ref {reference})"))
+
+
+def tls_expected(starttls_port: int) -> Reply:
+    """To a client that speaks in clear, or waits for us to, where TLS comes first.
+
+    `starttls_port` is where it would be right; 0 where there is none.
+    """
+    words = f"; use port {starttls_port} for STARTTLS" if starttls_port else ""
+    return Reply.of(421, "4.7.0", f"This port speaks TLS from the start{words}")
+
+
+def clear_expected(tls_port: int) -> Reply:
+    """To a client that begins with TLS where SMTP begins in clear.
+
+    `tls_port` is where it would be right; 0 where there is none.
+    """
+    words = f"; use port {tls_port} for TLS from the start" if tls_port else ""
+    return Reply.of(421, "4.7.0", f"This port begins in clear{words}")

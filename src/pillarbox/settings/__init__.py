@@ -11,6 +11,7 @@ from pillarbox.settings.gather import (
     load,
 )
 from pillarbox.settings.process import Process, suggest
+from pillarbox.settings.served import SERVED, as_served
 from pillarbox.settings.sources import (
     ENV_PREFIX,
     Given,
@@ -23,6 +24,7 @@ from pillarbox.settings.sources import (
 
 __all__ = [
     "ENV_PREFIX",
+    "SERVED",
     "Entry",
     "Given",
     "InvalidSettings",
@@ -31,6 +33,7 @@ __all__ = [
     "Settings",
     "Sources",
     "all_rooms",
+    "as_served",
     "check",
     "known",
     "load",

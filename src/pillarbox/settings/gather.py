@@ -33,10 +33,10 @@ from pillarbox.terms.setting import (
 if TYPE_CHECKING:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
+    from pillarbox.net.certificates import TlsConfig
     from pillarbox.net.http_server import HttpConfig
-    from pillarbox.net.listener import SmtpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
-    from pillarbox.net.tls import TlsConfig
+    from pillarbox.net.smtp_ports import SmtpConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
@@ -95,10 +95,10 @@ def all_rooms() -> dict[str, type]:
     """The config dataclass of each section. Imports the rooms, hence a function."""
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
+    from pillarbox.net.certificates import TlsConfig
     from pillarbox.net.http_server import HttpConfig
-    from pillarbox.net.listener import SmtpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
-    from pillarbox.net.tls import TlsConfig
+    from pillarbox.net.smtp_ports import SmtpConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
@@ -201,6 +201,8 @@ def _read(entry: Entry, found: Given) -> Any:
         return anchored(value, found)
     if isinstance(value, str) and value and name.endswith("_file"):
         return str(anchored(Path(value), found))
+    if isinstance(value, tuple) and name.endswith("_files"):
+        return tuple(str(anchored(Path(each), found)) for each in value)
     return value
 
 

@@ -11,17 +11,17 @@ from starlette.types import ASGIApp
 
 from pillarbox import __version__
 from pillarbox.api.app import build_app
-from pillarbox.api.rooms import ListenerFact, Rooms, SmtpFacts
+from pillarbox.api.rooms import Rooms, SmtpFacts
 from pillarbox.handover.accept import Door
 from pillarbox.handover.errors import NodeDraining
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
+from pillarbox.net.certificates import Certificates
 from pillarbox.net.errors import Broken
-from pillarbox.net.listener import Listener, PortKind
+from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
 from pillarbox.net.smtp_client import Connection
-from pillarbox.net.tls import ensure_local_ca, server_context
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.directory import Server
@@ -38,7 +38,6 @@ from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.services.submission.desk import Desk
 from pillarbox.services.submission.entrance import Entrance
-from pillarbox.services.submission.session import SubmissionSession
 from pillarbox.services.upkeep.rounds import Rounds
 from pillarbox.settings import Settings
 from pillarbox.storage.interface.errors import StorageBroken
@@ -47,15 +46,13 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
 from pillarbox.wiring.counting import counting
+from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
 from pillarbox.wiring.recipes import load_recipes
 
-MEGABYTE: Final = 1024 * 1024
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
 
 _NO_LIMIT: Final = 1 << 62
-
-_SECURITY: Final = {PortKind.STARTTLS: "STARTTLS", PortKind.TLS: "TLS", PortKind.LOCAL: "plain"}
 
 
 @dataclass(slots=True)
@@ -72,6 +69,7 @@ class House:
     door: Door
     authenticator: Authenticator
     listener: Listener
+    certificates: Certificates
     pool: Pool[Server, Carrier]
     worker: Worker
     notices: Notices
@@ -107,6 +105,7 @@ class House:
         self.metrics.smtp_sessions[""] = self.listener.sessions
         self.metrics.server_connections[""] = self.pool.open
         self.metrics.node_lease[""] = int(self.storage.nodes.holds)
+        self.metrics.tls_certificate_left[""] = self.certificates.seconds_left()
         return self.metrics.render()
 
     def load(self) -> NodeLoad:
@@ -128,13 +127,7 @@ class House:
 
     def smtp_facts(self) -> SmtpFacts:
         """The ports as they were opened, for whoever must configure a program."""
-        return SmtpFacts(
-            tuple(
-                ListenerFact(port.host, port.port, _SECURITY[port.kind], port.note)
-                for port in self.listener.open_ports
-            ),
-            str(self.ca_path or ""),
-        )
+        return facts_of(self.listener.open_ports, self.ca_path)
 
 
 async def build(
@@ -202,9 +195,15 @@ def _build_over(
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
     tools = LaneTools(storage.queue, storage.messages, mirror, attempts, clock, delivery.window)
-    listener, ca_path = _listener(
-        storage, settings, clock, door, gate, authenticator, metrics, news
-    )
+    entrance = Entrance(
+        authenticator, LoginThrottle(settings.throttle), storage.problems, clock, metrics, news,
+        settings.smtp.max_sessions_per_login,
+    )  # fmt: skip
+    desk = Desk(
+        door, gate, storage.queue, entrance, clock, metrics, news, settings.hostname,
+        settings.smtp.local_credential,
+    )  # fmt: skip
+    listener, certificates, ca_path = build_listener(settings, clock, metrics, desk)
     return House(
         settings=settings,
         clock=clock,
@@ -216,6 +215,7 @@ def _build_over(
         door=door,
         authenticator=authenticator,
         listener=listener,
+        certificates=certificates,
         pool=pool,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         notices=Notices(
@@ -259,36 +259,3 @@ def _pool(settings: Settings, clock: Clock, metrics: Metrics) -> Pool[Server, Ca
         idle_seconds=settings.delivery.idle_seconds,
         max_transactions=_NO_LIMIT,
     )
-
-
-def _listener(
-    storage: Storage,
-    settings: Settings,
-    clock: Clock,
-    door: Door,
-    gate: Gate,
-    authenticator: Authenticator,
-    metrics: Metrics,
-    news: News,
-) -> tuple[Listener, Path | None]:
-    entrance = Entrance(
-        authenticator, LoginThrottle(settings.throttle), storage.problems, clock, metrics, news,
-        settings.smtp.max_sessions_per_login,
-    )  # fmt: skip
-    desk = Desk(
-        door, gate, storage.queue, entrance, clock, metrics, news, settings.hostname,
-        settings.smtp.local_credential,
-    )  # fmt: skip
-    ca_path: Path | None = None
-    cert_file, key_file = settings.tls.cert_file, settings.tls.key_file
-    if not cert_file:
-        local = ensure_local_ca(settings.data_dir, [settings.hostname])
-        ca_path, cert_file, key_file = local.ca_path, str(local.cert_path), str(local.key_path)
-    listener = Listener(
-        settings.smtp,
-        lambda: SubmissionSession(desk),
-        hostname=settings.hostname,
-        tls=server_context(cert_file, key_file),
-        mail_parameters=frozenset({"AUTH", "RET", "ENVID", "SMTPUTF8"}),
-    )
-    return listener, ca_path

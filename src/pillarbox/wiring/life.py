@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pillarbox import __version__
 from pillarbox.net.http_server import HttpServer
+from pillarbox.net.ports import Passed
+from pillarbox.net.systemd import ServiceManager
 from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import EventLine, News
@@ -30,6 +32,7 @@ from pillarbox.storage.interface.store_url import parse_store_url
 from pillarbox.terms.ids import format_message_id
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
+from pillarbox.wiring.service import Service
 from pillarbox.wiring.started import Started
 
 _log = logger("wiring")
@@ -59,25 +62,36 @@ async def serve(
     started: Callable[[Started], None],
     line: Callable[[EventLine], None] | None = None,
     take_next_port: bool = False,
+    manager: ServiceManager | None = None,
 ) -> int:
     """Run until SIGTERM or SIGINT, or until the disk fails; gives the exit code.
 
-    `started` is called when everything is ready; `line` hears of what happens. Where another node
-    has taken over what this one had, all is built anew. Raises what opening storage and ports
-    raises.
+    `started` is called when everything is ready; `line` hears of what happens. Under a `manager`
+    its sockets are used, it hears when mail is taken, and SIGHUP has certificates read again;
+    otherwise SIGHUP ends the process, as when its terminal is closed. Where another node has taken
+    over what this one had, all is built anew. Raises what opening storage and ports raises.
     """
     loop = asyncio.get_running_loop()
     metrics = Metrics(version=__version__)
     stopped = asyncio.Event()
+    service = Service(manager or ServiceManager())
     joined = False
+
+    def stop() -> None:
+        service.stopping()
+        stopped.set()
+
     with ExitStack() as stack:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
+            loop.add_signal_handler(number, stop)
             stack.callback(loop.remove_signal_handler, number)
+        if manager is not None:
+            loop.add_signal_handler(signal.SIGHUP, service.reload)
+            stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         while True:
             try:
                 code = await _live(
-                    settings, metrics, stopped,
+                    settings, metrics, stopped, service,
                     started=started, line=line, take_next_port=take_next_port,
                 )  # fmt: skip
             except StorageTrouble as trouble:
@@ -99,6 +113,7 @@ async def _live(
     settings: Settings,
     metrics: Metrics,
     stopped: asyncio.Event,
+    service: Service,
     *,
     started: Callable[[Started], None],
     line: Callable[[EventLine], None] | None,
@@ -133,7 +148,9 @@ async def _live(
         stack.push_async_callback(house.storage.close)
         await _be_present(stack, house)
         # Ports first: secrets that are shown once must not be made by a start that fails.
-        faces = bind_ports(stack, house, take_next_port=take_next_port)
+        faces = bind_ports(
+            stack, house, take_next_port=take_next_port, passed=service.manager.sockets
+        )
         first = await _begin_once(house)
         recovered = await house.storage.queue.recover(house.clock.now_ms())
         if recovered.released or recovered.uncertain:
@@ -146,7 +163,8 @@ async def _live(
         _spare_the_collector()
         seconds = loop.time() - began
         started(await _started(house, faces.http, first, created=created, seconds=seconds))
-        await ended
+        with service.running(house):
+            await ended
     return ended.result()
 
 
@@ -159,22 +177,34 @@ class Faces:
     owner: HttpServer
 
 
-def bind_ports(stack: AsyncExitStack, house: House, *, take_next_port: bool) -> Faces:
+def bind_ports(
+    stack: AsyncExitStack,
+    house: House,
+    *,
+    take_next_port: bool,
+    passed: Sequence[Passed] = (),
+) -> Faces:
     """Open the ports of this node's roles; clients wait until `open_rooms`.
 
-    Raises what a busy port raises.
+    Of the sockets `passed` to us one may be for HTTP. Raises what a busy port raises.
     """
-    if "smtp" in house.settings.roles:
-        house.listener.bind(take_next_port=take_next_port)
-        stack.callback(house.listener.stop_accepting)
+    config = house.settings.http
+    serves_http = "http" in house.settings.roles
+    for_http = [
+        sock for sock in passed if serves_http and (sock.name == "http" or sock.port == config.port)
+    ][:1]
+    house.listener.bind(
+        take_next_port=take_next_port, passed=[sock for sock in passed if sock not in for_http]
+    )
+    stack.callback(house.listener.stop_accepting)
     http = None
-    if "http" in house.settings.roles:
-        config = house.settings.http
+    if serves_http:
         http = HttpServer(
             house.app(owner=False),
             host=config.listen,
             port=config.port,
             take_next_port=take_next_port,
+            passed=for_http[0] if for_http else None,
         )
         stack.push_async_callback(http.stop)
     owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
@@ -185,7 +215,9 @@ def bind_ports(stack: AsyncExitStack, house: House, *, take_next_port: bool) -> 
 async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     """Start what waits; leaving the stack stops accepting first and closes connections last."""
     stack.push_async_callback(house.pool.close)
-    rooms: list[tuple[str, Room]] = [("upkeep", house.rounds)]
+    rooms: list[tuple[str, Room]] = [
+        ("upkeep", house.rounds), ("certificates", house.certificates),
+    ]  # fmt: skip
     if "deliver" in house.settings.roles:
         rooms += [("delivery", house.worker), ("notices", house.notices)]
         house.storage.nodes.listen("queue", house.worker.look_now)
@@ -195,6 +227,7 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         task.add_done_callback(_ended_early)
 
     async def stop_working() -> None:
+        house.certificates.stop()
         house.notices.stop()
         house.rounds.stop()
         await house.worker.stop(_DRAIN_SECONDS)
@@ -205,9 +238,8 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         if server is not None:
             await server.start()
             stack.push_async_callback(server.stop)
-    if "smtp" in house.settings.roles:
-        await house.listener.start()
-        stack.push_async_callback(house.listener.drain, _DRAIN_SECONDS)
+    await house.listener.start()
+    stack.push_async_callback(house.listener.drain, _DRAIN_SECONDS)
 
 
 async def _be_present(stack: AsyncExitStack, house: House) -> None:
@@ -276,7 +308,7 @@ async def _started(
         created=created or first is not None,
         http_url=f"http://{_bracketed(settings.http.listen)}:{http.port}" if http else "",
         http_note=http.note if http else "",
-        smtp=[(f.host, f.port, f.security, f.note) for f in house.smtp_facts().listeners],
+        smtp=_ports_of(house),
         ca_path=str(house.ca_path or ""),
         first_username=first.username if first else None,
         first_password=first.password if first else None,
@@ -289,6 +321,15 @@ async def _started(
         node=await _own_name(storage),
         roles=settings.roles,
     )
+
+
+def _ports_of(house: House) -> list[tuple[str, int, str, str]]:
+    facts = house.smtp_facts()
+    only_bounces = [each for each in facts.bounces if each not in facts.listeners]
+    return [
+        *((each.host, each.port, each.security, each.note) for each in facts.listeners),
+        *((each.host, each.port, "bounces", each.note) for each in only_bounces),
+    ]
 
 
 async def _own_name(storage: Storage) -> str:

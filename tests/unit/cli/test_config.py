@@ -73,6 +73,8 @@ def test_a_setting_is_explained(capsys: Said) -> None:
     assert "25 (default)" in said
     assert "[smtp] max_message_mb = 25" in said
     assert "PILLARBOX_SMTP__MAX_MESSAGE_MB" in said
+    assert run(["config", "explain", "smtp.tls_ports"]) == Exit.DONE
+    assert "[465]" in capsys.readouterr().out, "what serve opens differs from what up does"
     assert run(["config", "explain", "hostname", "--json"]) == Exit.DONE
     assert json.loads(capsys.readouterr().out)["default"] is None
 

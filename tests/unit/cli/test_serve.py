@@ -17,6 +17,6 @@ def test_serve_insists_on_its_ports_and_keeps_events_for_the_log(
     assert run(["serve"]) == Exit.DONE
     assert run(["serve", "--events"]) == Exit.DONE
     assert told == [
-        {"take_next_port": False, "show_events": False},
-        {"take_next_port": False, "show_events": True},
+        {"as_service": True, "show_events": False},
+        {"as_service": True, "show_events": True},
     ]

@@ -93,6 +93,12 @@ def test_a_port_that_was_taken_is_said(first: Started) -> None:
     assert "  SMTP        127.0.0.1   port 2526 (STARTTLS)\n              ::1   port 2465" in text
 
 
+def test_ports_on_every_address_are_shown_in_words(first: Started) -> None:
+    ports = [("*", 587, "STARTTLS", ""), ("*", 465, "TLS", ""), ("*", 25, "bounces", "")]
+    text = told(replace(first, smtp=ports))
+    assert "all addresses   port 587 (STARTTLS)   port 465 (TLS)   port 25 (bounces)\n" in text
+
+
 def test_commands_to_copy_find_this_pillarbox(
     first: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:

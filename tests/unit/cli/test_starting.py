@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import sys
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,7 @@ from pillarbox.cli.call import Call
 from pillarbox.cli.client import Where
 from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.starting import flags_of, start
+from pillarbox.net.systemd import ServiceManager
 from pillarbox.observe.news import EventLine
 from pillarbox.settings import InvalidSettings, Settings
 from pillarbox.terms.secret import Secret
@@ -33,9 +35,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         started: Callable[[Started], None],
         line: Callable[[EventLine], None] | None,
         take_next_port: bool,
+        manager: ServiceManager | None,
     ) -> int:
         settings.data_dir.mkdir(exist_ok=True)
-        called.update(settings=settings, take_next_port=take_next_port, line=line)
+        called.update(settings=settings, take_next_port=take_next_port, line=line, manager=manager)
         started(
             Started(
                 version="0.1.0",
@@ -80,7 +83,7 @@ def no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def started(**how: Any) -> int:
     call = Call(Where(), as_json=how.pop("as_json", False))
-    return start(call, how.pop("flags", {}), **{"take_next_port": True, "show_events": True, **how})
+    return start(call, how.pop("flags", {}), **{"as_service": False, "show_events": True, **how})
 
 
 def test_on_a_terminal_the_secrets_are_shown_once(
@@ -137,15 +140,50 @@ def test_for_programs_every_line_is_an_object_without_secrets(
 
 
 def test_whoever_does_not_want_events_listens_to_none(served: dict[str, Any]) -> None:
-    started(show_events=False, take_next_port=False)
+    started(show_events=False)
     assert served["line"] is None
+
+
+def test_what_is_no_service_stays_on_this_machine_and_takes_the_next_port(
+    served: dict[str, Any],
+) -> None:
+    started()
+    smtp = served["settings"].smtp
+    assert served["take_next_port"] is True
+    assert served["manager"] is None, "its terminal may be closed, and it ends"
+    assert smtp.addresses == ("127.0.0.1",)
+    assert (smtp.starttls_ports, smtp.tls_ports, smtp.bounce_ports) == ((2525,), (2465,), ())
+
+
+def test_a_service_opens_the_ports_of_a_mail_server_and_no_others(
+    served: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTEN_PID", "1")
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    started(as_service=True)
+    smtp = served["settings"].smtp
     assert served["take_next_port"] is False
+    assert served["manager"].sockets == (), "they were passed to another process"
+    assert "LISTEN_FDS" not in os.environ, "processes we start must not hear it"
+    assert smtp.addresses == ("*",)
+    assert (smtp.starttls_ports, smtp.tls_ports, smtp.bounce_ports) == ((587, 2525), (465,), (25,))
+
+
+def test_what_somebody_sets_is_stronger_than_what_a_service_opens(
+    served: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pillarbox.toml").write_text('[smtp]\nlisten = "::1"\ntls_ports = [465, 456]\n')
+    started(as_service=True, flags={"smtp.bounce_ports": ""})
+    smtp = served["settings"].smtp
+    assert smtp.addresses == ("::1",)
+    assert (smtp.starttls_ports, smtp.tls_ports, smtp.bounce_ports) == ((587, 2525), (465, 456), ())
+    assert capsys.readouterr().err == "", "SMTP asks for TLS and a login, so nothing is pointed out"
 
 
 def test_an_address_open_to_everybody_is_pointed_out(
     served: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started(flags={"smtp.listen": "0.0.0.0", "http.listen": "0.0.0.0"})
+    started(flags={"http.listen": "0.0.0.0"})
     assert "every network" in capsys.readouterr().err
 
 
@@ -155,12 +193,14 @@ def test_flags_become_settings() -> None:
         listen="::",
         smtp_port=("587", "2525"),
         smtps_port=("465",),
+        bounce_port=("25",),
         http_port="80",
     ) == {
         "smtp.listen": "::",
         "http.listen": "::",
         "smtp.starttls_ports": "587,2525",
         "smtp.tls_ports": "465",
+        "smtp.bounce_ports": "25",
         "http.port": "80",
         "smtp.max_message_mb": "50",
         "hostname": "a=b",

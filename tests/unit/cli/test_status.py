@@ -70,6 +70,15 @@ def test_what_goes_wrong_cannot_be_overlooked(
     assert "127.0.0.1:2525 (STARTTLS)" in said
 
 
+def test_ports_for_bounces_are_told_from_those_for_sending(
+    found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = found["listeners"][0]
+    found["bounce_listeners"] = [both, {"host": "*", "port": 25, "security": "STARTTLS"}]
+    _print(Call(Where()), found, running=True)
+    assert "127.0.0.1:2525 (STARTTLS), *:25 (bounces)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("facts", "running", "said"),
     [

@@ -29,7 +29,7 @@ def test_up_takes_the_next_port_and_shows_what_happens(starts: list[dict[str, An
         {
             "flags": {"smtp.starttls_ports": "2", "http.port": "1"},
             "data_dir": "/x",
-            "take_next_port": True,
+            "as_service": False,
             "show_events": True,
         }
     ]

@@ -17,6 +17,8 @@ MADE = {
     "accepted_message": replies.accepted_message("msg_0123456789AB"),
     "hello": replies.hello("mail.example.com", "PIPELINING", "SIZE 1"),
     "challenge": replies.challenge("VXNlcm5hbWU6"),
+    "tls_expected": replies.tls_expected(587),
+    "clear_expected": replies.clear_expected(465),
 }
 WITHOUT_STATUS = {"banner", "hello", "challenge", "START_CONTENT"}
 

@@ -10,6 +10,7 @@ from pillarbox.api.auth import Verb
 from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import read_query
+from pillarbox.api.rooms import ListenerFact
 from pillarbox.api.v1.nodes import is_alive, sees_nodes, state_of
 from pillarbox.api.v1.queue import totals_of
 from pillarbox.message.words import decode_words
@@ -36,15 +37,8 @@ async def show_status(call: Call) -> Response:
             "hostname": rooms.hostname,
             "started_at": format_instant(rooms.started_at),
             "uptime_seconds": max(0, (call.now_ms - rooms.started_at) // 1000),
-            "listeners": [
-                {
-                    "host": each.host,
-                    "port": each.port,
-                    "security": each.security,
-                    "note": each.note,
-                }
-                for each in facts.listeners
-            ],
+            "listeners": [_listener(each) for each in facts.listeners],
+            "bounce_listeners": [_listener(each) for each in facts.bounces],
             "ca_path": facts.ca_path,
             "node": await _node(call),
             "apps": [await _app_line(call, app) for app in apps],
@@ -59,6 +53,15 @@ async def show_status(call: Call) -> Response:
             },
         }
     )
+
+
+def _listener(fact: ListenerFact) -> dict[str, Any]:
+    return {
+        "host": fact.host,
+        "port": fact.port,
+        "security": fact.security,
+        "note": fact.note,
+    }
 
 
 async def _node(call: Call) -> dict[str, Any] | None:
