@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,8 @@ class Peer:
     """``starttls``, ``tls`` or ``local``."""
     tls: str = ""
     """Version and cipher once the channel is protected, otherwise empty."""
+    local_port: int = 0
+    """Ours, to which they came."""
 
     @property
     def loopback(self) -> bool:
@@ -29,6 +31,15 @@ class Peer:
 
 Answer = Reply | Awaitable[Reply | None] | None
 """A reply at once, a promise of one, or None where the event owes none."""
+
+
+Admit = Callable[[str], Reply | None]
+"""Asked about a client's address before anything is spent on it: a 421, or None to let it in."""
+
+
+def admit_everybody(_: str) -> Reply | None:
+    """Let them all in."""
+    return None
 
 
 class SessionHandler(Protocol):

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from pillarbox.net import ports
 from pillarbox.net.errors import CannotListen
-from pillarbox.net.interface import SessionHandler
+from pillarbox.net.interface import Admit, SessionHandler, admit_everybody
 from pillarbox.net.server_wire import Patience, PortTerms
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.smtp_server import SmtpServerProtocol
@@ -107,11 +107,13 @@ class Listener:
         tls: ssl.SSLContext | None,
         mail_parameters: frozenset[str] = frozenset(),
         patience: Patience | None = None,
+        admit: Admit = admit_everybody,
     ) -> None:
         """`tls` may be None only where there are neither STARTTLS nor TLS ports.
 
         `mail_parameters` are those of MAIL and RCPT that the handlers understand besides SIZE and
-        BODY. `patience` replaces what `config` says about times.
+        BODY. `patience` replaces what `config` says about times, `admit` is asked
+        about every client.
         """
         self._config = config
         self._make_handler = make_handler
@@ -121,6 +123,7 @@ class Listener:
         self._patience = patience or Patience(
             idle_seconds=config.idle_seconds, session_seconds=config.session_seconds
         )
+        self._admit = admit
         self._sessions = Sessions(config.max_sessions, config.max_sessions_per_address)
         self._bound: list[tuple[PortKind, ports.Bound]] = []
         self._servers: list[asyncio.AbstractServer | TlsPort] = []
@@ -166,7 +169,7 @@ class Listener:
             self.bind(take_next_port=take_next_port)
         loop = asyncio.get_running_loop()
         for kind, bound in self._bound:
-            make_session = partial(SmtpServerProtocol, self._terms(kind))
+            make_session = partial(SmtpServerProtocol, self._terms(kind, bound.port))
             if kind is PortKind.TLS:
                 self._servers.append(TlsPort(bound.sock, make_session))
             else:
@@ -197,7 +200,7 @@ class Listener:
             bound.sock.close()
         self._bound.clear()
 
-    def _terms(self, kind: PortKind) -> PortTerms:
+    def _terms(self, kind: PortKind, port: int) -> PortTerms:
         return PortTerms(
             name=kind.value,
             limits=self._limits(kind),
@@ -206,6 +209,8 @@ class Listener:
             sessions=self._sessions,
             patience=self._patience,
             tls=self._tls,
+            port=port,
+            admit=self._admit,
         )
 
     def _limits(self, kind: PortKind) -> ServerLimits:

@@ -13,11 +13,12 @@ from enum import IntEnum
 from typing import Final, cast
 
 from pillarbox.net.burst import Burst
-from pillarbox.net.interface import Peer, SessionHandler
+from pillarbox.net.interface import Admit, Peer, SessionHandler, admit_everybody
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.tls import describe_tls, explain_tls_failure
 from pillarbox.protocol import replies
 from pillarbox.protocol.extensions import ServerLimits
+from pillarbox.protocol.reply import Reply
 
 _LINGER_SECONDS: Final = 10.0
 """For a client to take our last words; then the connection is cut."""
@@ -54,6 +55,9 @@ class PortTerms:
     patience: Patience
     tls: ssl.SSLContext | None = None
     burst: Burst = field(default_factory=Burst)
+    port: int = 0
+    """Its number."""
+    admit: Admit = admit_everybody
 
 
 class Phase(IntEnum):
@@ -125,9 +129,8 @@ class ServerWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the client in, or refuse it before any work is done."""
         self._transport = transport = cast(asyncio.Transport, transport)
-        if not self._counted and not self._admitted(transport.get_extra_info("peername")):
-            leaving = self._terms.sessions.leaving
-            refusal = replies.SHUTTING_DOWN if leaving else replies.TOO_MANY_CONNECTIONS
+        refusal = None if self._counted else self._refusal(transport.get_extra_info("peername"))
+        if refusal is not None:
             transport.write(refusal.encode())
             transport.close()
             self._phase = Phase.ENDED
@@ -192,7 +195,7 @@ class ServerWire(asyncio.Protocol):
 
     def take(self, sock: socket.socket, name: Sequence[object]) -> None:
         """A client of a port that speaks TLS from the first byte: counted, then a handshake."""
-        if self._admitted(name):
+        if self._refusal(name) is None:
             self._phase = Phase.HANDSHAKE
             self._handshake = self._loop.create_task(self._greet_in_tls(sock))
             self._handshake.add_done_callback(lambda task: self._handshake_ended(task, sock))
@@ -306,16 +309,21 @@ class ServerWire(asyncio.Protocol):
         if self._counted:
             self._lost()
 
-    def _admitted(self, name: Sequence[object] | None) -> bool:
+    def _refusal(self, name: Sequence[object] | None) -> Reply | None:
+        """Why this client is not let in; None where it is, and then it is counted."""
         terms = self._terms
         host, port, *_ = name or ("", 0)
         address = str(host).removeprefix("::ffff:")
-        self._peer = Peer(address, int(str(port)), terms.name)
-        if terms.sessions.leaving or terms.sessions.full(address):
-            return False
-        self._counted = True
-        terms.sessions.enter(self, address)
-        return True
+        self._peer = Peer(address, int(str(port)), terms.name, local_port=terms.port)
+        if terms.sessions.leaving:
+            return replies.SHUTTING_DOWN
+        if terms.sessions.full(address):
+            return replies.TOO_MANY_CONNECTIONS
+        refusal = terms.admit(address)
+        if refusal is None:
+            self._counted = True
+            terms.sessions.enter(self, address)
+        return refusal
 
     def _uncount(self) -> None:
         if self._counted:

@@ -290,5 +290,6 @@ def _listener(
         hostname=settings.hostname,
         tls=server_context(cert_file, key_file),
         mail_parameters=frozenset({"AUTH"}),
+        admit=entrance.admit,
     )
     return listener, ca_path
