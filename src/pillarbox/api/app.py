@@ -22,6 +22,7 @@ from pillarbox.api.health import HealthRoutes
 from pillarbox.api.problems import RequestError, answer_to
 from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import (
+    accounts,
     apps,
     connecting,
     credentials,
@@ -39,6 +40,7 @@ PREFIX: Final = "/pillarbox/v1"
 ENTRIES: Final[tuple[Entry, ...]] = (
     *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
+    *accounts.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
     *credentials.ENTRIES,
