@@ -25,6 +25,7 @@ from pillarbox.api.v1 import (
     accounts,
     apps,
     connecting,
+    connection_problems,
     credentials,
     events,
     keys,
@@ -43,6 +44,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *accounts.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
+    *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,
     *keys.ENTRIES,
