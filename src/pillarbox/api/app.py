@@ -32,6 +32,7 @@ from pillarbox.api.v1 import (
     messages,
     nodes,
     queue,
+    rotation,
     servers,
     status,
 )
@@ -47,6 +48,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,
+    *rotation.ENTRIES,
     *keys.ENTRIES,
     *queue.ENTRIES,
     *events.ENTRIES,

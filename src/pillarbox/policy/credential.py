@@ -27,6 +27,15 @@ class OverLimit(StrEnum):
     """550: for good."""
 
 
+class PasswordStyle(StrEnum):
+    """What a password that is made looks like."""
+
+    PLAIN = "plain"
+    """Letters and digits: nothing that a shell, URL or .env file would change."""
+    SPACED = "spaced"
+    """Groups of letters and digits with blanks between them, and every blank counts."""
+
+
 class Once(StrEnum):
     """By what a login's mail is recognised when it is handed in again."""
 
