@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from pillarbox.net.interface import Answer, Peer
 from pillarbox.net.listener import Listener, PortKind, SmtpConfig
-from pillarbox.net.server_wire import Patience
+from pillarbox.net.port_terms import Patience
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import (
     ContentReceived,

@@ -18,7 +18,7 @@ import pytest
 
 from pillarbox.net import ports
 from pillarbox.net.interface import Answer, Peer
-from pillarbox.net.server_wire import Patience, PortTerms
+from pillarbox.net.port_terms import Patience, PortTerms
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.smtp_server import SmtpServerProtocol
 from pillarbox.net.tls_port import TlsPort

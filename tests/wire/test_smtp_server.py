@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pillarbox.net.interface import Peer
-from pillarbox.net.server_wire import Patience
+from pillarbox.net.port_terms import Patience
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import (
     ContentReceived,

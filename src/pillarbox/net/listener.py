@@ -14,7 +14,7 @@ from typing import Final, Literal
 from pillarbox.net import ports
 from pillarbox.net.errors import CannotListen
 from pillarbox.net.interface import Admit, SessionHandler, admit_everybody
-from pillarbox.net.server_wire import Patience, PortTerms
+from pillarbox.net.port_terms import Patience, PortTerms
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.smtp_server import SmtpServerProtocol
 from pillarbox.net.tls_port import TlsPort

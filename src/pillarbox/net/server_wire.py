@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import IntEnum
 from typing import Final, cast
 
-from pillarbox.net.burst import Burst
-from pillarbox.net.interface import Admit, Peer, SessionHandler, admit_everybody
-from pillarbox.net.sessions import Sessions
+from pillarbox.net.interface import Peer
+from pillarbox.net.port_terms import PortTerms
 from pillarbox.net.tls import describe_tls, explain_tls_failure
 from pillarbox.protocol import replies
-from pillarbox.protocol.extensions import ServerLimits
 from pillarbox.protocol.reply import Reply
 
 _LINGER_SECONDS: Final = 10.0
@@ -26,38 +23,6 @@ _LINGER_SECONDS: Final = 10.0
 _SHORTEST_LOOK_SECONDS: Final = 0.02
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client may take, in seconds unless said otherwise."""
-
-    idle_seconds: float = 300.0
-    """For the next command to be complete, and between two pieces of content."""
-    session_seconds: float = 3600.0
-    """For the whole session; an open transaction may be finished within `idle_seconds` more."""
-    handshake_seconds: float = 30.0
-    slow_after_seconds: float = 30.0
-    """From then on content must arrive at `bytes_per_second`."""
-    bytes_per_second: int = 500
-
-
-@dataclass(frozen=True, slots=True)
-class PortTerms:
-    """What holds for every session on one port."""
-
-    name: str
-    """What `Peer.listener` says."""
-    limits: ServerLimits
-    hostname: str
-    make_handler: Callable[[], SessionHandler]
-    sessions: Sessions
-    patience: Patience
-    tls: ssl.SSLContext | None = None
-    burst: Burst = field(default_factory=Burst)
-    port: int = 0
-    """Its number."""
-    admit: Admit = admit_everybody
 
 
 class Phase(IntEnum):

@@ -13,7 +13,8 @@ from collections.abc import Awaitable
 from typing import Final
 
 from pillarbox.net.interface import Answer, SessionHandler
-from pillarbox.net.server_wire import Phase, PortTerms, ServerWire
+from pillarbox.net.port_terms import PortTerms
+from pillarbox.net.server_wire import Phase, ServerWire
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import (
     ContentReceived,

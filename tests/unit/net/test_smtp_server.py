@@ -7,7 +7,7 @@ import pytest
 
 from pillarbox.net.burst import Burst
 from pillarbox.net.interface import Answer, Peer
-from pillarbox.net.server_wire import Patience, PortTerms
+from pillarbox.net.port_terms import Patience, PortTerms
 from pillarbox.net.sessions import Sessions
 from pillarbox.net.smtp_server import SmtpServerProtocol
 from pillarbox.protocol import replies
