@@ -60,7 +60,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "smtp": SmtpConfig(starttls_ports=(0,), tls_ports=(), idle_seconds=30),
         "http": HttpConfig(port=0),
         "api": ApiConfig(),
-        "throttle": ThrottleConfig(),
+        "logins": ThrottleConfig(),
         "tls": TlsConfig(),
         "connect": ConnectConfig(),
         "accept": DoorConfig(),

@@ -64,7 +64,7 @@ def _print(call: Call, problem: dict[str, Any]) -> None:
 def _nothing(reference: str | None, credential: str | None) -> str:
     if reference is not None:
         return (
-            f"Nothing is known under {clean(reference)}. A problem is kept for 30 days; a reference "
-            "is eight letters and digits, as in (ref q6qd9xs7)."
+            f"Nothing is known under {clean(reference)}. A problem is kept as long as history is; "
+            "its reference is eight letters and digits, as in (ref q6qd9xs7)."
         )
     return f"No connection problems{f' of {clean(credential)}' if credential else ''}."

@@ -60,9 +60,7 @@ class SqlProblemStore:
 
     async def with_reference(self, reference: str) -> list[KeptProblem]:
         """A look at all: they are few."""
-        return [
-            one for one in await self.newest(MOST_KEPT) if one.problem.reference == reference
-        ]
+        return [one for one in await self.newest(MOST_KEPT) if one.problem.reference == reference]
 
     async def flush(self) -> None:
         """Write what was gathered now."""

@@ -272,7 +272,7 @@ def _listener(
     news: News,
 ) -> tuple[Listener, Path | None]:
     entrance = Entrance(
-        authenticator, LoginThrottle(settings.throttle), storage.problems, clock, metrics, news,
+        authenticator, LoginThrottle(settings.logins), storage.problems, clock, metrics, news,
         settings.smtp.max_sessions_per_login,
     )  # fmt: skip
     desk = Desk(
