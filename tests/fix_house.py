@@ -190,6 +190,17 @@ class Houses:
             await stack.aclose()
 
 
+class HousesOverDatabase(Houses):
+    """Their mail rests in a database; with an empty URL in the data directory."""
+
+    def __init__(self, data_dir: Path, database: str) -> None:
+        super().__init__(data_dir)
+        self._database = database
+
+    async def start(self, mode: Mode = Mode.LIVE, **sections: object) -> Running:
+        return await super().start(mode, database_url=Secret(self._database), **sections)
+
+
 @pytest.fixture
 async def houses(tmp_path: Path) -> AsyncIterator[Houses]:
     """Starts Pillarboxes over one data directory; ends the last one."""
