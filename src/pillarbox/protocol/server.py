@@ -113,7 +113,7 @@ class ServerSession(Conversation):
         except InputError as error:
             if exchange is not None:
                 self._leave_exchange()
-            self._refuse(error.answer, error.sentence)
+            self._refuse(error.answer, error.detail or error.sentence)
         return True
 
     def _read_content(self) -> bool:
