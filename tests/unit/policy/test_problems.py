@@ -65,3 +65,9 @@ def test_words_with_braces_are_only_words(username: str, detail: str):
 )
 def test_a_command_that_helps_can_be_copied_as_it_stands(kind: ProblemKind, command: str):
     assert command in words_for(Problem(kind, "192.0.2.7", 587, "web", new_object_id())).fix
+
+
+def test_what_is_too_long_to_be_shown_is_cut_where_it_can_be_seen():
+    assert shown("x" * 100) == "x" * 100
+    assert shown("x" * 101) == "x" * 100 + "..."
+    assert shown("a\x1b\u202eb") == "a??b"
