@@ -60,7 +60,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "smtp": SmtpConfig(starttls_ports=(0,), tls_ports=(), idle_seconds=30),
         "http": HttpConfig(port=0),
         "api": ApiConfig(),
-        "throttle": ThrottleConfig(),
+        "logins": ThrottleConfig(),
         "tls": TlsConfig(),
         "connect": ConnectConfig(),
         "accept": DoorConfig(),
@@ -188,6 +188,17 @@ class Houses:
         if self._stack is not None:
             stack, self._stack = self._stack, None
             await stack.aclose()
+
+
+class HousesOverDatabase(Houses):
+    """Their mail rests in a database; with an empty URL in the data directory."""
+
+    def __init__(self, data_dir: Path, database: str) -> None:
+        super().__init__(data_dir)
+        self._database = database
+
+    async def start(self, mode: Mode = Mode.LIVE, **sections: object) -> Running:
+        return await super().start(mode, database_url=Secret(self._database), **sections)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from pillarbox.net.smtp_ports import PortKind, SmtpConfig
 from pillarbox.terms.ids import MessageId, parse_message_id
@@ -18,6 +18,7 @@ BOTH = SmtpConfig(starttls_ports=(0,), tls_ports=(0,), idle_seconds=30)
 
 PROTECTED = (PortKind.STARTTLS, PortKind.TLS)
 HELLO = b"EHLO client.example.com\r\n"
+MAIL = b"MAIL FROM:<ann@example.com>\r\n"
 ENVELOPE = b"MAIL FROM:<ann@example.com>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"
 
 
@@ -113,6 +114,18 @@ async def hand_in(client: Typist, content: bytes) -> bytes:
     """One message through the whole dialogue; the answer to its end."""
     client.type(ENVELOPE)
     for code in (b"250", b"250", b"354"):
+        said = await client.heard()
+        assert said.startswith(code), said
+    return await client.say(content + b".\r\n")
+
+
+async def hand_in_to(
+    client: Typist, recipients: Sequence[str], content: bytes, *, mail: bytes = MAIL
+) -> bytes:
+    """One message to these recipients, all of whom are accepted; the answer to its end."""
+    named = [f"RCPT TO:<{each}>\r\n".encode() for each in recipients]
+    client.type(b"".join([mail, *named, b"DATA\r\n"]))
+    for code in (b"250", *(b"250" for _ in named), b"354"):
         said = await client.heard()
         assert said.startswith(code), said
     return await client.say(content + b".\r\n")

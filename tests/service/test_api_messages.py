@@ -445,3 +445,18 @@ async def test_the_status_answers_the_first_questions(face: Face) -> None:
     assert status["storage"]["writable"] is True
     assert status["uptime_seconds"] >= 0
     json.dumps(status)
+
+
+async def test_a_whole_message_that_comes_again_under_its_own_key_is_answered_as_before(
+    face: Face,
+) -> None:
+    whole = b"From: shop@example.com\r\nX-Pillarbox-Idempotency-Key: order-1\r\n\r\nx\r\n"
+    raw = base64.b64encode(whole).decode()
+    wish = {"to": ["a@example.com", "b@example.com"], "raw_base64": raw}
+    first = await face.own("POST", "/messages", wish)
+    again = await face.own("POST", "/messages", wish)
+    assert first.status == again.status == 202
+    assert again.json() == first.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    more = await face.own("POST", "/messages", {**wish, "to": ["b@example.com", "c@example.com"]})
+    assert [each["recipient"] for each in more.json()["deliveries"]] == ["c@example.com"]

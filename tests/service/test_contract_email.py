@@ -246,8 +246,8 @@ async def test_e3_mail_taken_by_any_api_survives_a_restart(houses: Houses, house
 @pytest.mark.parametrize("shown", ["", "Bearer", f"Bearer {'0' * 64}", "Basic Og=="])
 async def test_e4_nobody_sends_who_has_not_shown_who_he_is(house: Running, shown: str) -> None:
     headers = {"authorization": shown, "x-dreamfactory-api-key": shown.partition(" ")[2]}
-    places = {"app": "email", "message": "x", "credential": "first-app", "server": "x",
-              "key": "first-app", "node": "1"}  # fmt: skip
+    places = {"account": "default", "app": "email", "message": "x", "credential": "first-app",
+              "server": "x", "key": "first-app", "node": "1"}  # fmt: skip
     document = {"to": "a@example.org", "from_email": "a@example.com", "body_text": "x", "text": "x"}
     routes = [(each.method, API + each.path.format_map(places)) for each in ENTRIES]
     routes += [("POST", path) for path in (SERVICE, f"{SERVICE}/", "/api/v1/email")]

@@ -222,10 +222,13 @@ async def test_a16_no_call_gives_a_password_away_a_second_time(house: Running) -
     await ask(house, "POST", f"{API}/apps/first-app/servers", {"name": "one", "host": "mx.test"})
     (server,) = (await show(house, "/apps/first-app/servers"))["items"]
     names = {
-        "app": "first-app", "credential": "shop", "message": message, "server": server["id"],
+        "account": "default", "app": "first-app", "credential": "shop", "message": message,
+        "server": server["id"],
     }  # fmt: skip
     reading = [e.path.format_map(names) for e in ENTRIES if e.method == "GET"]
     assert "/credentials" in reading and "/credentials/shop" in reading
+    profile = "/credentials/shop/profile"
+    reading[reading.index(profile)] = f"{profile}?incoming=imaps://mail.example.com"
     asked = [("GET", f"{API}{path}", None) for path in reading]
     asked += [("GET", path, None) for path in ("/metrics", "/healthz", "/readyz")]
     asked += [

@@ -12,23 +12,12 @@ from pathlib import Path
 import pytest
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Encryption, Mode
+from pillarbox.policy.directory import Encryption
 from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer
 from tests.doubles.ports import free_port
 from tests.doubles.script import Gate, Script, Stage, drop, say, stall
-from tests.fix_house import Houses, Running
-
-
-class HousesOverDatabase(Houses):
-    """Their mail rests in a database; with an empty URL in the data directory."""
-
-    def __init__(self, data_dir: Path, database: str) -> None:
-        super().__init__(data_dir)
-        self._database = database
-
-    async def start(self, mode: Mode = Mode.LIVE, **sections: object) -> Running:
-        return await super().start(mode, database_url=Secret(self._database), **sections)
+from tests.fix_house import Houses, HousesOverDatabase, Running
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from pillarbox.net.smtp_ports import PortKind
 from pillarbox.policy.directory import Mode
+from pillarbox.policy.problems import Problem, ProblemKind
 from pillarbox.storage.interface.messages import MessageFilter
 from tests.e2e.porch import (
     BOTH,
@@ -126,19 +127,24 @@ async def test_wrong_name_and_wrong_password_and_another_s_identity_look_the_sam
     assert house.first is not None
     username, password = house.first.username, house.first.password.reveal()
     wrong = {
-        "a wrong password": plain(f"\0{username}\0wrong"),
-        "an empty one": plain(f"\0{username}\0"),
-        "an unknown name": plain(f"\0nobody\0{password}"),
-        "the name in capitals": plain(f"\0{username.upper()}\0{password}"),
-        "a blank too many": plain(f"\0{username}\0{password} "),
-        "a name composed otherwise": plain(f"\0{username}\u0301\0{password}"),
-        "to act as somebody else": plain(f"root\0{username}\0{password}"),
-        "a long password": plain(f"\0{username}\0{'x' * 9000}"),
+        "a wrong password": (username, f"\0{username}\0wrong"),
+        "an empty one": (username, f"\0{username}\0"),
+        "an unknown name": ("nobody", f"\0nobody\0{password}"),
+        "the name in capitals": (username.upper(), f"\0{username.upper()}\0{password}"),
+        "a blank too many": (username, f"\0{username}\0{password} "),
+        "a name composed otherwise": (f"{username}\u0301", f"\0{username}\u0301\0{password}"),
+        "to act as somebody else": (username, f"root\0{username}\0{password}"),
+        "a long password": (username, f"\0{username}\0{'x' * 9000}"),
     }
-    for name, login in wrong.items():
-        async with protected(house, kind) as client:
-            said = await client.say(login + b"\r\n")
-            assert said == b"535 5.7.8 Username or password not accepted\r\n", name
+    for number, (name, (said_to_be, login)) in enumerate(wrong.items(), 2):
+        # From elsewhere each time: an address that fails often is answered slowly.
+        address = f"127.0.0.{number}"
+        reference = Problem(ProblemKind.WRONG_PASSWORD, address, username=said_to_be).reference
+        async with protected(house, kind, address=address) as client:
+            said = (await client.say(plain(login) + b"\r\n")).decode()
+            assert said == (f"535 5.7.8 Username or password not accepted (ref {reference})\r\n"), (
+                name
+            )
             assert (await client.say(b"MAIL FROM:<ann@example.com>\r\n")).startswith(b"530"), name
     async with protected(house, kind) as client:
         acting_as_oneself = plain(f"{username}\0{username}\0{password}")

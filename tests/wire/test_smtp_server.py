@@ -35,7 +35,9 @@ async def test_mail_is_taken_and_its_bytes_arrive_as_they_were() -> None:
         assert (await client.say(b"QUIT\r\n")).startswith(b"221")
         assert await client.over() == b""
     assert server.told.contents == [content]
-    assert server.told.peers[0] == Peer(HOST, server.told.peers[0].port, "local")
+    assert server.told.peers[0] == Peer(
+        HOST, server.told.peers[0].port, "local", local_port=server.local
+    )
     assert server.told.ends == ["QUIT"]
 
 

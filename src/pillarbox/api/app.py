@@ -22,14 +22,17 @@ from pillarbox.api.health import HealthRoutes
 from pillarbox.api.problems import RequestError, answer_to
 from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import (
+    accounts,
     apps,
     connecting,
+    connection_problems,
     credentials,
     events,
     keys,
     messages,
     nodes,
     queue,
+    rotation,
     servers,
     status,
 )
@@ -39,10 +42,13 @@ PREFIX: Final = "/pillarbox/v1"
 ENTRIES: Final[tuple[Entry, ...]] = (
     *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
+    *accounts.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
+    *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,
+    *rotation.ENTRIES,
     *keys.ENTRIES,
     *queue.ENTRIES,
     *events.ENTRIES,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar, Final
 
@@ -11,6 +13,7 @@ from msgspec import UNSET, Meta, Struct
 from pillarbox.api.bodies import unknown
 from pillarbox.message.options import OPTIONS, find_option, read_value
 from pillarbox.policy.authority import parse_pattern
+from pillarbox.policy.networks import parse_network
 from pillarbox.terms.address import InvalidAddress, parse_address
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.hostname import InvalidHostname, parse_domain, parse_literal
@@ -21,7 +24,15 @@ Names = Annotated[str, Meta(max_length=320)]
 Senders = tuple[Names, ...]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
+Networks = Annotated[tuple[Names, ...], Meta(max_length=500)]
+Count = Annotated[int, Meta(ge=0, le=10**9)]
+Octets = Annotated[int, Meta(ge=0, le=2**40)]
+Options = dict[str, str | bool | None]
+
 MOST_OPTIONS: Final = 50
+_LATEST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, the last that RFC 3339 can write."""
+
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -53,6 +64,11 @@ def pattern(text: str) -> str:
     return parse_pattern(text)
 
 
+def network(text: str) -> str:
+    """Addresses that logins may come from: one, or a network. Raises `InvalidNetwork`."""
+    return parse_network(text)
+
+
 def host(text: str) -> str:
     """A host name or IP address of a server. Raises `InvalidHostname`."""
     bare = text.strip().removesuffix(".")
@@ -69,17 +85,47 @@ def host(text: str) -> str:
         raise InvalidField(error.sentence) from None
 
 
-def options(values: dict[str, str]) -> dict[str, str]:
-    """Options with their values. Raises `InvalidOption`, or `InvalidField` for too many."""
+def option_name(text: str) -> str:
+    """The name of an option. Raises `InvalidField`."""
+    known = find_option(text)
+    if known is None:
+        raise InvalidField(unknown("option", f"{text[:60]!r}", OPTIONS))
+    return known.name
+
+
+def options(values: Options) -> dict[str, str | None]:
+    """Options with their values, or null for what is left to others. Raises `InvalidOption`, or
+    `InvalidField` for too many.
+    """
     if len(values) > MOST_OPTIONS:
         raise InvalidField(f"has more than {MOST_OPTIONS} options")
-    checked: dict[str, str] = {}
+    checked: dict[str, str | None] = {}
     for name, value in values.items():
-        known = find_option(name)
-        if known is None:
-            raise InvalidField(unknown("option", f"{name[:60]!r}", OPTIONS))
-        checked[known.name] = read_value(known, value, name)
+        known = OPTIONS[option_name(name)]
+        text = str(value).lower() if isinstance(value, bool) else value
+        checked[known.name] = None if text is None else read_value(known, text, name)
     return checked
+
+
+def with_options(current: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """A table of options after changes: those that are null are taken out, all others stay."""
+    following = {**current, **changes}
+    return {name: value for name, value in following.items() if value is not None}
+
+
+def instant(text: str) -> int:
+    """An instant in RFC 3339, which says how far it is from UTC, in milliseconds. Raises
+    `InvalidField`.
+    """
+    wrong = InvalidField("is no instant such as 2027-01-31T12:00:00Z or 2027-01-31T12:00:00+02:00")
+    try:
+        at = datetime.fromisoformat(text)
+        at_ms = round(at.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise wrong from None
+    if at.tzinfo is None or not 0 <= at_ms <= _LATEST_MS:
+        raise wrong
+    return at_ms
 
 
 def given(shape: Struct) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pillarbox.api.calls import Call
 from pillarbox.api.problems import NothingThere, RequestError
 from pillarbox.policy.credential import Credential
-from pillarbox.policy.directory import App, Key, Server
+from pillarbox.policy.directory import Account, App, Key, Server
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.messages import StoredMessage
 from pillarbox.terms.errors import InvalidId
@@ -29,6 +29,31 @@ _SHOWN = 60
 async def visible_apps(call: Call) -> list[App]:
     """The apps that exist for the caller, by name."""
     return [app for app in await call.rooms.storage.directory.apps() if call.caller.sees(app)]
+
+
+async def sees_everything(call: Call) -> bool:
+    """Whether the caller sees all there is, and so is, or speaks for, whoever runs this place."""
+    if call.caller.key is None:
+        return True
+    accounts = await call.rooms.storage.directory.accounts()
+    return call.caller.app is None and len(accounts) == 1
+
+
+async def find_account(call: Call, text: str) -> Account:
+    """By name or id. Raises `NothingThere`."""
+    accounts = await visible_accounts(call)
+    wanted = _as_id("acc", text)
+    for account in accounts:
+        if account.name == text or account.id == wanted:
+            return account
+    raise _nothing("account", text, [account.name for account in accounts])
+
+
+async def visible_accounts(call: Call) -> list[Account]:
+    """All of them for the owner, and their own for others, oldest first."""
+    accounts = await call.rooms.storage.directory.accounts()
+    key = call.caller.key
+    return [account for account in accounts if key is None or account.id == key.account]
 
 
 async def find_app(call: Call, text: str) -> App:

@@ -10,6 +10,9 @@ from pillarbox.terms.errors import PillarboxError
 RESERVED: Final = frozenset({"system", "user", "admin", "private", "auth", "api_docs"})
 """These would collide with other routes of the interfaces whose paths contain an app's name."""
 
+_ROUTES: Final = frozenset({"problems"})
+"""What follows ``/credentials/`` and is no credential."""
+
 _APP: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _THING: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 
@@ -39,3 +42,10 @@ def thing_name(text: str) -> str:
             "a name has up to 100 letters, digits and . _ @ + -, and begins with a letter or digit"
         )
     return text
+
+
+def login_name(text: str) -> str:
+    """The name or the user name of a credential. Raises `InvalidName`."""
+    if text.lower() in _ROUTES:
+        raise InvalidName(f"{text!r} is a reserved name")
+    return thing_name(text)

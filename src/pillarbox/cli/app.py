@@ -13,12 +13,11 @@ from pillarbox.cli.changes import (
     MODES,
     describe,
     named,
-    option_option,
     sender_options,
-    take_options,
     take_senders,
 )
 from pillarbox.cli.client import Client, segment
+from pillarbox.cli.features import feature_options, take_features
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
@@ -55,7 +54,7 @@ def app_options(function: Any) -> Any:
         )
     ):
         function = option(function)
-    return option_option(sender_options(function))
+    return feature_options(sender_options(function))
 
 
 @examples(("app list", "all apps"), ("app list --json", "for a program"))
@@ -135,7 +134,7 @@ def show(call: Call, name: str) -> None:
 @talks
 def add(call: Call, name: str, **values: Any) -> None:
     """A new app. It begins in the sandbox: mail is kept, nothing is sent out."""
-    document = named(take_options(take_senders(values)))
+    document = named(take_features(take_senders(values)))
     with call.client() as client:
         made = client.post("/apps", {"name": name, **document})
 
@@ -168,7 +167,7 @@ def set_(call: Call, name: str, *, yes: bool, rename: str | None, **values: Any)
     """Change an app; what is not named stays as it is."""
     with call.client() as client:
         before = client.get(f"/apps/{segment(name)}")
-        changes = take_options(take_senders(values, before["allowed_senders"]), before["options"])
+        changes = take_features(take_senders(values, before["allowed_senders"]))
         document = named({**changes, "name": rename})
         if document.get("mode") == "live" and before["mode"] != "live":
             _ask_to_go_live(call, client, before["name"], yes=yes)

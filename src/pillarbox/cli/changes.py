@@ -1,4 +1,4 @@
-"""what an add or set verb was told: fields named, lists that grow and shrink, options that come and go"""
+"""what an add or set verb was told: fields named, lists that grow and shrink, and what differs after"""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ MODE_COLOURS: Final = {"live": "green", "sandbox": "blue", "hold": "violet", "of
 MODES: Final = click.Choice(list(ABOUT_MODE))
 UNCERTAIN: Final = click.Choice(["retry", "hold"])
 KINDS: Final = click.Choice(["program", "relay"])
+_BY_ITSELF: Final = frozenset({"modified_at", "used_at", "last_use", "former", "flags", "summary"})
+"""What follows from other things, or changes without anybody's doing."""
+
 ABOUT_UNCERTAIN: Final = (
     "After a line lost behind the final dot: retry (default, may deliver twice) or hold."
 )
@@ -68,18 +71,6 @@ def sender_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def option_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The option that sets mail options."""
-    return click.option(
-        "--option",
-        "assignments",
-        cls=Option,
-        metavar="NAME=VALUE",
-        multiple=True,
-        help="A mail option, as in trackopens=true; NAME= takes it away. Repeatable.",
-    )(function)
-
-
 def take_senders(values: dict[str, Any], current: Sequence[str] = ()) -> dict[str, Any]:
     """Turn the sender options among `values` into the list that follows from `current`.
 
@@ -101,33 +92,13 @@ def take_senders(values: dict[str, Any], current: Sequence[str] = ()) -> dict[st
     return values
 
 
-def take_options(
-    values: dict[str, Any], current: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Turn the option assignments among `values` into the table that follows from `current`."""
-    assignments = values.pop("assignments")
-    if not assignments:
-        return values
-    following = dict(current or {})
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise WrongUsage(f"--option {clean(assignment)} has no value", fix="write NAME=VALUE")
-        if value:
-            following[name] = value
-        else:
-            following.pop(name, None)
-    values["options"] = following
-    return values
-
-
 def describe(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """What differs, in words: ``mode sandbox -> live, label "Shop"``."""
     differing = [name for name in after if name in before and before[name] != after[name]]
     told = [
         f"{name.replace('_', ' ')} {_shown(before[name])} -> {_shown(after[name])}"
         for name in differing
-        if name not in ("modified_at", "used_at")
+        if name not in _BY_ITSELF
     ]
     return clean(", ".join(told))
 

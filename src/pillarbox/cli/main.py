@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "status": ("pillarbox.cli.status:status", "Is it running, what waits, what goes wrong."),
     "message": ("pillarbox.cli.message:message", "What became of a message."),
     "queue": ("pillarbox.cli.queue:queue", "What waits, and making it go, stay or end."),
+    "account": ("pillarbox.cli.account:account", "Whose mail it is, and whether it is taken."),
     "app": ("pillarbox.cli.app:app", "Sending contexts: mode and sender defaults."),
     "server": ("pillarbox.cli.server:server", "The SMTP servers an app sends through."),
     "credential": ("pillarbox.cli.credential:credential", "The SMTP logins of an app."),

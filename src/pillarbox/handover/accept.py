@@ -28,7 +28,6 @@ from pillarbox.policy.envelope import DEFAULT_NOTIFY, Envelope, Recipient
 from pillarbox.policy.errors import Refusal
 from pillarbox.policy.events import OptionFacts
 from pillarbox.policy.lanes import lane_for
-from pillarbox.policy.limits import LimitPassed
 from pillarbox.policy.notice import format_notify
 from pillarbox.policy.routing import Route
 from pillarbox.policy.submitter import Submitter, SubmitterKind
@@ -236,8 +235,9 @@ class Door:
                 case LimitReached():
                     refusal = arrival.over(error)
                     if refusal is not None:
-                        if isinstance(refusal, LimitPassed) and error.spent >= error.most:
-                            self._spent.note(arrival.submitter, refusal, error.ends_at)
+                        rate = arrival.rate(error)
+                        if rate is not None and error.spent >= error.most:
+                            self._spent.note(arrival.submitter, rate, error.ends_at)
                         arrival.told(None, refusal)
                         return
                 case _:

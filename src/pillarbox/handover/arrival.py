@@ -17,7 +17,7 @@ from pillarbox.message.hygiene import Tidied
 from pillarbox.message.options import idempotency_key
 from pillarbox.policy.credential import Once, OverLimit
 from pillarbox.policy.envelope import Envelope, Recipient
-from pillarbox.policy.limits import limit_passed
+from pillarbox.policy.limits import Rate, limit_passed
 from pillarbox.policy.submitter import Submitter
 from pillarbox.storage.interface.companions import (
     Companion,
@@ -26,7 +26,7 @@ from pillarbox.storage.interface.companions import (
     recipient_mark,
 )
 from pillarbox.storage.interface.errors import LimitReached, RecipientsTaken
-from pillarbox.terms.errors import PillarboxError
+from pillarbox.terms.errors import PillarboxError, Trouble
 from pillarbox.terms.ids import MessageId, format_message_id
 
 Told = Callable[[Receipt | None, BaseException | None], None]
@@ -114,12 +114,16 @@ class Arrival:
         return companions
 
     def without(self, error: RecipientsTaken) -> Receipt | None:
-        """Leave out who was taken before; where nobody is left, the receipt given then."""
+        """Leave out who was taken before; where nobody is left, the receipt given then. Raises
+        `Trouble` where that names nobody of them: what is not known to be taken is not called ours.
+        """
         taken, key = error.taken, self.key
         left = tuple(
             one for one in self.recipients if recipient_mark(key, one.address) not in taken
         )
-        if left and len(left) < len(self.recipients):
+        if len(left) == len(self.recipients):
+            raise Trouble("It is not clear who was taken before.", detail=f"marks: {len(taken)}")
+        if left:
             self._leave(left)
             return None
         earlier = MessageId(max(taken.values(), default=0))
@@ -128,7 +132,7 @@ class Arrival:
     def over(self, error: LimitReached) -> PillarboxError | None:
         """What to say of a limit that is reached; None where it is held instead."""
         submitter = self.submitter
-        rate = next((each for each in submitter.rates if each.name == error.limit), None)
+        rate = self.rate(error)
         if rate is None:
             return error
         refusal = limit_passed(
@@ -139,6 +143,10 @@ class Arrival:
         self.held = True
         self.reason = refusal.sentence
         return None
+
+    def rate(self, error: LimitReached) -> Rate | None:
+        """Which of the submitter's rates was reached; None where it was another limit."""
+        return next((each for each in self.submitter.rates if each.name == error.limit), None)
 
     def _leave(self, recipients: tuple[Recipient, ...]) -> None:
         self.envelope = msgspec.structs.replace(self.envelope, recipients=recipients)

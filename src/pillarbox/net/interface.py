@@ -26,6 +26,8 @@ class Peer:
     """``starttls``, ``tls``, ``local`` or ``bounces``."""
     tls: str = ""
     """Version and cipher once the channel is protected, otherwise empty."""
+    local_port: int = 0
+    """Ours, to which they came."""
 
     @property
     def loopback(self) -> bool:

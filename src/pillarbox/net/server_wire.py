@@ -302,7 +302,7 @@ class ServerWire(asyncio.Protocol):
         """Why this client is not let in; None where it is, and then it is counted."""
         terms = self._terms
         address = host.removeprefix("::ffff:")
-        self._peer = Peer(address, port, terms.name)
+        self._peer = Peer(address, port, terms.name, local_port=terms.port)
         if terms.sessions.leaving:
             return replies.SHUTTING_DOWN
         if not is_loopback(address) and terms.arrivals.too_many(

@@ -66,11 +66,19 @@ def may_use_author(
     return None
 
 
-def too_large(size_bytes: int, most_bytes: int) -> Refusal:
-    """The refusal of a message that is larger than its login may send."""
-    size, most = (f"{octets / 1_048_576:.1f} MB" for octets in (size_bytes, most_bytes))
+def too_large(size_bytes: int | None, most_bytes: int) -> Refusal:
+    """The refusal of a message that is larger than its login may send; None: nobody knows by how
+    much.
+    """
+    size, most = (f"{(octets or 0) / 1_048_576:.1f} MB" for octets in (size_bytes, most_bytes))
+    if size_bytes is None:
+        sentence = f"The message is longer than {most}, the limit of this login."
+    elif size == most:
+        sentence = f"The message has {size_bytes} octets, the limit of this login is {most_bytes}."
+    else:
+        sentence = f"The message is {size}, the limit of this login is {most}."
     return MessageTooLarge(
-        f"The message is {size}, the limit of this login is {most}.",
+        sentence,
         fix="Link large files instead of attaching them, or raise the limit of the login.",
     )
 

@@ -27,6 +27,15 @@ class OverLimit(StrEnum):
     """550: for good."""
 
 
+class PasswordStyle(StrEnum):
+    """What a password that is made looks like."""
+
+    PLAIN = "plain"
+    """Letters and digits: nothing that a shell, URL or .env file would change."""
+    SPACED = "spaced"
+    """Groups of letters and digits with blanks between them, and every blank counts."""
+
+
 class Once(StrEnum):
     """By what a login's mail is recognised when it is handed in again."""
 
@@ -44,6 +53,8 @@ class Former:
     password_hash: bytes
     until: int
     """Milliseconds; from then on it fails."""
+    since: int = 0
+    """When it was rotated away, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,17 @@ class Credential:
     former: Former | None = None
     uses: Uses | None = None
 
+    def has_expired(self, now_ms: int) -> bool:
+        """Whether its end has come."""
+        return self.expires_at is not None and now_ms >= self.expires_at
+
     def holds_former(self, now_ms: int) -> bool:
         """Whether what was rotated away still works."""
         return self.former is not None and now_ms < self.former.until
+
+    def former_use(self) -> LoginUse | None:
+        """The last login with what was rotated away; one from before the rotation is none."""
+        use = self.uses.former if self.uses is not None else None
+        if use is None or self.former is None or use.at < self.former.since:
+            return None
+        return use

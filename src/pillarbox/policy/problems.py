@@ -87,8 +87,8 @@ _WORDS: Final = {
     ),
     ProblemKind.WRONG_PASSWORD: Words(
         "Wrong password for {username}.",
-        "Enter the password again, with its spaces if it has any. If it is lost, pillarbox "
-        "credential rotate makes a new one.",
+        "Enter the password again, with its spaces if it has any. If it is lost, "
+        "pillarbox credential rotate {username} makes a new one.",
     ),
     ProblemKind.ROTATED_PASSWORD: Words(
         "The password of {username} was rotated, and this client still has the old one.",
@@ -96,16 +96,18 @@ _WORDS: Final = {
     ),
     ProblemKind.DISABLED: Words(
         "The login {username} is switched off.",
-        "Switch it on again with pillarbox credential enable, or give the client another login.",
+        "Give the client another login; or pillarbox credential enable {username} switches this one "
+        "on again.",
     ),
     ProblemKind.EXPIRED: Words(
         "The login {username} was valid until a date that has passed.",
-        "Give it a later end with pillarbox credential set --expires, or make a new login.",
+        "Make a new login; or pillarbox credential set --expires 90d {username} gives this one "
+        "more time.",
     ),
     ProblemKind.ADDRESS_NOT_ALLOWED: Words(
         "{username} may not log in from {address}.",
-        "Connect from an allowed address, or add this one: pillarbox credential set "
-        "--allow-address.",
+        "Connect from an allowed address; or pillarbox credential set --allow-address {address} "
+        "{username} adds this one.",
     ),
     ProblemKind.OTHER_AUTHORIZATION: Words(
         "{username} asked to act as somebody else ({detail}).",
@@ -151,8 +153,8 @@ _WORDS: Final = {
     ),
     ProblemKind.SENDER_NOT_ALLOWED: Words(
         "{username} was refused because of the sender: {detail}.",
-        "Let the client use an allowed sender, or allow this one: pillarbox credential set "
-        "--allow-from.",
+        "Let the client use an allowed sender; or pillarbox credential set --allow-from ADDRESS "
+        "{username} adds one. Where its app has a list of senders, that has to allow it as well.",
     ),
     ProblemKind.MAY_NOT_SEND: Words(
         "The account of {username} has no permission to send.",
@@ -178,4 +180,4 @@ def words_for(problem: Problem) -> Words:
         "username": problem.username or "the client",
         "detail": problem.detail.removesuffix(".") or "unknown",
     }
-    return Words(words.what.format(**facts), words.fix)
+    return Words(words.what.format(**facts), words.fix.format(**facts))

@@ -73,7 +73,8 @@ class LoginThrottle:
         standing = self._failed(self._networks, _network(address), now)
         others = self._failed(self._usernames, username, now)
         config = self._config
-        if standing.failures >= config.failures:
+        # A failure that is forgotten in part still counts: the last of so many is the one too many.
+        if standing.failures > config.failures - 1:
             doubled = config.pause_seconds * 2.0 ** min(standing.pauses, 16)
             standing.paused_until = now + min(doubled, config.longest_pause_seconds)
             standing.pauses += 1

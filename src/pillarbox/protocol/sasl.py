@@ -99,7 +99,7 @@ def begin(argument: str) -> tuple[ServerExchange, str | Claim]:
     mechanism, _, initial = argument.partition(" ")
     kind = MECHANISMS.get(mechanism.upper())
     if kind is None:
-        raise UnknownMechanism if mechanism else MechanismMissing
+        raise UnknownMechanism(detail=f"AUTH {mechanism}") if mechanism else MechanismMissing
     exchange = kind()
     response = initial.strip(" ")
     if not response:

@@ -90,7 +90,7 @@ class ServerSession(Receiving):
         except InputError as error:
             if exchange is not None:
                 self._leave_exchange()
-            self._refuse(error.answer, error.sentence)
+            self._refuse(error.answer, error.detail or error.sentence)
         return True
 
     # --- answers of the driver ---------------------------------------------------------------

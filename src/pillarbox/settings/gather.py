@@ -66,7 +66,7 @@ class Settings:
     smtp: SmtpConfig
     http: HttpConfig
     api: ApiConfig
-    throttle: ThrottleConfig
+    logins: ThrottleConfig
     tls: TlsConfig
     connect: ConnectConfig
     accept: DoorConfig
@@ -111,7 +111,7 @@ def all_rooms() -> dict[str, type]:
         "smtp": SmtpConfig,
         "http": HttpConfig,
         "api": ApiConfig,
-        "throttle": ThrottleConfig,
+        "logins": ThrottleConfig,
         "tls": TlsConfig,
         "connect": ConnectConfig,
         "accept": DoorConfig,

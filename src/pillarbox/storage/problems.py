@@ -9,8 +9,7 @@ from pillarbox.storage.codec import decode, encode
 from pillarbox.storage.columns import as_bytes, as_int
 from pillarbox.storage.engine import Batch, Engine, Member, Row
 from pillarbox.storage.gathering import Gathering
-from pillarbox.storage.interface.problems import KeptProblem
-from pillarbox.storage.retention import MOST_PROBLEMS
+from pillarbox.storage.interface.problems import MOST_KEPT, KeptProblem
 
 _MOST_GATHERED: Final = 500
 
@@ -61,9 +60,7 @@ class SqlProblemStore:
 
     async def with_reference(self, reference: str) -> list[KeptProblem]:
         """A look at all: they are few."""
-        return [
-            one for one in await self.newest(MOST_PROBLEMS) if one.problem.reference == reference
-        ]
+        return [one for one in await self.newest(MOST_KEPT) if one.problem.reference == reference]
 
     async def flush(self) -> None:
         """Write what was gathered now."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from pillarbox.storage.columns import as_int
 from pillarbox.storage.engine import Engine, Step
+from pillarbox.storage.interface.problems import MOST_KEPT
 from pillarbox.terms.ids import (
     MAX_RECIPIENTS,
     ORDINAL_BITS,
@@ -13,9 +14,6 @@ from pillarbox.terms.ids import (
     first_message_at,
     message_time_ms,
 )
-
-MOST_PROBLEMS: Final = 1000
-"""So many connection problems are kept; the oldest go first."""
 
 _LIFE_KEPT_MS: Final = 30 * 86_400_000
 _ROWS_OF_A_MESSAGE: Final = ("message", "delivery")
@@ -65,7 +63,7 @@ class SqlRetention:
             Step("session.delete_before", (number, settled_ms, limit)),
             Step("idempotency.delete_before", (before_ms, limit)),
             Step("incarnation.forget", (before_ms - _LIFE_KEPT_MS,)),
-            Step("problem.trim", (MOST_PROBLEMS, before_ms)),
+            Step("problem.trim", (MOST_KEPT, before_ms)),
         ]
         results = await self._engine.change(*steps)
         return len(rows) + sum(len(done) for done in results[-5:-2])

@@ -196,7 +196,7 @@ def _build_over(
     )
     tools = LaneTools(storage.queue, storage.messages, mirror, attempts, clock, delivery.window)
     entrance = Entrance(
-        authenticator, LoginThrottle(settings.throttle), storage.problems, clock, metrics, news,
+        authenticator, LoginThrottle(settings.logins), storage.problems, clock, metrics, news,
         settings.smtp.max_sessions_per_login,
     )  # fmt: skip
     desk = Desk(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pillarbox.cli.client import Client, Where
 from pillarbox.cli.main import run
 from pillarbox.cli.offline import OfflineTransport, offline_client
 from pillarbox.cli.output import Screen
+from pillarbox.net.http_client import Answer
 from pillarbox.observe.news import News
 from pillarbox.settings import Settings, load
 from pillarbox.wiring.first_run import begin
@@ -58,6 +60,35 @@ def begun(settings: Settings) -> None:
         await built.storage.close()
 
     asyncio.run(start())
+
+
+class Canned:
+    """A Pillarbox that gives one answer, whatever it is asked, and remembers what it was asked."""
+
+    def __init__(self, document: object) -> None:
+        self.document = document
+        self.asked: list[tuple[str, str, object]] = []
+
+    def request(self, method: str, path: str, document: object = None, **_: object) -> Answer:
+        self.asked.append((method, path, document))
+        return Answer(200, {}, json.dumps(self.document).encode())
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch, do: Do) -> Callable[[object], Canned]:
+    """Speak to one that gives this answer instead of the house."""
+
+    def begin(document: object) -> Canned:
+        canned = Canned(document)
+
+        @contextmanager
+        def connected(where: Where) -> Iterator[Client]:
+            yield Client(canned)
+
+        monkeypatch.setattr(call, "connected", connected)
+        return canned
+
+    return begin
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pillarbox.cli.changes import describe, named, take_options, take_senders
+from pillarbox.cli.changes import describe, named, take_senders
 from pillarbox.cli.errors import WrongUsage
 from pillarbox.policy.errors import InvalidPattern
 
@@ -18,7 +18,6 @@ def senders(
 def test_what_was_not_said_stays_as_it_is() -> None:
     assert named({"a": None, "b": "", "c": 0, "d": False}) == {"b": "", "c": 0, "d": False}
     assert take_senders(senders(), ["example.com"]) == {}
-    assert take_options({"assignments": ()}, {"a": "b"}) == {}
 
 
 def test_a_list_of_senders_grows_and_shrinks() -> None:
@@ -41,15 +40,6 @@ def test_a_sender_that_is_not_in_the_list_cannot_be_taken_out() -> None:
 def test_a_pattern_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidPattern):
         take_senders(senders(("not a pattern",)))
-
-
-def test_options_come_and_go() -> None:
-    current = {"trackopens": "true", "images": "keep"}
-    assert take_options({"assignments": ("trackclicks=true", "images=")}, current) == {
-        "options": {"trackopens": "true", "trackclicks": "true"}
-    }
-    with pytest.raises(WrongUsage, match="has no value"):
-        take_options({"assignments": ("trackclicks",)})
 
 
 def test_a_change_is_told_in_words() -> None:

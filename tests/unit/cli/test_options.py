@@ -59,6 +59,8 @@ def test_no_verb_takes_a_secret_as_the_value_of_a_flag() -> None:
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.is_flag:
                 name = parameter.opts[0]
+                if isinstance(parameter.type, click.Choice):
+                    continue  # one of a few words that everybody knows is no secret
                 assert name.endswith("-file") or not any(each in name for each in telling), path
 
 

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillarbox.policy.authority import is_allowed, may_submit, may_use_author, parse_pattern
+from pillarbox.policy.authority import (
+    is_allowed,
+    may_submit,
+    may_use_author,
+    parse_pattern,
+    too_large,
+)
 from pillarbox.policy.directory import Account, App, Mode
 from pillarbox.policy.errors import (
     AppInactive,
@@ -166,3 +172,19 @@ def test_what_is_no_pattern_is_refused_with_an_example(text: str) -> None:
 @given(st.text(max_size=60))
 def test_no_text_whatever_is_allowed_by_a_list_it_does_not_match(text: str) -> None:
     assert not is_allowed(("ann@example.com",), text) or text.lower().startswith("ann@")
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "words"),
+    [
+        (31 << 20, 25 << 20, "The message is 31.0 MB, the limit of this login is 25.0 MB."),
+        (1001, 1000, "The message has 1001 octets, the limit of this login is 1000."),
+        (None, 25 << 20, "The message is longer than 25.0 MB, the limit of this login."),
+    ],
+)
+def test_a_message_that_is_too_large_is_told_by_how_much(
+    size: int | None, most: int, words: str
+) -> None:
+    refusal = too_large(size, most)
+    assert refusal.sentence == words
+    assert (refusal.reply.code, refusal.reply.status) == (552, "5.3.4")

@@ -49,3 +49,25 @@ def test_words_with_braces_are_only_words(username: str, detail: str):
     problem = Problem(ProblemKind.OTHER_AUTHORIZATION, "::1", 587, username, None, detail)
     assert (detail.removesuffix(".") or "unknown") in words_for(problem).what
     assert len(problem.reference) == 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        (ProblemKind.WRONG_PASSWORD, "pillarbox credential rotate web "),
+        (ProblemKind.DISABLED, "pillarbox credential enable web "),
+        (ProblemKind.EXPIRED, "pillarbox credential set --expires 90d web "),
+        (
+            ProblemKind.ADDRESS_NOT_ALLOWED,
+            "pillarbox credential set --allow-address 192.0.2.7 web ",
+        ),
+    ],
+)
+def test_a_command_that_helps_can_be_copied_as_it_stands(kind: ProblemKind, command: str):
+    assert command in words_for(Problem(kind, "192.0.2.7", 587, "web", new_object_id())).fix
+
+
+def test_what_is_too_long_to_be_shown_is_cut_where_it_can_be_seen():
+    assert shown("x" * 100) == "x" * 100
+    assert shown("x" * 101) == "x" * 100 + "..."
+    assert shown("a\x1b\u202eb") == "a??b"

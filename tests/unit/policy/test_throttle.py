@@ -92,3 +92,21 @@ def test_a_client_without_an_address_is_one_client():
 def test_a_throttle_that_never_forgives_is_refused(name: str):
     with pytest.raises(InvalidSetting, match=name):
         ThrottleConfig(**{name: 0})
+
+
+def test_the_last_of_so_many_failures_is_the_one_too_many_also_when_answers_were_slow():
+    throttle, now = LoginThrottle(ThrottleConfig()), 0.0
+    for n in range(10):
+        assert throttle.pause(STRANGER, now) == 0.0, n
+        now += throttle.failed(STRANGER, "web", now) + 0.1
+    assert throttle.pause(STRANGER, now) > 0.0
+
+
+def test_whoever_fails_again_after_a_long_time_begins_with_the_shortest_pause():
+    throttle = throttle_after(5)
+    for _ in range(5):
+        throttle.failed(STRANGER, "web", 61.0)
+    assert throttle.pause(STRANGER, 61.0) == 120.0
+    for _ in range(5):
+        throttle.failed(STRANGER, "web", 10_000.0)
+    assert throttle.pause(STRANGER, 10_000.0) == 60.0

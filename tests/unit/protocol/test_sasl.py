@@ -132,6 +132,7 @@ def test_another_mechanism_is_refused(argument: str) -> None:
     with pytest.raises(UnknownMechanism) as raised:
         begin(argument)
     assert (raised.value.answer.code, raised.value.answer.status) == (504, "5.5.4")
+    assert raised.value.detail == f"AUTH {argument.partition(' ')[0]}", "but for what followed it"
 
 
 def test_auth_without_a_mechanism_is_told_to_name_one() -> None:

@@ -15,6 +15,7 @@ from pillarbox.api.calls import Call, Entry, answer, gone
 from pillarbox.api.fields import (
     InvalidField,
     Names,
+    Options,
     Senders,
     Short,
     Text,
@@ -23,6 +24,7 @@ from pillarbox.api.fields import (
     one_line,
     options,
     pattern,
+    with_options,
 )
 from pillarbox.api.finding import find_app, visible_apps
 from pillarbox.api.names import app_name
@@ -70,7 +72,7 @@ class AppChange(Struct):
     reply_to_address: Names | UnsetType = UNSET
     reply_to_name: Short | UnsetType = UNSET
     allowed_senders: Senders | UnsetType = UNSET
-    options: dict[str, str] | UnsetType = UNSET
+    options: Options | UnsetType = UNSET
 
 
 class NewApp(AppChange, kw_only=True):
@@ -111,9 +113,10 @@ async def list_apps(call: Call) -> Response:
 async def add_app(call: Call) -> Response:
     """A new app, in the sandbox."""
     call.caller.require_whole_account()
-    wanted = await call.shape(NewApp)
+    values = given(await call.shape(NewApp))
+    values["options"] = with_options({}, values.get("options", {}))
     account = await call.account()
-    app = App(id=new_object_id(), account=account.id, created_at=call.now_ms, **given(wanted))
+    app = App(id=new_object_id(), account=account.id, created_at=call.now_ms, **values)
     await call.rooms.storage.directory.save_app(app)
     return answer(app_view(app), 201, {"Location": f"/pillarbox/v1/apps/{app.name}"})
 
@@ -124,9 +127,11 @@ async def show_app(call: Call) -> Response:
 
 
 async def change_app(call: Call) -> Response:
-    """Only the fields that are named change."""
+    """Only the fields that are named change; of the options, only those that are named."""
     app = await find_app(call, call.part("app"))
-    changed = replace(app, **given(await call.shape(AppChange)))
+    values = given(await call.shape(AppChange))
+    values["options"] = with_options(app.options, values.get("options", {}))
+    changed = replace(app, **values)
     await call.rooms.storage.directory.save_app(changed)
     return answer(app_view(changed))
 

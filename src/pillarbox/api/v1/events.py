@@ -14,7 +14,7 @@ from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.message.options import tags_of
 from pillarbox.policy.directory import App, Server
-from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, ServerFacts
+from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts
 from pillarbox.policy.meaning import Category
 from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
 from pillarbox.terms.clock import format_instant
@@ -62,6 +62,8 @@ class ServerNames:
         about = kind.about if kind else ""
         if isinstance(facts, AttemptFacts) and facts.words:
             return f"{self.subject_of(facts)} {facts.words}."
+        if isinstance(facts, OptionFacts):
+            return f"{facts.name}: {facts.value} was not obeyed; {facts.reason}."
         if isinstance(facts, ServerFacts) and facts.words:
             return f"{facts.name or 'The server'} {facts.words}."
         return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)

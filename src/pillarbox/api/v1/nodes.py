@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from pillarbox.api.auth import Verb
 from pillarbox.api.calls import Call, Entry, answer, gone
-from pillarbox.api.finding import nothing_like
+from pillarbox.api.finding import nothing_like, sees_everything
 from pillarbox.api.paging import page, read_query
 from pillarbox.api.problems import NotPermitted
 from pillarbox.storage.interface.nodes import NodeFacts
@@ -68,14 +68,6 @@ def node_view(node: NodeFacts) -> dict[str, Any]:
     }
 
 
-async def sees_nodes(call: Call) -> bool:
-    """Whether the caller sees everything there is: nodes serve all apps of all accounts."""
-    if call.caller.key is None:
-        return True
-    accounts = await call.rooms.storage.directory.accounts()
-    return call.caller.app is None and len(accounts) == 1
-
-
 async def list_nodes(call: Call) -> Response:
     """All nodes this store knows, by name."""
     read_query(call.request, "limit")
@@ -113,7 +105,7 @@ async def _drain(call: Call, *, draining: bool) -> Response:
 
 
 async def _check(call: Call) -> None:
-    if not await sees_nodes(call):
+    if not await sees_everything(call):
         raise NotPermitted(
             "Nodes serve all apps and accounts, and this key does not see all of them.",
             fix="Use a key that is good for all apps, or the command line on the machine of a node.",

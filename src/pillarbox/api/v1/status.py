@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from pillarbox.api.auth import Verb
 from pillarbox.api.calls import Call, Entry, answer
-from pillarbox.api.finding import visible_apps
+from pillarbox.api.finding import sees_everything, visible_apps
 from pillarbox.api.paging import read_query
 from pillarbox.api.rooms import ListenerFact
-from pillarbox.api.v1.nodes import is_alive, sees_nodes, state_of
+from pillarbox.api.v1.nodes import is_alive, state_of
 from pillarbox.api.v1.queue import totals_of
 from pillarbox.message.words import decode_words
 from pillarbox.policy.directory import App
@@ -66,7 +66,7 @@ def _listener(fact: ListenerFact) -> dict[str, Any]:
 
 async def _node(call: Call) -> dict[str, Any] | None:
     """Which node answers; None for whoever does not see nodes."""
-    if not await sees_nodes(call):
+    if not await sees_everything(call):
         return None
     nodes = call.rooms.storage.nodes
     known = await nodes.nodes()

@@ -145,6 +145,8 @@ async def _add(call: Call) -> Response:
         raise InvalidRequest([mistake]) from error
     except Repeated as repeated:
         return await _replayed(call, body, repeated)
+    if not receipt.deliveries:
+        return await _first_answer(call, receipt.message)
     return _accepted(receipt.message, receipt.deliveries)
 
 
@@ -251,8 +253,12 @@ async def _replayed(call: Call, body: bytes, repeated: Repeated) -> Response:
             "This Idempotency-Key was used before, for another message.",
             code="idempotency_conflict",
         ) from repeated
+    return await _first_answer(call, MessageId(repeated.message))
+
+
+async def _first_answer(call: Call, number: MessageId) -> Response:
     messages = call.rooms.storage.messages
-    message = await messages.get(MessageId(repeated.message))
+    message = await messages.get(number)
     born = _BORN[Mode(message.mode)]
     rows = [(row.delivery, row.recipient, born) for row in await messages.deliveries(message.id)]
     return _accepted(message.id, rows, {"Idempotency-Replayed": "true"})

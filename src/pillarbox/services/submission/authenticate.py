@@ -58,7 +58,7 @@ class Authenticator:
     def __init__(self, directory: DirectoryStore, clock: Clock) -> None:
         self._directory = directory
         self._clock = clock
-        self._local: tuple[int, str, Submitter | None] | None = None
+        self._local: tuple[int, str, Submitter | ProblemKind] | None = None
 
     @property
     def version(self) -> int:
@@ -93,43 +93,52 @@ class Authenticator:
         self._directory.note_use(credential.id, visit, former=by_former)
         return submitter
 
-    async def local(self, name: str) -> Submitter | None:
-        """The submitter for a plain port of this machine, by the credential's name.
-
-        Asked for at every connection, so the answer is kept as long as nothing has changed.
+    async def local(self, name: str) -> Submitter | ProblemKind:
+        """The submitter for a plain port of this machine, by the credential's name, or why there is
+        none. Asked for at every connection, so the answer is kept as long as nothing has changed.
         """
         kept = self._local
         if kept is None or kept[:2] != (self._directory.version, name):
             version = self._directory.version
             kept = self._local = (version, name, await self._find_local(name))
-        submitter = kept[2]
-        if submitter is not None:
-            self._directory.note_use(submitter.id, LoginUse(self._clock.now_ms()))
-        return submitter
+        found, now_ms = kept[2], self._clock.now_ms()
+        if isinstance(found, ProblemKind):
+            return found
+        if found.ends_at is not None and now_ms >= found.ends_at:
+            return ProblemKind.EXPIRED
+        self._directory.note_use(found.id, LoginUse(now_ms))
+        return found
 
-    async def _find_local(self, name: str) -> Submitter | None:
-        for credential in await self._directory.credentials():
-            if credential.name == name and credential.active:
-                return await self._of_credential(credential, b"")
-        return None
+    async def _find_local(self, name: str) -> Submitter | ProblemKind:
+        named = [each for each in await self._directory.credentials() if each.name == name]
+        for credential in named:
+            if credential.active:
+                return await self._of_credential(credential, b"") or ProblemKind.DISABLED
+        return ProblemKind.DISABLED if named else ProblemKind.UNKNOWN_USERNAME
 
-    async def still_valid(self, submitter: Submitter) -> Submitter | None:
-        """The submitter as it stands now, or None where it may no longer submit: its credential was
-        switched off or removed, has expired, or has another password than it logged in with.
+    async def still_valid(self, submitter: Submitter, address: str) -> Submitter | ProblemKind:
+        """The submitter as it stands now, or why it may no longer submit from that address: its
+        credential was switched off or removed, has expired, is used from elsewhere now, or has
+        another password than it logged in with.
         """
         try:
             credential = await self._directory.credential(submitter.id)
         except NotFound:
-            return None
-        now_ms = self._clock.now_ms()
+            return ProblemKind.UNKNOWN_USERNAME
         shown_hash = submitter.secret_hash
-        if not credential.active or _has_expired(credential, now_ms):
-            return None
         if shown_hash and shown_hash != credential.password_hash:
             former = credential.former
-            if former is None or now_ms >= former.until or shown_hash != former.password_hash:
-                return None
-        return await self._of_credential(credential, shown_hash)
+            holds = credential.holds_former(self._clock.now_ms())
+            if former is None or not holds or shown_hash != former.password_hash:
+                return ProblemKind.ROTATED_PASSWORD
+        if not credential.active:
+            return ProblemKind.DISABLED
+        if credential.has_expired(self._clock.now_ms()):
+            return ProblemKind.EXPIRED
+        allowed = credential.allowed_addresses
+        if shown_hash and allowed and not is_within(allowed, address):
+            return ProblemKind.ADDRESS_NOT_ALLOWED
+        return await self._of_credential(credential, shown_hash) or ProblemKind.DISABLED
 
     async def key(self, secret: str) -> Key | None:
         """The active key with that secret, or None."""
@@ -203,16 +212,12 @@ def _why_not(
         return ProblemKind.ROTATED_PASSWORD
     if not credential.active:
         return ProblemKind.DISABLED
-    if _has_expired(credential, visit.at):
+    if credential.has_expired(visit.at):
         return ProblemKind.EXPIRED
     allowed = credential.allowed_addresses
     if allowed and not is_within(allowed, visit.address):
         return ProblemKind.ADDRESS_NOT_ALLOWED
     return None
-
-
-def _has_expired(credential: Credential, now_ms: int) -> bool:
-    return credential.expires_at is not None and now_ms >= credential.expires_at
 
 
 def _end_of(credential: Credential, shown_hash: bytes) -> int | None:

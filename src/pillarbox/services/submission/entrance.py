@@ -54,34 +54,32 @@ class Entrance:
         """Asked before anything is read from a client; the reply with which it is sent away."""
         if not self.throttle.pause(address, self.clock.monotonic()):
             return None
-        problem = Problem(ProblemKind.THROTTLED, address)
-        self.note(problem)
-        self.metrics.logins["smtp", "throttled"] += 1
-        return replies.referring(replies.LOGINS_FAILED, problem.reference)
+        return self._send_away(Problem(ProblemKind.THROTTLED, address))
 
     async def login(self, event: LoginReceived, peer: Peer, hello: str) -> Submitter | Reply:
         """Who logs in, or the reply to a login that is refused."""
         now_ms = self.clock.now_ms()
         visit = LoginUse(now_ms, peer.address, peer.tls, hello)
+        port, username = peer.local_port, shown(event.username)
+        if self.throttle.pause(peer.address, self.clock.monotonic()):
+            # It was let in before it had failed too often, perhaps over many connections at once.
+            return self._send_away(Problem(ProblemKind.THROTTLED, peer.address, port, username))
         if event.authorization and event.authorization != event.username:
             return await self._failed(
                 Problem(
-                    ProblemKind.OTHER_AUTHORIZATION, peer.address, peer.port,
-                    shown(event.username), None, shown(event.authorization),
+                    ProblemKind.OTHER_AUTHORIZATION, peer.address, port, username, None,
+                    shown(event.authorization),
                 )
             )  # fmt: skip
         try:
-            found = await self.authenticator.login(event.username, event.password, visit, peer.port)
+            found = await self.authenticator.login(event.username, event.password, visit, port)
         except Trouble as trouble:
             _log.warning("login.unavailable", reason=str(trouble), peer=peer.address)
             return replies.LOGIN_UNAVAILABLE
         if isinstance(found, Problem):
             return await self._failed(found)
         if self.most_sessions and self._sessions.get(found.id, 0) >= self.most_sessions:
-            problem = Problem(
-                ProblemKind.TOO_MANY_SESSIONS, peer.address, peer.port, shown(event.username),
-                found.id,
-            )  # fmt: skip
+            problem = Problem(ProblemKind.TOO_MANY_SESSIONS, peer.address, port, username, found.id)
             self.note(problem)
             return replies.referring(replies.TOO_MANY_OF_LOGIN, problem.reference)
         self.throttle.succeeded(peer.address, self.clock.monotonic())
@@ -108,10 +106,10 @@ class Entrance:
         kind = _MISBEHAVIOUR.get(event.reply)
         if kind is not None:
             detail = shown(event.what) if kind is ProblemKind.MECHANISM else ""
-            self.note(Problem(kind, peer.address, peer.port, detail=detail))
+            self.note(Problem(kind, peer.address, peer.local_port, detail=detail))
 
-    async def _failed(self, problem: Problem) -> Reply:
-        """Only a wrong answer waits: nobody is kept from logging in by what others try."""
+    def refuse(self, problem: Problem) -> Reply:
+        """What a client hears whose login is not, or no longer, good; why is kept."""
         self.note(problem)
         self.metrics.logins["smtp", "refused"] += 1
         _log.warning(
@@ -122,9 +120,19 @@ class Entrance:
             self.clock.now_ms(), "refused", problem.username,
             f"login from {problem.address}: {words_for(problem).what}",
         )  # fmt: skip
+        return replies.referring(replies.LOGIN_REFUSED, problem.reference)
+
+    async def _failed(self, problem: Problem) -> Reply:
+        """Only a wrong answer waits: nobody is kept from logging in by what others try."""
+        reply = self.refuse(problem)
         pause = self.throttle.failed(problem.address, problem.username, self.clock.monotonic())
         if pause:
             await asyncio.sleep(pause)
-        sent_away = self.throttle.pause(problem.address, self.clock.monotonic())
-        reply = replies.LOGINS_FAILED if sent_away else replies.LOGIN_REFUSED
-        return replies.referring(reply, problem.reference)
+        if self.throttle.pause(problem.address, self.clock.monotonic()):
+            return replies.referring(replies.LOGINS_FAILED, problem.reference)
+        return reply
+
+    def _send_away(self, problem: Problem) -> Reply:
+        self.note(problem)
+        self.metrics.logins["smtp", "throttled"] += 1
+        return replies.referring(replies.LOGINS_FAILED, problem.reference)

@@ -11,7 +11,6 @@ from pillarbox.message.facts import Origin
 from pillarbox.net.interface import Answer, Peer
 from pillarbox.observe.log import logger
 from pillarbox.policy.authority import may_submit, may_use_author, too_large
-from pillarbox.policy.envelope import Recipient
 from pillarbox.policy.errors import Refusal
 from pillarbox.policy.problems import Problem, ProblemKind, shown
 from pillarbox.policy.submitter import Submitter
@@ -34,6 +33,7 @@ from pillarbox.services.submission.particulars import (
     origin_of,
     recipient_of,
 )
+from pillarbox.services.submission.transaction import Transaction
 from pillarbox.storage.interface.errors import StorageFull
 from pillarbox.terms.errors import PillarboxError, Trouble
 from pillarbox.terms.ids import MessageId
@@ -46,21 +46,6 @@ _PROBLEMS = {
 }
 
 
-class _Transaction:
-    """One MAIL and what followed."""
-
-    __slots__ = ("blocks", "bytes", "eight_bit", "head", "mail", "recipients", "upload")
-
-    def __init__(self, mail: MailReceived) -> None:
-        self.mail = mail
-        self.recipients: list[Recipient] = []
-        self.head = b""
-        self.upload: MessageId | None = None
-        self.blocks = 0
-        self.bytes = 0
-        self.eight_bit = False
-
-
 class SubmissionSession:
     """One connection of somebody who hands in mail. Implements `net.interface.SessionHandler`."""
 
@@ -70,10 +55,12 @@ class SubmissionSession:
         self._hello = ""
         self._extended = False
         self._submitter: Submitter | None = None
+        self._username = ""
+        """As the client gave it, fit to be shown."""
         self._version = 0
         self._logged_in = False
         self._known_origin: Origin | None = None
-        self._transaction: _Transaction | None = None
+        self._transaction: Transaction | None = None
         self._on_event: dict[type, Callable[..., Answer]] = {
             MailReceived: self._mail,
             RecipientReceived: self._recipient,
@@ -117,35 +104,40 @@ class SubmissionSession:
         self._transaction = None
 
     async def _login(self, event: LoginReceived) -> Reply:
-        found = await self._desk.entrance.login(event, self._peer, self._hello)
+        entrance = self._desk.entrance
+        version = entrance.authenticator.version
+        found = await entrance.login(event, self._peer, self._hello)
         if isinstance(found, Reply):
             return found
-        self._take(found)
+        self._submitter, self._version = found, version
+        self._username = shown(event.username)
         self._logged_in = True
         self._known_origin = None
         return replies.LOGIN_OK
 
-    def _take(self, submitter: Submitter) -> None:
-        self._submitter = submitter
-        self._version = self._desk.entrance.authenticator.version
-
     async def _reconsider(self, event: MailReceived) -> Reply:
         """Directory data has changed since the login, or this is a port of this machine."""
-        desk = self._desk
+        desk, known, peer = self._desk, self._submitter, self._peer
         authenticator = desk.entrance.authenticator
+        # Looked at first: what changes while we read has to be seen at the next message.
+        version = authenticator.version
         try:
-            if self._submitter is not None:
-                submitter = await authenticator.still_valid(self._submitter)
-            elif desk.local_credential and self._peer.loopback:
-                submitter = await authenticator.local(desk.local_credential)
+            if known is not None:
+                found = await authenticator.still_valid(known, peer.address)
+            elif desk.local_credential and peer.loopback:
+                self._username = desk.local_credential
+                found = await authenticator.local(desk.local_credential)
             else:
                 return replies.LOGIN_FIRST
         except Trouble:
             return replies.TRY_LATER
-        if submitter is None:
-            return replies.LOGIN_REFUSED
-        self._take(submitter)
-        return self._begin(event, submitter)
+        if isinstance(found, ProblemKind):
+            whose = known.id if known is not None else None
+            return desk.entrance.refuse(
+                Problem(found, peer.address, peer.local_port, self._username, whose)
+            )
+        self._submitter, self._version = found, version
+        return self._begin(event, found)
 
     # --- one transaction ----------------------------------------------------------------------
 
@@ -172,7 +164,7 @@ class SubmissionSession:
         )
         if refusal is not None:
             return self._refused(refusal)
-        self._transaction = _Transaction(event)
+        self._transaction = Transaction(event, most)
         return replies.RETURN_PATH_OK
 
     def _recipient(self, event: RecipientReceived) -> Reply:
@@ -208,16 +200,14 @@ class SubmissionSession:
             return None
         return self._store(transaction, event)
 
-    async def _store(self, transaction: _Transaction, event: ContentReceived) -> Reply | None:
+    async def _store(self, transaction: Transaction, event: ContentReceived) -> Reply | None:
         """A further block of long content rests in the database at once, not in memory."""
         desk = self._desk
         try:
             if transaction.upload is None:
                 transaction.upload = desk.queue.next_message_id(desk.clock.now_ms())
             if event.data:
-                transaction.blocks += 1
-                transaction.bytes += len(event.data)
-                transaction.eight_bit |= not event.data.isascii()
+                transaction.grow(event.data)
                 await desk.queue.store_block(transaction.upload, transaction.blocks, event.data)
         except PillarboxError as error:
             self._give_up()
@@ -234,7 +224,7 @@ class SubmissionSession:
         return answer if isinstance(answer, Reply) else await answer
 
     def _finish(
-        self, transaction: _Transaction, content: Content
+        self, transaction: Transaction, content: Content
     ) -> Reply | Awaitable[Reply | None]:
         """Hand it to the door; the answer comes with the commit, and no task waits for it."""
         submitter = self._submitter
@@ -257,7 +247,7 @@ class SubmissionSession:
         return answer
 
     async def _prepare(
-        self, transaction: _Transaction, content: Content, submitter: Submitter
+        self, transaction: Transaction, content: Content, submitter: Submitter
     ) -> Reply | None:
         try:
             await self._desk.door.prepare(submitter)
@@ -302,8 +292,9 @@ class SubmissionSession:
         kind = _PROBLEMS.get(error.error_code)
         if kind is not None and self._submitter is not None:
             problem = Problem(
-                kind, peer.address, peer.port, name, self._submitter.id, shown(error.sentence)
-            )
+                kind, peer.address, peer.local_port, self._username, self._submitter.id,
+                shown(error.sentence),
+            )  # fmt: skip
             desk.entrance.note(problem)
             reply = replies.referring(reply, problem.reference)
         desk.metrics.messages_rejected["smtp", error.error_code] += 1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from pillarbox.policy.problems import Problem
+
+MOST_KEPT: Final = 1000
+"""The oldest go first."""
 
 
 @dataclass(frozen=True, slots=True)
