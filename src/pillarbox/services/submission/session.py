@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 
 from pillarbox.handover.receipt import Content, Receipt
@@ -67,15 +67,6 @@ class SubmissionSession:
         self._logged_in = False
         self._known_origin: Origin | None = None
         self._transaction: _Transaction | None = None
-        self._on_event: dict[type, Callable[..., Answer]] = {
-            MailReceived: self._mail,
-            RecipientReceived: self._recipient,
-            ContentReceived: self._content,
-            HelloReceived: self._greeted,
-            LoginReceived: self._login,
-            TransactionReset: self._reset,
-            Misbehaved: self._misbehaved,
-        }
 
     def opened(self, peer: Peer) -> Reply:
         """The banner; who it is shows at AUTH."""
@@ -92,8 +83,23 @@ class SubmissionSession:
 
     def handle(self, event: ServerEvent) -> Answer:
         """Answer one event."""
-        act = self._on_event.get(type(event))
-        return act(event) if act is not None else None
+        # No table of bound methods: a session that refers to itself lives until it is searched for.
+        match event:
+            case MailReceived():
+                return self._mail(event)
+            case RecipientReceived():
+                return self._recipient(event)
+            case ContentReceived():
+                return self._content(event)
+            case LoginReceived():
+                return self._login(event)
+            case HelloReceived():
+                self._greeted(event)
+            case TransactionReset():
+                self._reset(event)
+            case Misbehaved():
+                self._misbehaved(event)
+        return None
 
     def closed(self, reason: str) -> None:
         """Blocks stored for a message that never came to its end belong to nobody."""
