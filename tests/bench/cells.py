@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.doubles.letters import Letters, Sizes
 
@@ -25,11 +26,14 @@ class Cell:
     sessions: int
     kept: bool
     """Whether a session hands over all its mail on one connection, or connects for each message."""
+    tls: Literal["", "starttls", "implicit"] = ""
+    """Empty: in clear and without a login; otherwise both, on the way in and on the way out."""
 
     @property
     def name(self) -> str:
-        """As on the command line: ``10KB-50-kept``, ``1KB-10-new``."""
-        return f"{self.kilobytes}KB-{self.sessions}-{'kept' if self.kept else 'new'}"
+        """As on the command line: ``10KB-50-kept``, ``1KB-10-new``; ``10KB-50-new-starttls``."""
+        plain = f"{self.kilobytes}KB-{self.sessions}-{'kept' if self.kept else 'new'}"
+        return f"{plain}-{self.tls}" if self.tls else plain
 
 
 def all_cells(sessions: Iterable[int] = ALL_SESSIONS) -> list[Cell]:

@@ -68,26 +68,33 @@ class PillarboxPeer:
         self.sink_port = sink_port
         self.data = Path(tempfile.mkdtemp(prefix="pillarbox-", dir=place))
         self.port = free_port()
+        self.starttls_port, self.implicit_port = free_port(), free_port()
         self.command = [COMMAND, "serve", *self._options()]
         self._product = Product(
             traced(self.command, trace) if trace else self.command,
             output=place / f"{self.data.name}.log",
-            ready=smtp_ready(self.port),
+            ready=smtp_ready(self.starttls_port),
             cwd=place,
             ready_seconds=60.0,
         )
 
     def _options(self) -> list[str]:
-        """One port in clear for smtp-source; the other ports only have to be free."""
+        """Where mail comes in; the other ports only have to be free."""
         return [
             "--data-dir", str(self.data),
-            "--set", f"smtp.local_ports={self.port}",
-            "--set", f"smtp.local_credential={APP}",
-            "--smtp-port", str(free_port()),
-            "--smtps-port", str(free_port()),
+            *self._entrance(),
+            "--smtp-port", str(self.starttls_port),
+            "--smtps-port", str(self.implicit_port),
             "--bounce-port", str(free_port()),
             "--set", "smtp.listen=127.0.0.1",
             "--http-port", str(free_port()),
+        ]  # fmt: skip
+
+    def _entrance(self) -> list[str]:
+        """A port in clear for smtp-source."""
+        return [
+            "--set", f"smtp.local_ports={self.port}",
+            "--set", f"smtp.local_credential={APP}",
         ]  # fmt: skip
 
     async def __aenter__(self) -> Self:
@@ -109,11 +116,11 @@ class PillarboxPeer:
             "--port", str(self.sink_port), "--encryption", "none",
         )  # fmt: skip
 
-    def tell(self, *arguments: str) -> str:
+    def tell(self, *arguments: str, stdin: str = "") -> str:
         """Run a verb of the command line against it; what it printed."""
         done = subprocess.run(
             [COMMAND, "--data-dir", str(self.data), *arguments],
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             env=clean_environment(),
@@ -178,7 +185,11 @@ class PostfixPeer:
         self.settings = {**_AT_ITS_BEST, **settings}
         self.port = 0
         self._place = place
-        self._postfix = Postfix.plain_relay(sink_port, **self.settings)
+        self._postfix = self._made(sink_port)
+
+    def _made(self, sink_port: int) -> Postfix:
+        """The instance; it does not run yet."""
+        return Postfix.plain_relay(sink_port, **self.settings)
 
     async def __aenter__(self) -> Self:
         # The double makes its directory where temporary files go; the queue must share our disk.

@@ -15,8 +15,8 @@ from tests.bench.correct import check_peer
 from tests.bench.meter import idle_cpu_shares, rest, tree_memory_bytes
 from tests.bench.peers import PEERS, make
 from tests.bench.place import DEFAULT, Place, disk_place
-from tests.bench.rounds import FULL, Contender, Measured, Plan, Say, measure
-from tests.bench.turn import BenchError, CountingSink, take_turn
+from tests.bench.rounds import FULL, Contender, Measured, PlainContender, Plan, Say, measure
+from tests.bench.turn import BenchError, CountingSink
 
 Figures = dict[str, Any]
 
@@ -86,7 +86,7 @@ async def _measure_all(order: Order, place: Place, say: Say) -> Figures:
             sink = await stack.enter_async_context(CountingSink(name, place.path))
             peer = await stack.enter_async_context(make(name, place.path, sink.port))
             say(f"{name} runs, process {peer.root()}")
-            contenders.append(Contender(peer, sink))
+            contenders.append(PlainContender(peer, sink))
             rest(peer.root())
         resting = {c.peer.name: tree_memory_bytes(c.peer.root()) for c in contenders}
         for contender in contenders:
@@ -136,7 +136,7 @@ def _fill(contender: Contender, mail: Mail, count: int, say: Say) -> None:
     for passed in range(0, count, _FILL_AT_ONCE):
         say(f"{contender.peer.name}: filling the store, {passed} of {count}")
         some = min(_FILL_AT_ONCE, count - passed)
-        take_turn(contender.peer, contender.sink, cell, mail, some)
+        contender.turn(cell, mail, some)
 
 
 # --- telling ---------------------------------------------------------------------------------

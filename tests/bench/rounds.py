@@ -7,6 +7,7 @@ import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tests.bench.cells import Cell, Mail
 from tests.bench.meter import MemoryWatch
@@ -36,12 +37,32 @@ QUICK = Plan(rounds=2, aimed_seconds=1.3)
 FUNCTIONAL = Plan(rounds=1, warm_up=50, aimed_seconds=0.2, least_seconds=0.0)
 
 
-@dataclass(slots=True)
-class Contender:
-    """A relay that runs, with the sink behind it."""
+class Contender(Protocol):
+    """A relay that runs, with a sink behind it, and how it is driven."""
+
+    @property
+    def peer(self) -> Peer:
+        """The relay."""
+        ...
+
+    def turn(self, cell: Cell, mail: Mail, count: int) -> Turn:
+        """Hand `count` messages over and wait until the sink has them all.
+
+        Raises `BenchError` when anything stops, or what arrived is not what was handed over.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainContender:
+    """In clear and without logins: smtp-source in front, smtp-sink behind."""
 
     peer: Peer
     sink: CountingSink
+
+    def turn(self, cell: Cell, mail: Mail, count: int) -> Turn:
+        """See `take_turn`."""
+        return take_turn(self.peer, self.sink, cell, mail, count)
 
 
 @dataclass(slots=True)
@@ -146,10 +167,10 @@ def measure(
 
 def _warm_up(contender: Contender, cell: Cell, mail: Mail, plan: Plan) -> tuple[int, int]:
     """How many messages a turn is to have, and the most memory it took to pass so many."""
-    first = take_turn(contender.peer, contender.sink, cell, mail, plan.warm_up)
+    first = contender.turn(cell, mail, plan.warm_up)
     count = _count_for(first, plan)
     with MemoryWatch(contender.peer.root()) as watch:
-        second = take_turn(contender.peer, contender.sink, cell, mail, count)
+        second = contender.turn(cell, mail, count)
     return max(count, _count_for(second, plan)), watch.peak_bytes
 
 
@@ -162,7 +183,7 @@ def _long_enough(
 ) -> Turn:
     name = contender.peer.name
     for _ in range(_TRIES):
-        turn = take_turn(contender.peer, contender.sink, cell, mail, counts[name])
+        turn = contender.turn(cell, mail, counts[name])
         if turn.seconds >= plan.least_seconds:
             return turn
         counts[name] = math.ceil(counts[name] * 1.2 * plan.least_seconds / turn.seconds)

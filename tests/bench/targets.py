@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,9 @@ TARGETS = (
 )
 
 
-def held_against(cells: list[dict[str, Any]]) -> list[dict[str, object]]:
+def held_against(
+    cells: list[dict[str, Any]], targets: Sequence[Target] = TARGETS
+) -> list[dict[str, object]]:
     """Each target whose cell was measured, with the median of paired ratios and whether it is met."""
     measured = {cell["cell"]: cell for cell in cells}
     return [
@@ -37,7 +40,7 @@ def held_against(cells: list[dict[str, Any]]) -> list[dict[str, object]]:
             "worst": measured[target.cell][f"{target.figure}_worst"],
             "met": measured[target.cell][target.figure] >= target.least,
         }
-        for target in TARGETS
+        for target in targets
         if target.figure in measured.get(target.cell, {})
     ]
 

@@ -136,26 +136,40 @@ def take_turn(peer: Peer, sink: CountingSink, cell: Cell, mail: Mail, count: int
 
     Raises `BenchError` when anything stops, or the sink counts more or less than that.
     """
-    # What earlier turns left to be written would be paid for by this one.
-    os.sync()
     sink.forget()
     counted = sink.count()
-    cpu, sink_cpu = tree_cpu_seconds(peer.root()), tree_cpu_seconds(sink.pid)
+    turn = timed(
+        peer, sink.pid, count, lambda began: _drive(peer, sink, cell, mail, counted, count, began)
+    )
+    took = sink.count() - counted
+    if took != count:
+        raise BenchError(f"{peer.name}, {cell.name}: {count} handed over, the sink has {took}")
+    return turn
+
+
+def timed(
+    peer: Peer, sink_pid: int, count: int, drive: Callable[[float], tuple[float, float]]
+) -> Turn:
+    """What it takes and costs when `drive` hands `count` messages over.
+
+    `drive` gets the moment of its start, and says after how many seconds all was accepted, and
+    after how many all had arrived.
+    """
+    # What earlier turns left to be written would be paid for by this one.
+    os.sync()
+    cpu, sink_cpu = tree_cpu_seconds(peer.root()), tree_cpu_seconds(sink_pid)
     own, children, machine = _own_seconds(), _children_seconds(), MachineTime.now()
 
     began = time.perf_counter()
-    accepted, ended = _drive(peer, sink, cell, mail, counted, count, began)
+    accepted, ended = drive(began)
     rest(peer.root())
     passed = time.perf_counter() - began
 
     relay = tree_cpu_seconds(peer.root()) - cpu
-    load = tree_cpu_seconds(sink.pid) - sink_cpu + _children_seconds() - children
+    load = tree_cpu_seconds(sink_pid) - sink_cpu + _children_seconds() - children
     now = MachineTime.now()
     others = now.busy - machine.busy - relay - load - (_own_seconds() - own)
     available = passed * (os.cpu_count() or 1)
-    took = sink.count() - counted
-    if took != count:
-        raise BenchError(f"{peer.name}, {cell.name}: {count} handed over, the sink has {took}")
     return Turn(
         count=count,
         accepted_seconds=accepted,
@@ -213,7 +227,7 @@ def follow(
                     if source.returncode:
                         assert source.stderr is not None
                         said = source.stderr.read().decode(errors="replace").strip()
-                        raise wrong(f"smtp-source: {said}")
+                        raise wrong(f"the driver: {said}")
             arrived = sink.count()
             if arrived - counted >= count and not ended:
                 ended = now - began

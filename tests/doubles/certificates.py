@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,16 @@ class CertificateFiles:
     def client_context(self) -> ssl.SSLContext:
         """A context that trusts this authority and nobody else, and checks names."""
         return ssl.create_default_context(cafile=str(self.ca))
+
+
+def describe_channel(transport: asyncio.BaseTransport) -> str:
+    """Version and cipher of a transport under TLS, and whether it resumed a session; or empty."""
+    agreed = transport.get_extra_info("ssl_object")
+    if agreed is None:
+        return ""
+    cipher = agreed.cipher()
+    words = [agreed.version(), cipher[0] if cipher else "", "resumed" * agreed.session_reused]
+    return " ".join(word for word in words if word)
 
 
 def issue_certificate(folder: Path, *names: str) -> CertificateFiles:

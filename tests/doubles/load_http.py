@@ -130,8 +130,9 @@ class HttpWorker:
             raise
         text = f"{status} {answer.decode('utf-8', 'replace')}"
         if 200 <= status < 300:
-            outbox.note_latency(time.monotonic() - begun)
-            outbox.acknowledged(errand, errand.recipients, None, len(body), text)
+            seconds = time.monotonic() - begun
+            outbox.note_latency(seconds)
+            outbox.acknowledged(errand, errand.recipients, None, len(body), text, seconds=seconds)
         else:
             outbox.refused(errand, errand.recipients, text)
             outbox.done_with(errand)

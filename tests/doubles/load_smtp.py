@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import cast
 
+from tests.doubles.certificates import describe_channel
 from tests.doubles.letters import Letter
 from tests.doubles.outbox import Errand, Outbox
 
@@ -36,6 +37,8 @@ class _Transaction:
     """All that can be said about it is in the outbox."""
     handed_over_at: float = 0.0
     """By the monotonic clock; 0: not yet."""
+    begun_at: float = field(default_factory=time.monotonic)
+    """When MAIL was on its way, likewise."""
 
 
 class SmtpWorker:
@@ -214,6 +217,11 @@ class SmtpClient(asyncio.Protocol):
                 self.abort()
 
     def _hello(self) -> None:
+        assert self._transport is not None
+        if self._tls:
+            channel = describe_channel(self._transport)
+            channels = self.outbox.report.channels
+            channels[channel] = channels.get(channel, 0) + 1
         self._say(b"EHLO " + self.settings.hello_name.encode() + b"\r\n", "ehlo")
 
     def _after_hello(self) -> None:
@@ -394,13 +402,15 @@ class SmtpClient(asyncio.Protocol):
             letter = transaction.letter
             if positive:
                 transaction.settled = True
-                self.outbox.note_latency(time.monotonic() - transaction.handed_over_at)
+                now = time.monotonic()
+                self.outbox.note_latency(now - transaction.handed_over_at)
                 self.outbox.acknowledged(
                     transaction.errand,
                     transaction.accepted,
                     letter.sha256,
                     len(letter.content),
                     _text(lines),
+                    seconds=now - transaction.begun_at,
                 )
             else:
                 self._refuse(transaction, transaction.accepted, lines)

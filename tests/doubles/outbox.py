@@ -91,6 +91,8 @@ class LoadReport:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     bytes_handed_over: int = 0
+    channels: dict[str, int] = field(default_factory=dict)
+    """Connections under TLS by version and cipher; those that resumed a session say so."""
     latencies: list[float] = field(default_factory=list)
     """Seconds from the final dot (or request) to the answer read, of the first messages."""
 
@@ -184,12 +186,22 @@ class Outbox:
             self.report.left_over += 1
 
     def acknowledged(
-        self, errand: Errand, recipients: list[str], sha256: str | None, size: int, reply: str
+        self,
+        errand: Errand,
+        recipients: list[str],
+        sha256: str | None,
+        size: int,
+        reply: str,
+        *,
+        seconds: float = 0.0,
     ) -> None:
-        """A positive answer was read: the errand is done."""
+        """A positive answer was read, so many seconds after it was begun: the errand is done."""
         self.report.acknowledged += 1
         self.report.bytes_handed_over += size
-        self._write("acknowledged", errand, recipients, sha256=sha256, size=size, reply=reply[:300])
+        self._write(
+            "acknowledged", errand, recipients, sha256=sha256, size=size, reply=reply[:300],
+            took_ms=round(seconds * 1000, 2),
+        )  # fmt: skip
         self.done_with(errand)
 
     def unanswered(self, errand: Errand, recipients: list[str], sha256: str | None) -> None:

@@ -1,10 +1,11 @@
 """a private Postfix in a temporary directory: the peer that everybody measures against
 
-Three roles, one class::
+Four roles, one class::
 
     upstream = Postfix.upstream(certificate, users={"u": "p"}, relay_to=sink.port)
     relaying = Postfix.relaying_client(to_port, ca_file, username="u", password="p")
     plain = Postfix.plain_relay(sink.port)         # default durable queue, for benchmarks
+    guarded = Postfix.guarded_relay(sink.port, certificate, ("u", "p"), ("us", "pass"))
 
     async with upstream as postfix:
         ...                                        # submit to postfix.port (STARTTLS) or
@@ -36,7 +37,7 @@ from typing import Self
 
 from tests.doubles.certificates import CertificateFiles
 from tests.doubles.ports import free_port
-from tests.doubles.postfix_files import MAIN, MASTER, STORE
+from tests.doubles.postfix_files import LOGIN_FILES, LOGINS, MAIN, MASTER, STORE
 from tests.doubles.process import LOOK_EVERY_SECONDS, ProgramError, smtp_ready
 from tests.doubles.usage import ProcessFacts, cpu_seconds, family_of, memory_bytes, read_process
 
@@ -112,21 +113,10 @@ class Postfix:
                 "smtpd_tls_loglevel": "1",
             }
         if users:
-            chosen |= {
-                "smtpd_sasl_auth_enable": "yes",
-                "smtpd_sasl_type": "cyrus",
-                "smtpd_sasl_path": "smtpd",
-                "cyrus_sasl_config_path": "{home}/config/sasl",
-                "smtpd_sasl_local_domain": "{hostname}",
-                "smtpd_sasl_security_options": "noanonymous",
-            }
+            chosen |= LOGINS
         return cls(
             chosen | settings,
-            # Debian's Postfix looks below the configuration directory, whatever the setting says.
-            files={
-                "config/sasl/smtpd.conf": "pwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
-                "sasldb_path: {home}/sasldb2\nmech_list: PLAIN LOGIN\n"
-            },
+            files=LOGIN_FILES,
             users=users,
             implicit_tls=certificate is not None,
             relay_restrictions="permit_sasl_authenticated, reject"
@@ -183,6 +173,43 @@ class Postfix:
     def plain_relay(cls, to_port: int, **settings: str) -> Self:
         """A relay as Postfix comes: its durable queue, no TLS, loopback may relay, all to a sink."""
         return cls({"relayhost": f"[127.0.0.1]:{to_port}", **settings})
+
+    @classmethod
+    def guarded_relay(
+        cls,
+        to_port: int,
+        certificate: CertificateFiles,
+        enters: tuple[str, str],
+        leaves: tuple[str, str],
+        **settings: str,
+    ) -> Self:
+        """A relay with TLS and a login on either side, and its durable queue in between.
+
+        Mail comes in by STARTTLS or implicit TLS from whoever logs in with `enters`, a name and a
+        password, and all of it goes to a server on `to_port`, by STARTTLS with a certificate that
+        `certificate`'s authority vouches for, under the login `leaves`.
+        """
+        chosen = LOGINS | {
+            "relayhost": f"[localhost]:{to_port}",
+            "smtpd_tls_security_level": "may",
+            "smtpd_tls_cert_file": str(certificate.certificate),
+            "smtpd_tls_key_file": str(certificate.key),
+            "smtpd_tls_auth_only": "yes",
+            "smtp_tls_security_level": "secure",
+            "smtp_tls_CAfile": str(certificate.ca),
+            "smtp_tls_secure_cert_match": "hostname",
+            "smtp_sasl_auth_enable": "yes",
+            "smtp_sasl_password_maps": "texthash:{home}/passwords",
+            "smtp_sasl_security_options": "noanonymous",
+            "smtp_sasl_mechanism_filter": "plain",
+        }
+        return cls(
+            chosen | settings,
+            files=LOGIN_FILES | {"passwords": f"[localhost]:{to_port} {leaves[0]}:{leaves[1]}\n"},
+            users=dict([enters]),
+            implicit_tls=True,
+            relay_restrictions="permit_sasl_authenticated, reject",
+        )
 
     # --- life ----------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ MASTER = """\
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
+tlsproxy unix - - n - 0 tlsproxy
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
@@ -59,6 +60,22 @@ postlog unix-dgram n - n - 1 postlogd
 store unix - n n - - pipe
   flags=q user=nobody eol=\\r\\n argv={home}/store ${{queue_id}} ${{sender}} ${{recipient}}
 """
+
+LOGINS = {
+    "smtpd_sasl_auth_enable": "yes",
+    "smtpd_sasl_type": "cyrus",
+    "smtpd_sasl_path": "smtpd",
+    "cyrus_sasl_config_path": "{home}/config/sasl",
+    "smtpd_sasl_local_domain": "{hostname}",
+    "smtpd_sasl_security_options": "noanonymous",
+}
+"""Settings of main.cf under which clients log in, with the names in a sasldb."""
+
+LOGIN_FILES = {
+    # Debian's Postfix looks below the configuration directory, whatever the setting says.
+    "config/sasl/smtpd.conf": "pwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
+    "sasldb_path: {home}/sasldb2\nmech_list: PLAIN LOGIN\n"
+}
 
 STORE = """\
 #!/bin/sh

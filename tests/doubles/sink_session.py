@@ -8,6 +8,7 @@ import hashlib
 import ssl
 from typing import TYPE_CHECKING, Any, cast
 
+from tests.doubles.certificates import describe_channel
 from tests.doubles.channel import content_end, unstuff
 from tests.doubles.journal import Fact, encode_fact
 
@@ -36,6 +37,7 @@ class SinkSession(asyncio.Protocol):
         self._abandoned = False
         self._login: list[str] | None = None
         self._tls = False
+        self._channel = ""
         self._username: str | None = None
         self._hello = ""
         self._held = False
@@ -51,7 +53,8 @@ class SinkSession(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._tls = transport.get_extra_info("ssl_object") is not None
+        self._channel = describe_channel(transport)
+        self._tls = bool(self._channel)
         sink = self.sink
         sink.session_count += 1
         self.number = sink.session_count
@@ -231,7 +234,14 @@ class SinkSession(asyncio.Protocol):
             ).hexdigest()
             common["bare"] = count_bare(content)
         sink.taken_count += 1
-        self._note("taken", **common, code=250, tls=self._tls, username=self._username)
+        self._note(
+            "taken",
+            **common,
+            code=250,
+            tls=self._tls,
+            channel=self._channel,
+            username=self._username,
+        )
         if settings.keep_content and sink.facts:
             sink.facts[-1]["content"] = content
         entry: Fact = {
@@ -310,7 +320,7 @@ class SinkSession(asyncio.Protocol):
         if secured is None:
             return
         self._transport = secured
-        self._tls = True
+        self._tls, self._channel = True, describe_channel(secured)
         self._forget()
         self._owing = False
         self._work()

@@ -64,6 +64,8 @@ async def test_every_message_arrives_once_with_the_body_that_was_written_down(
     assert verdict.bodies_compared == 60 and verdict.mismatches == 0
     assert verdict.connections_lost == 0 and verdict.bare_line_ends == 0
     assert len(report.latencies) == 60 and report.latency(0.5) > 0
+    took = [fact["took_ms"] for fact in facts() if fact["event"] == "acknowledged"]
+    assert len(took) == 60 and max(took) >= round(max(report.latencies) * 1000, 2)
     if how.get("per_connection") == 1:
         assert report.connections >= 60
     elif not how.get("per_connection"):
@@ -91,8 +93,12 @@ async def test_it_logs_in_under_tls_and_checks_the_certificate(
             password="pa ss",
             mechanism=mechanism,
         )
-        assert (await run_load(load)).acknowledged == 20
+        report = await run_load(load)
+        assert report.acknowledged == 20
         assert all(fact["tls"] and fact["username"] == "ann" for fact in sink.taken)
+        (channel,) = report.channels
+        assert channel.startswith("TLSv1.3 TLS_"), "version and cipher, and nothing resumed"
+        assert {fact["channel"] for fact in sink.taken} == {channel}
         stranger = LoadSettings(
             sink.port, 1, connections=1, tls=tls, server_name="other.test",
             ca_file=certificate.ca, away_seconds=0,

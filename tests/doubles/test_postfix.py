@@ -102,6 +102,33 @@ async def test_a_certificate_of_another_name_keeps_the_mail_in_its_queue(
         assert postfix.queued() == 1 and sink.taken_count == 0
 
 
+async def test_as_guarded_relay_it_takes_logins_under_tls_and_leaves_with_one(
+    certificate: CertificateFiles, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "clients")
+    settings = SinkSettings(tls=certificate.server_context(), username="us", password="their pass")
+    async with (
+        Sink(settings) as sink,
+        Postfix.guarded_relay(
+            sink.port, certificate, ("ann", "pa ss"), ("us", "their pass"),
+            smtp_tls_connection_reuse="yes",
+        ) as postfix,
+    ):  # fmt: skip
+        for tls, port in (("starttls", postfix.port), ("implicit", postfix.tls_port)):
+            load = LoadSettings(
+                port, 10, connections=2, tls=tls, ca_file=certificate.ca,  # type: ignore[arg-type]
+                username="ann", password="pa ss",
+            )  # fmt: skip
+            assert (await run_load(load, journal)).acknowledged == 10
+        stranger = await run_load(LoadSettings(postfix.port, 1, away_seconds=0))
+        assert (stranger.acknowledged, stranger.refused) == (0, 1)
+        await sink.until(lambda: sink.taken_count >= 20, seconds=20)
+        verdict = judge(read_journal(tmp_path / "clients"), sink.facts)
+    journal.close()
+    assert verdict.lost == verdict.phantoms == verdict.mismatches == 0 and verdict.delivered == 20
+    assert all(fact["channel"] and fact["username"] == "us" for fact in sink.taken)
+
+
 async def test_as_plain_relay_it_survives_a_kill_and_its_work_is_measured(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "clients")
     # Nothing leaves before the kill: the sink is not there yet.

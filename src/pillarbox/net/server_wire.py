@@ -279,7 +279,8 @@ class ServerWire(asyncio.Protocol):
         if last_words:
             transport.write(last_words)
         self._disarm()
-        self._timer = self._loop.call_later(_LINGER_SECONDS, transport.abort)
+        if not at_once or self._peer.tls or transport.get_write_buffer_size():  # else it has all
+            self._timer = self._loop.call_later(_LINGER_SECONDS, transport.abort)
         if at_once or self._eof or self._peer.tls:
             transport.close()
             return

@@ -75,6 +75,8 @@ def server_context(cert_file: str | Path, key_file: str | Path) -> ssl.SSLContex
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    # Two would be made for every handshake, and a client that comes again needs one.
+    context.num_tickets = 1
     try:
         # Without the function a key with a passphrase would have it asked for at the terminal.
         context.load_cert_chain(cert_file, key_file, password=lambda: "")
