@@ -35,6 +35,9 @@ class Transport:
     def write_eof(self) -> None:
         self.eof = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def pause_reading(self) -> None:
         self.reading = False
 
