@@ -59,4 +59,4 @@ def _wishes(recipient: Recipient) -> str:
 def _in_ascii(envelope: Envelope) -> bool:
     """Domains always are, in A-labels; a local part need not be (RFC 6531 §3.3)."""
     addresses = [recipient.address for recipient in envelope.recipients]
-    return envelope.return_path.isascii() and all(map(str.isascii, addresses))
+    return "".join((envelope.return_path, *addresses)).isascii()
