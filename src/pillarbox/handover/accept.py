@@ -8,11 +8,12 @@ from functools import partial
 
 from pillarbox.handover.arrival import Arrival, Told
 from pillarbox.handover.config import DoorConfig, UnreadableOptions
+from pillarbox.handover.facts import facts_of
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.handover.spent import Spent
-from pillarbox.message.facts import MessageFacts, OptionValue, Origin, RecipientFacts
+from pillarbox.message.facts import Origin
 from pillarbox.message.hygiene import Tidied, tidy
 from pillarbox.message.options import NOTHING_ASKED, Resolved, resolve
 from pillarbox.message.received import received_field
@@ -24,11 +25,10 @@ from pillarbox.policy.authority import may_submit, may_use_author, too_large
 from pillarbox.policy.credential import Once
 from pillarbox.policy.delivery import STATE_WORDS, State
 from pillarbox.policy.directory import Mode, Uncertain
-from pillarbox.policy.envelope import DEFAULT_NOTIFY, Envelope, Recipient
+from pillarbox.policy.envelope import Envelope
 from pillarbox.policy.errors import Refusal
 from pillarbox.policy.events import OptionFacts
 from pillarbox.policy.lanes import lane_for
-from pillarbox.policy.notice import format_notify
 from pillarbox.policy.routing import Route
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
@@ -159,9 +159,11 @@ class Door:
         head, stored_blocks = tidied.head, content.stored_blocks
         blocks = [head] if stored_blocks else _cut(head)
         resolved = self._resolve_options(arrival, tidied)
-        eight_bit = content.eight_bit or not head.isascii()
-        facts = _facts(envelope, tidied, len(blocks) + stored_blocks, eight_bit, submitter, origin,
-                       resolved.options)  # fmt: skip
+        facts = facts_of(
+            envelope, submitter, origin, resolved.options,
+            header_bytes=tidied.header_bytes, blocks=len(blocks) + stored_blocks,
+            eight_bit=content.eight_bit or not head.isascii(),
+        )  # fmt: skip
         state = _STATE_OF_MODE[submitter.mode]
         if arrival.held and state is State.QUEUED:
             state = State.HELD
@@ -302,57 +304,6 @@ def _check_size(submitter: Submitter, size_bytes: int) -> None:
     most = submitter.max_message_bytes
     if most and size_bytes > most:
         raise too_large(size_bytes, most)
-
-
-def _facts(
-    envelope: Envelope,
-    tidied: Tidied,
-    blocks: int,
-    eight_bit: bool,
-    submitter: Submitter,
-    origin: Origin,
-    options: dict[str, OptionValue],
-) -> MessageFacts:
-    """What was found decides, not what was declared: some programs declare SMTPUTF8 and 8BITMIME
-    for all they send, and others send eight bits without a word.
-    """
-    return MessageFacts(
-        return_path=envelope.return_path,
-        recipients=tuple(
-            [
-                RecipientFacts(
-                    recipient.address,
-                    _wishes(recipient),
-                    recipient.original,
-                    bool(recipient.notify_said),
-                )
-                for recipient in envelope.recipients
-            ]
-        ),
-        origin=origin,
-        submitter_kind=submitter.kind,
-        submitter_name=submitter.name,
-        body="8BITMIME" if eight_bit else envelope.body,
-        smtputf8=(envelope.smtputf8 and eight_bit) or not _in_ascii(envelope),
-        report=envelope.report,
-        envelope_id=envelope.envelope_id,
-        uncertain=submitter.uncertain,
-        options=options,
-        header_bytes=tidied.header_bytes,
-        blocks=blocks,
-    )
-
-
-def _wishes(recipient: Recipient) -> str:
-    if recipient.notify is DEFAULT_NOTIFY:
-        return "FAILURE"
-    return recipient.notify_said or format_notify(recipient.notify)
-
-
-def _in_ascii(envelope: Envelope) -> bool:
-    """Domains always are, in A-labels; a local part need not be (RFC 6531 §3.3)."""
-    addresses = [recipient.address for recipient in envelope.recipients]
-    return envelope.return_path.isascii() and all(map(str.isascii, addresses))
 
 
 def _cut(content: bytes) -> list[bytes]:

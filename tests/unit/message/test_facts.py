@@ -17,3 +17,9 @@ def test_facts_survive_being_stored():
     )
     stored = msgspec.msgpack.encode(facts)
     assert msgspec.msgpack.decode(stored, type=MessageFacts) == facts
+
+
+def test_what_was_stored_of_a_recipient_before_it_had_a_wish_of_its_own_is_still_read():
+    stored = msgspec.msgpack.encode(["bob@example.org", "FAILURE", None])
+    assert msgspec.msgpack.decode(stored, type=RecipientFacts) == RecipientFacts("bob@example.org")
+    assert not RecipientFacts("bob@example.org").notify_said

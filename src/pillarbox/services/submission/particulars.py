@@ -28,13 +28,11 @@ def recipient_of(event: RecipientReceived) -> Recipient:
 def envelope_of(mail: MailReceived, recipients: Sequence[Recipient]) -> Envelope:
     """MAIL with its wishes (RFC 3461 §4.3, §4.4), and every RCPT that was accepted."""
     parameters = mail.parameters
+    if not parameters:
+        return Envelope(mail.return_path, tuple(recipients), mail.smtputf8, mail.body)
+    report, envelope_id = parameters.get("RET"), parameters.get("ENVID")
     return Envelope(
-        mail.return_path,
-        tuple(recipients),
-        mail.smtputf8,
-        mail.body,
-        parameters.get("RET"),
-        parameters.get("ENVID"),
+        mail.return_path, tuple(recipients), mail.smtputf8, mail.body, report, envelope_id
     )
 
 
