@@ -42,7 +42,7 @@ def login_fields(login: dict[str, Any]) -> list[tuple[str, object]]:
         ("Over a limit", login["over_limit"] if limits else ""),
         ("Largest message", format_bytes(most) if most else ""),
         ("Bounces go to", login["forward_address"]),
-        ("Known again by", login["once"]),
+        ("Repeats known by", login["once"]),
         ("When uncertain", login["uncertain"]),
         ("Ends", at(login["expires_at"]) or "never"),
         ("Notes", flag_words(login)),

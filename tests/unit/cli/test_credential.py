@@ -88,7 +88,7 @@ def test_everything_about_a_login_is_said_and_shown(do) -> None:
         "Allowed addresses": "192.0.2.0/24", "Fixed options": "tags",
         "Options": "trackclicks=true, inlinecss=true", "Limits": "500/hour, 5000/day",
         "Over a limit": "hold", "Largest message": "10.0 MB", "Bounces go to": "b@example.com",
-        "Known again by": "message-id", "When uncertain": "hold", "Ends": "2099-01-31 .*",
+        "Repeats known by": "message-id", "When uncertain": "hold", "Ends": "2099-01-31 .*",
         "Notes": "never used", "Last used": "never",
     }.items():  # fmt: skip
         assert re.search(rf"^  {name} +{value}$", shown, re.MULTILINE), name
