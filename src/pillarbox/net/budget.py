@@ -38,3 +38,37 @@ class ContentBudget:
     def release(self, reserved_bytes: int) -> None:
         """A session needs it no more."""
         self.reserved_bytes -= reserved_bytes
+
+
+class ContentShare:
+    """What one session has of a budget: for content it collects, and for what its handler holds."""
+
+    __slots__ = ("_budget", "_handed_over", "_reserved")
+
+    def __init__(self, budget: ContentBudget) -> None:
+        """Nothing yet."""
+        self._budget = budget
+        self._handed_over = 0
+        self._reserved = 0
+
+    def keep(self, collected_bytes: int) -> bool:
+        """Whether the session may hold so much beside what it has handed over."""
+        reserved = self._budget.reserve(self._handed_over + collected_bytes, self._reserved)
+        if reserved is None:
+            return False
+        self._reserved = reserved
+        return True
+
+    def hand_over(self, size_bytes: int) -> bool:
+        """Whether a piece may go to the handler. It keeps the first; others are stored at once."""
+        if not self.keep(size_bytes):
+            return False
+        self._handed_over = self._handed_over or size_bytes
+        return True
+
+    def release(self) -> None:
+        """Nothing is held any more."""
+        if self._reserved:
+            self._budget.release(self._reserved)
+            self._reserved = 0
+        self._handed_over = 0

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from pillarbox.net import ports
 from pillarbox.net.arrivals import Arrivals
+from pillarbox.net.budget import ContentBudget
 from pillarbox.net.errors import CannotListen
 from pillarbox.net.hand_port import HandPort
 from pillarbox.net.interface import Admit, NoteProblem, SessionHandler, is_loopback
@@ -97,6 +98,7 @@ class Listener:
         self._admit = admit
         self._note_problem = note_problem
         self._sessions = Sessions(config.max_sessions, config.max_sessions_per_address)
+        self._budget = ContentBudget(config.content_memory_mb * _MEGABYTE)
         self._arrivals = Arrivals(config.max_arrivals_per_minute)
         self._bound: list[tuple[PlannedPort, ports.Bound]] = []
         self._servers: list[asyncio.AbstractServer | HandPort] = []
@@ -230,6 +232,7 @@ class Listener:
             begins_in_tls=in_tls,
             port=port,
             mistaken=said(self._instead(PortKind.STARTTLS if in_tls else PortKind.TLS)),
+            budget=self._budget,
             arrivals=self._arrivals,
             admit=self._admit if Purpose.SUBMISSION in plan.purposes else admit_everybody,
             note_problem=self._note_problem,
@@ -256,6 +259,7 @@ class Listener:
             * _MEGABYTE,
             max_recipients=config.max_recipients,
             max_errors=config.max_errors,
+            max_idle_commands=config.max_idle_commands,
             tls=_TLS[plan.kind],
             require_tls=protected and not takes_bounces,
             auth=auth if takes_mail else "none",

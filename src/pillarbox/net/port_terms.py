@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pillarbox.net.arrivals import Arrivals
+from pillarbox.net.budget import ContentBudget
 from pillarbox.net.burst import Burst
 from pillarbox.net.interface import Admit, NoteProblem, SessionHandler
 from pillarbox.net.sessions import Sessions
@@ -69,6 +70,8 @@ class PortTerms:
     """Its number."""
     mistaken: Reply = field(default_factory=lambda: replies.tls_expected(0))
     """For a client that speaks TLS where SMTP begins in clear, or the other way round."""
+    budget: ContentBudget = field(default_factory=lambda: ContentBudget(1 << 62))
+    """Of all ports together."""
     arrivals: Arrivals = field(default_factory=lambda: Arrivals(0))
     admit: Admit = admit_everybody
     note_problem: NoteProblem = log_problem

@@ -89,6 +89,14 @@ class SmtpConfig:
     )
     idle_seconds: int = setting(300, "A client that says nothing for so long is sent away.")
     session_seconds: int = setting(3600, "A connection older than this is ended between messages.")
+    content_memory_mb: int = setting(
+        256,
+        "Memory for content that is arriving, over all sessions; beyond it clients are told to "
+        "come back.",
+    )
+    max_idle_commands: int = setting(
+        1000, "A client that says so many commands that lead to no message is sent away."
+    )
     max_errors: int = setting(10, "A client that makes so many errors is sent away.")
 
     def __post_init__(self) -> None:

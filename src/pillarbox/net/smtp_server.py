@@ -12,7 +12,9 @@ import logging
 from collections.abc import Awaitable
 from typing import Final
 
+from pillarbox.net.budget import ContentShare
 from pillarbox.net.interface import Answer, SessionHandler
+from pillarbox.net.pace import Pace
 from pillarbox.net.port_terms import PortTerms
 from pillarbox.net.server_wire import Phase, ServerWire
 from pillarbox.protocol import replies
@@ -51,8 +53,8 @@ class SmtpServerProtocol(ServerWire):
         super().__init__(terms)
         self._handler: SessionHandler | None = None
         self._owed: tuple[asyncio.Future[Reply | None], ServerEvent] | None = None
-        self._heard_at = self._progress_at = self._started_at
-        self._bytes = 0
+        self._pace = Pace(terms.patience, self._started_at)
+        self._share = ContentShare(terms.budget)
         self._uneaten = b""
         self._in_transaction = False
         self._leaving = self._shutting = False
@@ -90,19 +92,19 @@ class SmtpServerProtocol(ServerWire):
 
     def _secured(self) -> None:
         self._session.tls_started()
-        self._progress_at = self._heard_at = self._loop.time()
+        now = self._loop.time()
+        self._pace.begins_again(now)
         try:
             if self._handler is not None:
                 self._handler.secured(self._peer)
         except Exception:
             self._complain("at STARTTLS")
-        self._plan_look(self._heard_at)
+        self._plan_look(now)
 
     def _received(self, data: bytes) -> None:
         if data[0] == _TLS_RECORD[0] and self._ends_for_tls(data):
             return
-        self._heard_at = self._loop.time()
-        self._bytes += len(data)
+        self._pace.heard(self._loop.time(), len(data))
         if self._uneaten:
             self._uneaten += data
         elif len(data) > _BITE_BYTES and self._session.state is not ServerState.CONTENT:
@@ -178,7 +180,7 @@ class SmtpServerProtocol(ServerWire):
             moved = True
             kind = type(event)
             if kind in _OWING:
-                answer = self._ask(event)
+                answer = self._ask(event) if self._affords(event) else replies.TOO_MUCH_AT_ONCE
                 if isinstance(answer, Reply) or answer is None:
                     self._settle(event, answer)
                 else:
@@ -201,16 +203,26 @@ class SmtpServerProtocol(ServerWire):
             else:
                 if kind is TransactionReset:
                     self._in_transaction = False
+                    self._share.release()
                 self._ask(event)
+        if (held := session.held_bytes) and not self._share.keep(held):
+            session.give_up_content(replies.TOO_MUCH_AT_ONCE)
+            self._share.release()
         out = session.bytes_to_send()
         if moved or out:
             # Also what the session answers by itself, such as NOOP, shows that somebody is there.
-            self._progress_at = self._heard_at
-            self._bytes = 0
+            self._pace.got_on()
         if out:
             self._terms.burst.write(self._transport, out)
         if self._leaving:
             self._leave_if_idle()
+
+    def _affords(self, event: ServerEvent) -> bool:
+        """Whether there is memory for this piece of content; otherwise its transaction is over."""
+        if not isinstance(event, ContentReceived) or self._share.hand_over(len(event.data)):
+            return True
+        self._ask(TransactionReset())
+        return False
 
     def _ask(self, event: ServerEvent) -> Answer:
         try:
@@ -228,8 +240,10 @@ class SmtpServerProtocol(ServerWire):
                     session.proceed()
                 else:
                     session.refuse_content(answer)
+                    self._share.release()
                 return
             self._in_transaction = False
+            self._share.release()
         if answer is None:
             _log.error("%s: %s was left without an answer", self._who(), type(event).__name__)
             answer = _trouble(event)
@@ -257,7 +271,7 @@ class SmtpServerProtocol(ServerWire):
             self._release()
             return
         # The client could not go on before: its time begins now.
-        self._heard_at = self._progress_at = self._loop.time()
+        self._pace.begins_again(self._loop.time())
         self._settle(event, answer)
         if self._unread_since is None:
             self._pump()
@@ -287,20 +301,13 @@ class SmtpServerProtocol(ServerWire):
                 handler.closed(self._reason)
         except Exception:
             self._complain("at its end")
+        self._share.release()
         self._uncount()
 
     # --- time ---------------------------------------------------------------------------------
 
     def _plan_look(self, now: float) -> None:
-        patience = self._terms.patience
-        times = (
-            self._progress_at + patience.idle_seconds,
-            self._heard_at + patience.idle_seconds,
-            (self._unread_since or now) + patience.idle_seconds,
-            self._started_at + patience.session_seconds,
-            now + patience.slow_after_seconds,
-        )
-        self._arm(min(at for at in times if at > now) - now)
+        self._arm(self._pace.next_look(now, self._unread_since))
 
     def _look(self) -> None:
         if self._phase is not Phase.OPEN:
@@ -312,28 +319,15 @@ class SmtpServerProtocol(ServerWire):
                 self._transport.abort()
                 return
         elif self._owed is None:
-            reason = self._overdue(now)
+            reason = self._pace.overdue(
+                now,
+                in_transaction=self._in_transaction,
+                in_content=self._session.state is ServerState.CONTENT,
+            )
             if reason:
                 self._shut(replies.IDLE, reason)
                 return
         self._plan_look(now)
-
-    def _overdue(self, now: float) -> str:
-        # Compared as sums, as in `_plan_look`: differences are rounded otherwise, and a look that
-        # comes exactly on time would find nothing to do.
-        patience = self._terms.patience
-        grace = patience.idle_seconds if self._in_transaction else 0
-        if now >= self._started_at + patience.session_seconds + grace:
-            return "the session took too long"
-        if self._session.state is not ServerState.CONTENT:
-            # Not since the last byte: a command that trickles in must not last for ever.
-            return "idle" if now >= self._progress_at + patience.idle_seconds else ""
-        if now >= self._heard_at + patience.idle_seconds:
-            return "idle in content"
-        elapsed = now - self._progress_at
-        slow = self._bytes < elapsed * patience.bytes_per_second
-        late = now >= self._progress_at + patience.slow_after_seconds
-        return "content came too slowly" if slow and late else ""
 
     # --- small things -------------------------------------------------------------------------
 

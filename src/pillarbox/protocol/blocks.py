@@ -54,6 +54,11 @@ class ContentReader:
         return self._left < 0
 
     @property
+    def held_bytes(self) -> int:
+        """How much was read and not given away."""
+        return self._parts_size
+
+    @property
     def full(self) -> bool:
         """Whether a block is complete; it has to be given away before reading goes on."""
         return self._parts_size >= self._block_bytes

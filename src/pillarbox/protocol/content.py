@@ -6,6 +6,8 @@ of content must not be handed on.
 
 from __future__ import annotations
 
+from typing import Final
+
 from pillarbox.protocol import replies
 from pillarbox.protocol.blocks import ContentReader
 from pillarbox.protocol.chunks import MAX_DISCARDED_OCTETS, ChunkReader, parse_chunk
@@ -16,6 +18,8 @@ from pillarbox.protocol.events import ContentReceived, TransactionReset
 from pillarbox.protocol.extensions import ServerLimits
 from pillarbox.protocol.reply import Reply
 from pillarbox.protocol.states import ServerState, ServerTrigger
+
+_ARRIVING: Final = frozenset({ServerState.CONTENT, ServerState.CHUNKS})
 
 
 class Receiving(Conversation):
@@ -31,6 +35,7 @@ class Receiving(Conversation):
         self._refusal: Reply | None = None  # outlives the transaction: chunks may still follow it
         self._blamed = False  # whether that refusal counts as an error of the client, once
         self._resets = False  # whether a transaction ends with it
+        self._idle_commands = 0  # said since a message was taken
 
     # --- what the driver tells ---------------------------------------------------------------
 
@@ -46,6 +51,18 @@ class Receiving(Conversation):
         if self._state is not ServerState.CLOSING:
             self._check_block()
             self.reply(reply)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much content is kept here of a message that is arriving."""
+        return self._content.held_bytes
+
+    def give_up_content(self, reply: Reply) -> None:
+        """Keep nothing of the content that is arriving, and give `reply` at its end."""
+        if self._state in _ARRIVING and not self._content.discards:
+            self._refusal = reply
+            self._blamed = False
+            self._content.discard()
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -117,7 +134,7 @@ class Receiving(Conversation):
         self._out.append(reply.encode())
         self._move(ServerTrigger.DECIDED)
         if reply.severity == 2:
-            self._errors = 0
+            self._errors = self._idle_commands = 0
 
     def _check_block(self) -> None:
         if self._awaited != self._block_refused:

@@ -23,6 +23,8 @@ class ServerLimits:
     """With line end. MAIL and RCPT may have 2,048, AUTH and its responses 12,288."""
     max_errors: int = 10
     """Commands refused by the session and logins refused before 421; a message taken forgives."""
+    max_idle_commands: int = 1 << 30
+    """NOOP, RSET, EHLO and the like before 421; a message taken begins the count anew."""
     tls: Literal["none", "starttls", "active"] = "none"
     require_tls: bool = False
     """Whether MAIL has to wait for TLS."""

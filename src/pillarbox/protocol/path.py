@@ -219,7 +219,8 @@ def _orcpt(value: str) -> str:
         raise BadParameter
     if kind.lower() == _UTF8_TYPE:
         return f"{kind};{_unicode(address)}"
-    return f"{kind};{_ascii(address, MAX_ORCPT_CHARACTERS)}"
+    # RFC 3461 §4.2 wants ASCII here; Postfix gives the octets of UTF-8 under the type rfc822.
+    return f"{kind};{decode_xtext(address)}"
 
 
 def _unicode(value: str) -> str:

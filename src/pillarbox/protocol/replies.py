@@ -47,12 +47,18 @@ TOO_MANY_CONNECTIONS: Final = Reply.of(421, "4.7.0", "Too many connections; clos
 TOO_MANY_ARRIVALS: Final = Reply.of(
     421, "4.7.0", "Too many new connections in a short time; come back in a minute"
 )
+TOO_MANY_COMMANDS: Final = Reply.of(
+    421, "4.7.0", "Too many commands that lead to no message; goodbye"
+)
 TOO_MANY_ERRORS: Final = Reply.of(421, "4.7.0", "Too many errors; goodbye")
 LOGINS_FAILED: Final = Reply.of(
     421, "4.7.0", "Too many failed logins from your address; wait a few minutes"
 )
 TRY_LATER: Final = Reply.of(451, "4.3.0", "Not possible right now; try again later")
 STORAGE_FULL: Final = Reply.of(452, "4.3.1", "No room to store mail at the moment; try again later")
+TOO_MUCH_AT_ONCE: Final = Reply.of(
+    452, "4.3.1", "Too much mail is arriving at once; try again in a moment"
+)
 TOO_MANY_RECIPIENTS: Final = Reply.of(
     452, "4.5.3", "Too many recipients; put the rest into another message"
 )

@@ -85,6 +85,7 @@ class ServerSession(Receiving):
                 command(self, argument)
             else:
                 self._out.append(_ANSWERS[verb].encode())
+                self._idled()
         except (BadChunk, BareLineEnd, LineTooLong) as fatal:
             self._fail(fatal.answer, fatal.sentence)
         except InputError as error:
@@ -129,10 +130,12 @@ class ServerSession(Receiving):
         self._out.append(reply.encode())
         # Clients say all sorts of things, and it ends up in a Received field.
         self._events.append(HelloReceived(_UNSAFE_IN_TRACE.sub("?", name), extended))
+        self._idled()
 
     def _rset(self, _: str) -> None:
         self._reset(ServerTrigger.RESET)
         self._out.append(replies.OK_RESET.encode())
+        self._idled()
 
     def _starttls(self, _: str) -> None:
         refusal = self._gate.starttls(self._state)
@@ -202,6 +205,11 @@ class ServerSession(Receiving):
         self._end("QUIT")
 
     # --- consequences ------------------------------------------------------------------------
+
+    def _idled(self) -> None:
+        self._idle_commands += 1
+        if self._idle_commands > self._limits.max_idle_commands:
+            self._fail(replies.TOO_MANY_COMMANDS)
 
     def _reset(self, trigger: ServerTrigger) -> None:
         if self._state is not ServerState.COMMAND:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillarbox.net.budget import STEP_BYTES, ContentBudget
+from pillarbox.net.budget import STEP_BYTES, ContentBudget, ContentShare
 
 
 def test_a_session_gets_memory_in_steps_and_asks_seldom():
@@ -36,3 +36,25 @@ def test_what_is_reserved_is_the_sum_of_what_sessions_have_and_never_too_much(as
         else:
             has[session] = budget.reserve(held, has[session]) or has[session]
         assert budget.reserved_bytes == sum(has) <= 8 * STEP_BYTES
+
+
+def test_a_share_counts_what_is_collected_beside_the_block_the_handler_keeps():
+    budget = ContentBudget(100 * STEP_BYTES)
+    share = ContentShare(budget)
+    assert share.keep(STEP_BYTES)
+    assert share.hand_over(4 * STEP_BYTES)
+    assert share.keep(STEP_BYTES)
+    assert budget.reserved_bytes == 5 * STEP_BYTES
+    assert share.hand_over(4 * STEP_BYTES)
+    assert budget.reserved_bytes == 8 * STEP_BYTES
+    share.release()
+    share.release()
+    assert budget.reserved_bytes == 0
+
+
+def test_a_share_that_gets_no_more_keeps_what_it_has_until_it_is_released():
+    budget = ContentBudget(2 * STEP_BYTES)
+    share = ContentShare(budget)
+    assert share.hand_over(2 * STEP_BYTES)
+    assert not share.keep(1)
+    assert budget.reserved_bytes == 2 * STEP_BYTES

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pillarbox.net.budget import STEP_BYTES, ContentBudget, ContentShare
 from pillarbox.net.burst import Burst
 from pillarbox.net.interface import Answer, Peer
 from pillarbox.net.port_terms import Patience, PortTerms
@@ -222,3 +223,36 @@ async def test_portions_make_no_difference(portion: int) -> None:
     said = wired.transport.take()
     assert said.count(b"queued as msg_1") == 3
     assert said.endswith(b"221 2.0.0 Goodbye\r\n")
+
+
+async def test_where_memory_for_content_is_used_up_the_rest_is_thrown_away_and_452_said() -> None:
+    wired = Wired()
+    budget = ContentBudget(STEP_BYTES)
+    wired.protocol._share = ContentShare(budget)
+    line = b"x" * 70 + b"\r\n"
+    wired.protocol.data_received(ENVELOPE)
+    wired.protocol.data_received(line * 1500)
+    assert wired.protocol._session.held_bytes == 0
+    assert budget.reserved_bytes == 0
+    wired.protocol.data_received(line * 1500 + b".\r\n")
+    assert wired.transport.take().endswith(replies.TOO_MUCH_AT_ONCE.encode())
+    wired.protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+    assert wired.transport.take().endswith(b"msg_1\r\n")
+    assert budget.reserved_bytes == 0
+
+
+async def test_content_that_came_in_one_read_is_not_given_on_where_there_is_no_memory() -> None:
+    wired = Wired()
+    wired.protocol._share = ContentShare(ContentBudget(0))
+    wired.protocol.data_received(ENVELOPE + b"x\r\n.\r\n")
+    assert wired.transport.take().endswith(replies.TOO_MUCH_AT_ONCE.encode())
+
+
+async def test_memory_for_content_is_free_again_when_its_client_is_gone() -> None:
+    wired = Wired()
+    budget = ContentBudget(10 * STEP_BYTES)
+    wired.protocol._share = ContentShare(budget)
+    wired.protocol.data_received(ENVELOPE + b"half of it\r\n")
+    assert budget.reserved_bytes == STEP_BYTES
+    wired.protocol.connection_lost(None)
+    assert budget.reserved_bytes == 0

@@ -191,6 +191,18 @@ def test_a_message_taken_forgives_errors() -> None:
     assert len(listener.messages) == 5
 
 
+def test_commands_that_lead_to_no_message_are_counted_and_a_message_begins_anew() -> None:
+    listener = in_envelope(replace(LIMITS, max_idle_commands=5))
+    for line in (b"NOOP\r\n", b"HELP\r\n", b"VRFY a\r\n", b"EXPN a\r\n"):
+        listener.hear(line)
+    listener.hear(b"DATA\r\nok\r\n.\r\n")
+    assert len(listener.messages) == 1
+    for _ in range(5):
+        assert codes(listener.hear(b"RSET\r\n")) == [250]
+    assert codes(listener.hear(b"EHLO again.example\r\n"))[-1] == 421
+    assert listener.ended
+
+
 def test_what_was_refused_is_reported_without_the_clients_words() -> None:
     listener = said_hello()
     listener.hear(b"ZQX zqx\r\nMAIL FROM:<zqx zqx>\r\nVRFY zqx\r\nMAIL FROM:<> ZQX=zqx\r\n")
