@@ -505,6 +505,7 @@ def seeds() -> Iterator[bytes]:
         yield head + b"\n" + hello + login + envelope + short + envelope + long + envelope
         chunks = b"BDAT 70\r\n" + b"x" * 68 + b"\r\n" + b"BDAT 60 LAST\r\n" + b"y" * 60
         yield head + b"\n" + hello + login + COMMANDS[7] + COMMANDS[9] + chunks + quits
+        yield head + b"000405\n" + hello + login + (envelope + long) * 2
         head = bytes([50 + ending * len(PORTS)])
         yield head + b"\n" + hello + login + envelope + long + envelope + short
 
