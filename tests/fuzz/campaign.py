@@ -74,33 +74,24 @@ class Outcome:
 
 
 def fuzz(target: str, folder: Path, *, runs: int = 0, seconds: int = 0, seed: int = 1) -> Outcome:
-    """Run one target for so many executions, or so many seconds; `folder` is empty and gets all of
-    its files. Ends by itself, and is ended where it does not.
+    """Run one target for so many executions, or so many seconds; `folder` is new and gets all of its
+    files. Ends by itself, and is ended where it does not.
     """
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
-    prepared = _python(["-m", "tests.fuzz.prepare", target, str(folder)], temporary)
-    done = subprocess.run(
-        prepared, capture_output=True, text=True, check=False, cwd=ROOT, env=_environment(temporary)
-    )
-    assert done.returncode == 0, done.stderr[-_TAIL:]
+    prepared = _python("tests.fuzz.prepare", target, str(folder), temporary=temporary)
+    assert prepared.returncode == 0, prepared.stdout[-_TAIL:]
     options = [
         f"-runs={runs or -1}", f"-max_total_time={seconds}", f"-seed={seed}",
         f"-dict={folder / 'words'}", f"-seed_inputs=@{folder / 'seeds.list'}",
         f"-artifact_prefix={folder}/", f"-timeout={HANG_SECONDS}", f"-rss_limit_mb={MEMORY_MB}",
         "-print_final_stats=1", "-reload=0",
     ]  # fmt: skip
-    with (folder / "said").open("w") as said:
-        try:
-            code = subprocess.run(
-                _python(["-m", "tests.fuzz.engine", target, *options], temporary),
-                stdout=said, stderr=subprocess.STDOUT, check=False, cwd=ROOT,
-                env=_environment(temporary), timeout=(seconds or 600) + _GRACE_SECONDS,
-            ).returncode  # fmt: skip
-        except subprocess.TimeoutExpired:
-            code = -1
-    text = (folder / "said").read_text(encoding="utf-8", errors="replace")
-    return _outcome(target, folder, text, code)
+    done = _python(
+        "tests.fuzz.engine", target, *options,
+        temporary=temporary, seconds=(seconds or _GRACE_SECONDS) + _GRACE_SECONDS,
+    )  # fmt: skip
+    return _outcome(target, folder, done.stdout, done.returncode)
 
 
 def _outcome(target: str, folder: Path, text: str, code: int) -> Outcome:
@@ -137,28 +128,31 @@ def _finding(target: str, folder: Path, text: str) -> Finding | None:
 def _smaller(target: str, path: Path, temporary: Path) -> bytes:
     """The finding without what it does not need; as it is where that cannot be told."""
     small = path.with_suffix(".small")
-    command = _python(["-m", "tests.fuzz.smaller", target, str(path), str(small)], temporary)
-    try:
-        subprocess.run(
-            command, capture_output=True, check=False, cwd=ROOT, env=_environment(temporary),
-            timeout=_SHRINKING_SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        pass
+    arguments = (target, str(path), str(small))
+    _python("tests.fuzz.smaller", *arguments, temporary=temporary, seconds=_SHRINKING_SECONDS)
     return (small if small.exists() else path).read_bytes()
 
 
-def _python(arguments: list[str], _: Path) -> list[str]:
-    return [sys.executable, "-P", *arguments]
-
-
-def _environment(temporary: Path) -> dict[str, str]:
-    """Source before anything installed or compiled; sets and dictionaries in one order."""
-    inherited = {
-        name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_START"
-    }
-    return inherited | {
+def _python(
+    module: str, *arguments: str, temporary: Path, seconds: float = _GRACE_SECONDS
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours; what it says, on either stream, is its output, and -1 is its code where it
+    had to be ended. Source comes before anything installed or compiled; sets have one order.
+    """
+    environment = os.environ | {
         "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
         "PYTHONHASHSEED": "0",
         "TMPDIR": str(temporary),
     }
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    with (temporary / module).open("w+", encoding="utf-8", errors="replace") as said:
+        try:
+            done = subprocess.run(
+                command, stdout=said, stderr=subprocess.STDOUT, check=False, cwd=ROOT,
+                env=environment, timeout=seconds,
+            )  # fmt: skip
+            code = done.returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+        said.seek(0)
+        return subprocess.CompletedProcess(command, code, said.read())

@@ -84,18 +84,21 @@ def read_replies(wire: bytes) -> tuple[list[tuple[int, str]], bool]:
 
 
 def _text(code: int, texts: list[str]) -> str:
-    """Without the enhanced status, which is said again on every line; and cut off somewhere."""
+    """Without the enhanced status, which may be said again on every line, and which one gateway
+    writes with a number sign; and cut off somewhere.
+    """
     kept, room = [], 2048
     for text in texts:
         if room > 0 or not kept:
             kept.append(text[:room])
             room -= len(kept[-1])
-    status = re.match(r"([245])\.(\d{1,3})\.(\d{1,3})(?= |$)", kept[0])
-    if status is None or int(status[1]) != code // 100:
+    found = re.match(r"#?(([245])\.[0-9]{1,3}\.[0-9]{1,3})(?: +|$)", kept[0])
+    if found is None or int(found[2]) != code // 100:
         return " ".join(kept)
     first, *others = kept
-    rest = [one[status.end() :].lstrip() if one.startswith(status[0]) else one for one in others]
-    return " ".join([first[status.end() :].lstrip(), *rest])
+    status = found[1]
+    rest = [one[len(status) :].lstrip() if one.startswith(status) else one for one in others]
+    return " ".join([first[found.end() :], *rest])
 
 
 # --- sessions -----------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ from tests.pair.answering import PASSWORD, USERNAME
 
 PORTS = (PortKind.STARTTLS, PortKind.LOCAL, PortKind.TLS)
 ENDINGS = ("hangs up", "breaks", "falls asleep", "is asked to leave", "is cut off", "stays")
-INPUTS_OF_A_STORE = 4000
+INPUTS_OF_A_STORE = 2000
 """Then it begins anew, so that hours of fuzzing do not fill a disk."""
 SIZES = {"_BITE_BYTES": 48, "_MAX_BUFFERED": 128}
 """Of the driver, so that a short input is more than one bite, and more than may be sent ahead."""
@@ -126,9 +126,7 @@ class Rooms:
             terms.limits, max_message_bytes=300, max_recipients=3, block_bytes=64,
             max_command_bytes=100, max_errors=6,
         )  # fmt: skip
-        return replace(
-            terms, limits=small, sessions=Sessions(10, 10), tls=any_context(),
-        )  # fmt: skip
+        return replace(terms, limits=small, sessions=Sessions(10, 10), tls=any_context())
 
 
 class _Heard(logging.Handler):
@@ -182,9 +180,7 @@ async def _open(loop: StillLoop) -> Rooms:
     before = {name: getattr(smtp_server, name) for name in SIZES}
     for name, value in SIZES.items():
         setattr(smtp_server, name, value)
-    memory = Path("/dev/shm")
-    where = memory if os.access(memory, os.W_OK) else None
-    folder = tempfile.TemporaryDirectory(prefix="pillarbox-fuzz-", dir=where)
+    folder = tempfile.TemporaryDirectory(prefix="pillarbox-fuzz-")
     smtp = SmtpConfig(local_credential="", max_sessions_per_login=0)
     settings = settings_at(Path(folder.name) / "data", smtp=smtp)
     house = await build(settings, on_broken=_broken, news=News())
@@ -310,7 +306,6 @@ class Visit:
             shakes_hands=self._shakes_hands, room=room,
         )  # fmt: skip
         self._heard = 0
-        self._pieces: deque[bytes] = deque()
         self.spoken: list[tuple[str, bytes]] = []
         """What was done to the session, for the reference."""
 
