@@ -11,6 +11,7 @@ fails instead: what is not tested must not look tested.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -78,6 +79,10 @@ def _may_mount() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
 NAMED: dict[str, Component] = {
     "root": Component(_is_root, "run as root"),
     "postfix": Component(lambda: path_of("postfix") is not None, "apt-get install postfix"),
@@ -94,6 +99,10 @@ NAMED: dict[str, Component] = {
     "perl-tls": _file("/usr/share/perl5/IO/Socket/SSL.pm", "libio-socket-ssl-perl"),
     "javamail": _file("/usr/share/java/javax.mail.jar", "libmail-java"),
     "namespaces": Component(_may_make_namespaces, "root, and leave to make network namespaces"),
+    "atheris": Component(
+        lambda: _is_installed("atheris"),
+        "it has wheels for Linux on x86-64 alone, and for Python 3.11 to 3.13",
+    ),
     "mounts": Component(_may_mount, "root, and leave to mount"),
 }
 

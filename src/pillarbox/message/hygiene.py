@@ -180,16 +180,17 @@ def _section(head: bytes, start: int, limit: int) -> tuple[bytes, int]:
     if head.startswith(b"\r\n", start):
         return b"", start
     end = head.find(b"\r\n\r\n", start, start + limit + 2)
-    if end < 0 and len(head) - start > limit:
-        raise HeaderTooLong(
-            f"the header section of the message is longer than {limit} bytes",
-            fix="Name recipients in the envelope rather than in To and Cc.",
-        )
+    endless = end < 0 and len(head) - start > limit
     end = len(head) if end < 0 else end + 2
     section = b"\r\n" + head[start:end].lower().removesuffix(b"\r\n")
     if section[2:3] in (b" ", b"\t"):
         return b"", start
     stray = _NO_FIELD.search(section)
+    if endless and (stray is None or stray.start() > limit):
+        raise HeaderTooLong(
+            f"the header section of the message is longer than {limit} bytes",
+            fix="Name recipients in the envelope rather than in To and Cc.",
+        )
     return (section[: stray.start()], start + stray.start()) if stray else (section, end)
 
 

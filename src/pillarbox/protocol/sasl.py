@@ -110,6 +110,9 @@ def begin(argument: str) -> tuple[ServerExchange, str | Claim]:
 def _text(line: str) -> str:
     if line == CANCEL:
         raise ExchangeCancelled
+    if len(line) % 4:
+        # Padding that is too long is read over by some versions of Python and refused by others.
+        raise BadExchange
     try:
         return b64decode(line.encode("ascii"), validate=True).decode()
     except (Base64Error, UnicodeError, ValueError):

@@ -328,6 +328,19 @@ def test_one_byte_beyond_the_limit_is_too_much():
         tidied(b"A: " + b"x" * 996 + b"\r\n\r\nbody", max_header_bytes=1000)
 
 
+@pytest.mark.parametrize("fields", [b"", b"A: x\r\n", b"A: " + b"x" * 995 + b"\r\n"])
+def test_what_follows_a_line_that_is_no_field_does_not_count_as_header(fields: bytes):
+    text = b"just words\r\n" * 500
+    found = tidied(fields + text, max_header_bytes=1000, relays=True)
+    assert found.head == TRACE + fields + b"\r\n" + text
+
+
+@pytest.mark.parametrize("text", [b"just words\r\n" * 500, b"just words\r\n\r\n" + b"x" * 2000])
+def test_a_line_that_is_no_field_is_too_late_beyond_the_limit(text: bytes):
+    with pytest.raises(HeaderTooLong):
+        tidied(b"A: " + b"x" * 996 + b"\r\n" + text, max_header_bytes=1000)
+
+
 @pytest.mark.parametrize("ending", [b"\r\n\r\nbody", b"\r\n"])
 def test_a_header_section_of_just_the_limit_is_taken(ending: bytes):
     head = b"A: " + b"x" * 995 + ending

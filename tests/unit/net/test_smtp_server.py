@@ -66,6 +66,8 @@ class Transport:
 
 class Handler:
     promise: asyncio.Future[Reply | None] | None = None
+    refusal: Reply | None = None
+    """Of a block that is not the last."""
 
     def opened(self, peer: Peer) -> Reply:
         return replies.banner("mx.example.test")
@@ -81,6 +83,8 @@ class Handler:
                 return replies.RECIPIENT_OK
             case ContentReceived(last=True):
                 return self.promise or replies.accepted_message("msg_1")
+            case ContentReceived():
+                return self.refusal
         return None
 
     def closed(self, reason: str) -> None:
@@ -212,6 +216,18 @@ async def test_replies_wait_while_the_client_does_not_read() -> None:
     wired.protocol.resume_writing()
     assert wired.transport.take().endswith(b"<CRLF>.<CRLF>\r\n")
     assert wired.transport.reading
+
+
+async def test_a_client_whose_message_was_refused_midway_is_in_no_transaction() -> None:
+    wired = Wired(block_bytes=10)
+    wired.handler.refusal = replies.TRY_LATER
+    wired.protocol.data_received(ENVELOPE + b"x" * 20)
+    wired.transport.take()
+    wired.protocol.ask_to_leave()
+    assert wired.transport.take() == b"", "content is still coming, and its reply is owed"
+    wired.protocol.data_received(b"\r\n.\r\n")
+    assert wired.transport.take() == replies.TRY_LATER.encode() + replies.SHUTTING_DOWN.encode()
+    assert wired.transport.closed
 
 
 @pytest.mark.parametrize("portion", [1, 7, 5000])

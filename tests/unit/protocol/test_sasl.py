@@ -71,6 +71,8 @@ def test_every_character_of_a_password_counts(password: str) -> None:
         "AHVz!ZXIAcHc=",
         "AHVz ZXIAcHc=",
         "AHVzZXIAcHc",
+        "AHVzZXIAcHdk=",
+        "AHVzZXIAcHdk==",
         b64("no nuls"),
         b64("\0only one"),
         b64("\0a\0b\0c"),

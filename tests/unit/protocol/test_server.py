@@ -576,6 +576,15 @@ def test_content_refused_at_a_block_is_discarded_to_its_end() -> None:
     assert listener.messages[0].content == b"fine\r\n"
 
 
+@pytest.mark.parametrize("content", [b"refuse this", b"x" * 60])
+def test_content_that_was_thrown_away_is_a_transaction_that_is_gone(content: bytes) -> None:
+    listener = in_envelope(replace(LIMITS, block_bytes=20, max_message_bytes=50))
+    listener.hear(b"DATA\r\n" + content + b"x" * 20)
+    assert listener.told(TransactionReset) == []
+    listener.hear(b"\r\n.\r\n")
+    assert len(listener.told(TransactionReset)) == 1
+
+
 def test_a_refusal_holds_for_one_message_only() -> None:
     listener = in_envelope(replace(LIMITS, block_bytes=10, max_message_bytes=100))
     assert codes(listener.hear(b"DATA\r\nrefuse this one\r\n.\r\n")) == [354, 554]
