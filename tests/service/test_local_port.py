@@ -52,3 +52,14 @@ async def test_what_a_login_may_do_is_seen_by_the_next_connection_to_a_local_por
     assert (await handed_in(running)).startswith(b"250")
     await directory.save_credential(replace(credential, allowed_senders=("*@example.org",)))
     assert (await asked(running)).startswith(b"550")
+
+
+async def test_what_is_refused_on_a_local_port_is_noted_under_its_login(houses: Houses) -> None:
+    running = await houses.start(Mode.SANDBOX, smtp=LOCAL)
+    directory = running.house.storage.directory
+    (credential,) = await directory.credentials()
+    await directory.save_credential(replace(credential, allowed_senders=("*@example.org",)))
+    for _ in range(2):
+        assert (await asked(running)).startswith(b"550")
+    (kept,) = await running.house.storage.problems.newest(10)
+    assert (kept.problem.username, kept.count) == (credential.name, 2)

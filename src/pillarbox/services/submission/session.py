@@ -151,6 +151,7 @@ class SubmissionSession:
         if not name or not self._peer.loopback:
             return None
         self._submitter, self._version = authenticator.local_at_once(name), authenticator.version
+        self._username = name
         return self._submitter
 
     # --- one transaction ----------------------------------------------------------------------
