@@ -48,7 +48,7 @@ def allowance_options(function: Callable[..., Any]) -> Callable[..., Any]:
             _several("--fix-option", "NAME", "A mail option that no header may change."),
             _several("--free-option", "NAME", "Let headers change it again."),
             _one("--forward-to", "ADDRESS", None, "Where bounces are sent on to. none: nowhere else."),
-            _one("--once", "KEY", _words(Once), "Repeats are known by: key (a header field), message-id."),
+            _one("--once", "KEY", _words(Once), "What a repeat is known by: key, message-id."),
         )
     ):  # fmt: skip
         function = option(function)
