@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from pillarbox.protocol.events import ServerEvent
 from pillarbox.protocol.reply import Reply
@@ -15,8 +16,7 @@ def is_loopback(address: str) -> bool:
     return address in ("::1", "") or address.startswith("127.")
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True, gc=False):
     """Who is at the other end, and which of our listeners they came to."""
 
     address: str

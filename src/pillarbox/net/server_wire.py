@@ -8,7 +8,6 @@ import socket
 import ssl
 from abc import abstractmethod
 from contextlib import suppress
-from dataclasses import replace
 from enum import IntEnum
 from typing import Final, cast
 
@@ -259,7 +258,8 @@ class ServerWire(asyncio.Protocol):
     def _note_tls(self) -> None:
         tls = describe_tls(self._transport.get_extra_info("ssl_object"))
         if tls:
-            self._peer = replace(self._peer, tls=tls)
+            peer = self._peer
+            self._peer = Peer(peer.address, peer.port, peer.listener, tls, peer.local_port)
 
     async def _flushed(self) -> None:
         # start_tls of uvloop must not meet bytes that are not sent yet.

@@ -111,6 +111,8 @@ class LoginThrottle:
 
 
 def _network(address: str) -> str:
+    if ":" not in address:  # asked of every client; to read an address takes longer than the rest
+        return address
     try:
         ip = ip_address(address)
     except ValueError:

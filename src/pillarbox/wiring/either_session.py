@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from pillarbox.net.interface import Answer, Peer, SessionHandler
 from pillarbox.net.smtp_ports import Purpose
@@ -36,13 +37,13 @@ class EitherSession:
     def opened(self, peer: Peer) -> Reply:
         """The banner, which is the same for both."""
         self._peer = peer
-        return self._bounces.opened(replace(peer, listener=Purpose.BOUNCES.value))
+        return self._bounces.opened(structs.replace(peer, listener=Purpose.BOUNCES.value))
 
     def secured(self, peer: Peer) -> None:
         """TLS was started, which comes before any login."""
         self._peer = peer
         self._hello = None
-        self._bounces.secured(replace(peer, listener=Purpose.BOUNCES.value))
+        self._bounces.secured(structs.replace(peer, listener=Purpose.BOUNCES.value))
 
     def handle(self, event: ServerEvent) -> Answer:
         """Ask the one whose turn it is."""
