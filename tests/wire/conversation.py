@@ -121,8 +121,9 @@ class Served:
 
 
 EASY = SmtpConfig(
-    starttls_ports=(), tls_ports=(), local_ports=(0,), local_credential="anybody", max_errors=5
-)
+    starttls_ports=(), tls_ports=(), local_ports=(0,), local_credential="anybody", max_errors=5,
+    max_idle_commands=1_000_000,
+)  # fmt: skip
 ALL_PORTS = replace(EASY, starttls_ports=(0,), tls_ports=(0,))
 
 

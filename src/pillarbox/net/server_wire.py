@@ -8,11 +8,11 @@ import socket
 import ssl
 from abc import abstractmethod
 from contextlib import suppress
-from enum import IntEnum
 from typing import Final, cast
 
 from pillarbox.net.doorstep import begins_tls
 from pillarbox.net.interface import Peer, is_loopback
+from pillarbox.net.phase import Phase
 from pillarbox.net.port_terms import PortTerms
 from pillarbox.net.sessions import crowd_of
 from pillarbox.net.tls import describe_tls, explain_tls_failure
@@ -22,23 +22,13 @@ from pillarbox.protocol.reply import Reply
 _LINGER_SECONDS: Final = 10.0
 """For a client to take our last words; then the connection is cut."""
 
+_MOST_THROWN_AWAY_BYTES: Final = 32 * 1024 * 1024
+"""Of what a client says meanwhile; one that says more does not listen."""
+
 _SHORTEST_LOOK_SECONDS: Final = 0.02
 _CLIENT: Final = "the client"
 
 _log = logging.getLogger(__name__)
-
-
-class Phase(IntEnum):
-    """Where a connection stands."""
-
-    STARTING = 0
-    FLUSHING = 1
-    """The reply to STARTTLS is on its way; nothing may be read."""
-    HANDSHAKE = 2
-    OPEN = 3
-    ENDED = 4
-    """All was said; what still comes in is thrown away."""
-    LOST = 5
 
 
 class ServerWire(asyncio.Protocol):
@@ -59,6 +49,7 @@ class ServerWire(asyncio.Protocol):
         self._counted = False
         self._handshake: asyncio.Task[None] | None = None
         self._early = b""
+        self._thrown_away = 0
         self._written: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -121,6 +112,10 @@ class ServerWire(asyncio.Protocol):
         elif phase is Phase.FLUSHING:
             # Reading is paused; bytes in clear behind STARTTLS are never taken for anything else.
             self._transport.abort()
+        elif phase is Phase.ENDED:
+            self._thrown_away += len(data)
+            if self._thrown_away > _MOST_THROWN_AWAY_BYTES:
+                self._transport.abort()
 
     def eof_received(self) -> bool:
         """A client may close its side and still read; only TLS cannot do that."""

@@ -15,8 +15,9 @@ from typing import Final
 from pillarbox.net.budget import ContentShare
 from pillarbox.net.interface import Answer, SessionHandler
 from pillarbox.net.pace import Pace
+from pillarbox.net.phase import Phase
 from pillarbox.net.port_terms import PortTerms
-from pillarbox.net.server_wire import Phase, ServerWire
+from pillarbox.net.server_wire import ServerWire
 from pillarbox.protocol import replies
 from pillarbox.protocol.events import (
     ContentReceived,
