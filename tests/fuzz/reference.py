@@ -15,7 +15,6 @@ from base64 import b64decode
 from collections.abc import Callable
 
 from pillarbox.protocol import replies
-from pillarbox.protocol.command import Verb
 from pillarbox.protocol.errors import InputError
 from pillarbox.protocol.events import (
     ContentReceived,
@@ -34,7 +33,6 @@ from pillarbox.protocol.path import parse_mail, parse_rcpt
 from pillarbox.protocol.reply import Reply
 from pillarbox.terms.secret import Secret
 
-CHUNKING = "BDAT" in Verb.__members__
 END = b"\r\n.\r\n"
 MAX_DISCARDED_OCTETS = 1 << 30
 LONG = {b"MAIL": 2048, b"RCPT": 2048, b"AUTH": 12_288}
@@ -140,7 +138,7 @@ class Reference:
             self.rcpt(rest)
         elif verb == "DATA":
             self.data()
-        elif verb == "BDAT" and CHUNKING:
+        elif verb == "BDAT":
             self.bdat(rest)
         elif verb == "RSET":
             self.forget()
@@ -174,7 +172,7 @@ class Reference:
     def offered(self) -> list[str]:
         limits = self.limits
         words = ["PIPELINING", f"SIZE {limits.max_message_bytes}", "8BITMIME"]
-        words += ["ENHANCEDSTATUSCODES", "CHUNKING"] if CHUNKING else ["ENHANCEDSTATUSCODES"]
+        words += ["ENHANCEDSTATUSCODES", "CHUNKING"]
         if "SMTPUTF8" in limits.mail_parameters:
             words.append("SMTPUTF8")
         if limits.mail_parameters & {"RET", "ENVID"}:
