@@ -398,7 +398,7 @@ class Rules(RuleBasedStateMachine):
         now = self.now
         fresh = now.transaction and now.accepted and now.chunks is None and now.refusal is None
         parts = [b"".join(parts) for parts in chunks]
-        marks = [b" LAST" if last and part is parts[-1] else b"" for part in parts]
+        marks = [b""] * (len(parts) - 1) + [b" LAST" if last else b""]
         words = [
             b"BDAT %d%b\r\n%b" % (len(part), mark, part)
             for part, mark in zip(parts, marks, strict=True)
