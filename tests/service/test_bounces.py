@@ -318,7 +318,7 @@ async def test_failed_logins_keep_nobody_from_bringing_something_back(houses: Ho
     """Where no login is taken nobody is sent away for failing at one."""
     ports = SmtpConfig(starttls_ports=(0,), tls_ports=(), bounce_ports=(0,))
     throttle = ThrottleConfig(failures=1)
-    running = await houses.start(Mode.SANDBOX, smtp=ports, throttle=throttle)
+    running = await houses.start(Mode.SANDBOX, smtp=ports, logins=throttle)
     sending = port_for(running, Purpose.SUBMISSION)
     async with calling(sending) as client:
         await client.start_tls(trusting(running))
