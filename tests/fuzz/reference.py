@@ -15,7 +15,6 @@ from base64 import b64decode
 from collections.abc import Callable
 
 from pillarbox.protocol import replies
-from pillarbox.protocol.command import Verb
 from pillarbox.protocol.errors import InputError
 from pillarbox.protocol.events import (
     ContentReceived,
@@ -34,7 +33,6 @@ from pillarbox.protocol.path import parse_mail, parse_rcpt
 from pillarbox.protocol.reply import Reply
 from pillarbox.terms.secret import Secret
 
-CHUNKING = "BDAT" in Verb.__members__
 END = b"\r\n.\r\n"
 MAX_DISCARDED_OCTETS = 1 << 30
 LONG = {b"MAIL": 2048, b"RCPT": 2048, b"AUTH": 12_288}
@@ -62,7 +60,7 @@ class Reference:
         self.where = "command"
         self.tls = limits.tls == "active"
         self.hello = self.logged_in = self.transaction = self.utf8 = False
-        self.accepted = self.errors = 0
+        self.accepted = self.errors = self.idle_commands = 0
         self.line = b""
         self.user: str | None = None
         self.mechanism = ""
@@ -140,16 +138,16 @@ class Reference:
             self.rcpt(rest)
         elif verb == "DATA":
             self.data()
-        elif verb == "BDAT" and CHUNKING:
+        elif verb == "BDAT":
             self.bdat(rest)
         elif verb == "RSET":
             self.forget()
-            self.said.append(replies.OK)
+            self.idle(replies.OK)
         elif verb == "QUIT":
             self.said.append(replies.GOODBYE)
             self.end()
         elif verb in ("NOOP", "VRFY", "EXPN", "HELP"):
-            self.said.append(
+            self.idle(
                 {
                     "NOOP": replies.OK,
                     "VRFY": replies.CANNOT_VERIFY,
@@ -170,11 +168,12 @@ class Reference:
         self.said.append(replies.hello(self.hostname, *words))
         shown = "".join(c if c.isascii() and (c.isalnum() or c in "._:[]-") else "?" for c in name)
         self.events.append(HelloReceived(shown, verb == "EHLO"))
+        self.count_idle()
 
     def offered(self) -> list[str]:
         limits = self.limits
         words = ["PIPELINING", f"SIZE {limits.max_message_bytes}", "8BITMIME"]
-        words += ["ENHANCEDSTATUSCODES", "CHUNKING"] if CHUNKING else ["ENHANCEDSTATUSCODES"]
+        words += ["ENHANCEDSTATUSCODES", "CHUNKING"]
         if "SMTPUTF8" in limits.mail_parameters:
             words.append("SMTPUTF8")
         if limits.mail_parameters & {"RET", "ENVID"}:
@@ -385,7 +384,7 @@ class Reference:
         self.where, self.transaction, self.chunks = "command", False, None
         reply = self.ask(ContentReceived(self.block, last=True, plain=not self.dotted))
         if reply is not None and reply.severity == 2:
-            self.errors = 0
+            self.errors = self.idle_commands = 0
 
     def discarded(self, refusal: Reply) -> None:
         more = self.chunks is not None and not self.chunks.last
@@ -491,6 +490,15 @@ class Reference:
         self.said.append(reply)
         self.events.append(Misbehaved("", reply))
         self.count_error()
+
+    def idle(self, reply: Reply) -> None:
+        self.said.append(reply)
+        self.count_idle()
+
+    def count_idle(self) -> None:
+        self.idle_commands += 1
+        if self.idle_commands > self.limits.max_idle_commands:
+            self.fail(replies.TOO_MANY_COMMANDS)
 
     def count_error(self) -> None:
         self.errors += 1

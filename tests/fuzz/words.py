@@ -12,7 +12,7 @@ VERBS = tuple(b"EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN 
 LINE_ENDS = (
     b"\r\n", b"\r", b"\n", b"\n\r", b"\r\r\n", b"\r\n.\r\n", b"\n.\n", b"\n.\r\n", b"\r\n.\n",
     b"\r.\r", b"\r\n.\r", b"\r\n..\r\n", b"\r\n.\0\r\n", b"\0", b"\x0b", b"\x0c", b"\xc2\x85",
-    b"\xe2\x80\xa8", b"\r\n ", b"\r\n\r\n",
+    b"\xe2\x80\xa8", b"\r\n ", b"\r\n\r\n", b"\x16\x03\x01",
 )  # fmt: skip
 COMMANDS = (
     b"EHLO client.example.com\r\n",
@@ -33,7 +33,8 @@ COMMANDS = (
 PARAMETERS = (
     b" SIZE=10", b" BODY=8BITMIME", b" BODY=7BIT", b" BODY=BINARYMIME", b" SMTPUTF8", b" RET=FULL",
     b" RET=HDRS", b" ENVID=a+2Bb", b" AUTH=<>", b" AUTH=e+3Dmc2@x", b" NOTIFY=NEVER",
-    b" NOTIFY=SUCCESS,FAILURE,DELAY", b" ORCPT=rfc822;b+40example.net", b" BY=120;R",
+    b" NOTIFY=SUCCESS,FAILURE,DELAY", b" ORCPT=rfc822;b+40example.net",
+    b" ORCPT=utf-8;\\x{FC}@example.net", b" BY=120;R",
     b" HOLDFOR=3600", b" LAST",
 )  # fmt: skip
 ADDRESSES = (

@@ -24,7 +24,7 @@ class Target:
     max_bytes: int
 
 
-NAMES = ("session", "connection", "client", "header", "path")
+NAMES = ("session", "connection", "client", "header", "path", "proxy")
 
 
 def load(name: str) -> Target:

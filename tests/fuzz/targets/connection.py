@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pillarbox.net import smtp_server
+from pillarbox.net.budget import ContentBudget
 from pillarbox.net.interface import Answer, Peer, SessionHandler
-from pillarbox.net.listener import PortKind, SmtpConfig
-from pillarbox.net.server_wire import PortTerms
+from pillarbox.net.port_terms import PortTerms
 from pillarbox.net.sessions import Sessions
+from pillarbox.net.smtp_ports import PlannedPort, PortKind, Purpose, SmtpConfig
 from pillarbox.observe.log import LogConfig, configure
 from pillarbox.observe.news import News
 from pillarbox.policy.credential import Credential
@@ -56,7 +57,17 @@ from tests.fuzz.targets.session import cut
 from tests.fuzz.words import COMMANDS, LINE_ENDS, PARAMETERS, VERBS, conversations
 from tests.pair.answering import PASSWORD, USERNAME
 
-PORTS = (PortKind.STARTTLS, PortKind.LOCAL, PortKind.TLS)
+_MAIL, _BOUNCES = Purpose.SUBMISSION, Purpose.BOUNCES
+PORTS = tuple(
+    PlannedPort(kind, frozenset(purposes), "127.0.0.1", 0)
+    for kind, *purposes in (
+        (PortKind.STARTTLS, _MAIL),
+        (PortKind.LOCAL, _MAIL),
+        (PortKind.TLS, _MAIL),
+        (PortKind.STARTTLS, _BOUNCES),
+        (PortKind.TLS, _MAIL, _BOUNCES),
+    )
+)
 ENDINGS = ("hangs up", "breaks", "falls asleep", "is asked to leave", "is cut off", "stays")
 INPUTS_OF_A_STORE = 2000
 """Then it begins anew, so that hours of fuzzing do not fill a disk."""
@@ -77,20 +88,26 @@ def run(data: bytes) -> None:
 
 
 async def _check(rooms: Rooms, choice: int, marks: bytes, stream: bytes) -> None:
-    kind = PORTS[choice % len(PORTS)]
+    port = PORTS[choice % len(PORTS)]
     ending = ENDINGS[choice // len(PORTS) % len(ENDINGS)]
-    slow = choice & 64
-    octets = await Visit(rooms, kind, marks).play([stream], 1, ending)
+    slow, starved = choice & 64, choice & 128
+    if starved:
+        visit = Visit(rooms, port, marks, room=40 if slow else 0, starved=True)
+        await visit.play([stream], len(stream), ending)
+        visit.took_nothing()
+        return
+    octets = await Visit(rooms, port, marks).play([stream], 1, ending)
     pieces = cut(stream, octets.handshakes)
-    whole = await Visit(rooms, kind, marks, room=40 if slow else 0).play(
+    whole = await Visit(rooms, port, marks, room=40 if slow else 0).play(
         pieces, len(stream), ending
     )
-    assert _readable(octets.line.out) == _readable(whole.line.out)
+    if b"\x16" not in stream:  # by which a handshake is known, where it begins a portion
+        assert _readable(octets.line.out) == _readable(whole.line.out)
     for visit in (octets, whole):
         visit.agrees()
     await whole.is_kept()
     if len(pieces) > 1:
-        hasty = await Visit(rooms, kind, marks).play([stream], len(stream), ending)
+        hasty = await Visit(rooms, port, marks).play([stream], len(stream), ending)
         hasty.agrees(hasty=True)
 
 
@@ -119,14 +136,14 @@ class Rooms:
     visits: int = 0
     inputs: int = 0
 
-    def terms(self, kind: PortKind) -> PortTerms:
+    def terms(self, port: PlannedPort) -> PortTerms:
         """What holds on a port, as it is wired, but for sizes that a short input can reach."""
-        terms = self.house.listener._terms(kind)
+        terms = self.house.listener._terms(port, 2525)
         small = replace(
             terms.limits, max_message_bytes=300, max_recipients=3, block_bytes=64,
             max_command_bytes=100, max_errors=6,
         )  # fmt: skip
-        return replace(terms, limits=small, sessions=Sessions(10, 10), tls=any_context())
+        return replace(terms, limits=small, sessions=Sessions(10, 10), tls=any_context)
 
 
 class _Heard(logging.Handler):
@@ -181,7 +198,7 @@ async def _open(loop: StillLoop) -> Rooms:
     for name, value in SIZES.items():
         setattr(smtp_server, name, value)
     folder = tempfile.TemporaryDirectory(prefix="pillarbox-fuzz-")
-    smtp = SmtpConfig(local_credential="", max_sessions_per_login=0)
+    smtp = SmtpConfig(max_sessions_per_login=0, max_arrivals_per_minute=0)
     settings = settings_at(Path(folder.name) / "data", smtp=smtp)
     house = await build(settings, on_broken=_broken, news=News())
     directory, queue = house.storage.directory, house.storage.queue
@@ -289,10 +306,15 @@ class Recorder:
 class Visit:
     """A client's stay, from the first octet to the end of the connection."""
 
-    def __init__(self, rooms: Rooms, kind: PortKind, marks: bytes, *, room: int = 0) -> None:
+    def __init__(
+        self, rooms: Rooms, port: PlannedPort, marks: bytes, *, room: int = 0, starved: bool = False
+    ) -> None:
+        """`room` is how much a slow client lets wait; one that is `starved` finds no memory left."""
         self.rooms = rooms
         self.handshakes: list[int] = []
-        self.terms = terms = rooms.terms(kind)
+        terms = rooms.terms(port)
+        if starved:
+            terms = replace(terms, budget=ContentBudget(0))
         rooms.script = self._script = Script(marks)
         rooms.visits += 1
         number = rooms.visits
@@ -302,7 +324,7 @@ class Visit:
         # An address of its own, so that failed logins of the one do not slow down the next.
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.line = Line(
-            rooms.loop, self.protocol, address, tls=kind is PortKind.TLS,
+            rooms.loop, self.protocol, address, tls=port.kind is PortKind.TLS,
             shakes_hands=self._shakes_hands, room=room,
         )  # fmt: skip
         self._heard = 0
@@ -391,10 +413,8 @@ class Visit:
         Where the client is `hasty`, and did not wait for TLS, there are two lawful refusals: where
         STARTTLS stood at the end of a bite, the session takes what follows for the handshake.
         """
-        rooms, recorder = self.rooms, self.recorder
-        assert not rooms.failures, rooms.failures.pop()
-        assert len(recorder.closings) == 1, "the handler hears of the end exactly once"
-        assert not len(self._terms.sessions), "a connection that is gone is not counted"
+        recorder = self.recorder
+        self._is_over()
         said = promises.codes(bytes(self.line.out))
         assert said[0] == "220"
         owing = [at for at, event in enumerate(recorder.told) if isinstance(event, OWING)]
@@ -422,6 +442,20 @@ class Visit:
         assert promises.compared(recorder.told) == promises.compared(told[: len(recorder.told)])
         assert len(recorder.told) == len(told) or self._cut_short
 
+    def took_nothing(self) -> None:
+        """Where there is no memory for content, it is refused, and nothing of it is left."""
+        self._is_over()
+        promises.codes(bytes(self.line.out))
+        assert not self.accepted and not self.rooms.uploads
+        assert not any(isinstance(event, ContentReceived) for event in self.recorder.told)
+
+    def _is_over(self) -> None:
+        """All that was held is let go of, and nobody failed."""
+        assert not self.rooms.failures, self.rooms.failures.pop()
+        assert len(self.recorder.closings) == 1, "the handler hears of the end exactly once"
+        assert not len(self._terms.sessions), "a connection that is gone is not counted"
+        assert not self._terms.budget.reserved_bytes, "memory that nobody uses is kept"
+
     @property
     def _limits(self) -> ServerLimits:
         return self._terms.limits
@@ -436,7 +470,9 @@ class Visit:
         secured = len(self.handshakes) - (not self.line.tls and bool(self.handshakes))
         for what, portion in self.spoken:
             try:
-                if what == "says":
+                if what == "says" and self._begins_tls(reference, portion):
+                    reference.shut(self._terms.mistaken)
+                elif what == "says":
                     reference.hear(portion)
                 elif what == "hangs up":
                     reference.hang_up()
@@ -448,6 +484,11 @@ class Visit:
                 return
             if reference.where == "handshake" and next(shaken, None) is not None and secured:
                 reference.secured()
+
+    @staticmethod
+    def _begins_tls(reference: Reference, portion: bytes) -> bool:
+        between = reference.where == "command" and reference.chunks is None and not reference.line
+        return between and not reference.tls and portion[:2] in (b"\x16", b"\x16\x03")
 
     async def is_kept(self) -> None:
         """Every 250 to content is a message in the store, with the right people and bytes."""
@@ -503,6 +544,14 @@ def seeds() -> Iterator[bytes]:
         yield head + b"000405\n" + hello + login + (envelope + long) * 2
         head = bytes([50 + ending * len(PORTS)])
         yield head + b"\n" + hello + login + envelope + long + envelope + short
+        head = bytes([51 + ending * len(PORTS)])
+        yield head + b"\n" + hello + envelope + COMMANDS[2] + hello + envelope + login + quits
+        yield (
+            bytes([128 + 49 + ending * len(PORTS)]) + b"\n" + hello + login + (envelope + long) * 2
+        )
+        head = bytes([52 + ending * len(PORTS)])
+        yield head + b"\n" + hello + envelope + b"RSET\r\n" + login + envelope + long + quits
+        yield head + b"\n" + hello + COMMANDS[4] + b"*\r\n" + COMMANDS[5] + envelope
 
 
 TARGET = Target(run, seeds, (*COMMANDS, *VERBS, *LINE_ENDS, *PARAMETERS), 2000)

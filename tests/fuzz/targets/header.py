@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
-from pillarbox.message.errors import HeaderTooLong, InvalidOption, TooManyHops
+from pillarbox.message.errors import HeaderTooLong, InvalidOption, NoAuthor, TooManyHops
 from pillarbox.message.hygiene import Tidied, tidy
 from pillarbox.message.mailboxes import addresses_in
 from pillarbox.message.options import OPTIONS, idempotency_key, resolve
@@ -19,35 +20,49 @@ NOW_MS = 1_795_191_000_000
 DATE = b"Date: Fri, 20 Nov 2026 16:10:00 +0000\r\n"
 MESSAGE_ID = b"<msg_1@mx.example.test>"
 MAX_HEADER_BYTES, MAX_HOPS = 400, 4
+RETURN_PATHS = ("ann@example.com", "", '"a, <b>"@example.com', "ü@example.com")
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_GONE = re.compile(rb"(resent-)?bcc|x-(smtpeter|pillarbox)-.*", re.DOTALL)
+_OPTION = re.compile(rb"x-(smtpeter|pillarbox)-.*", re.DOTALL)
 
 
 def run(data: bytes) -> None:
-    """The first octet says what the rest is, and whether the submitter relays."""
-    kind = data[0] if data else 0
-    KINDS[kind // 2 % len(KINDS)](data[1:], bool(kind % 2))
+    """The first octet says what the rest is, and whose message it would be."""
+    choice = data[0] if data else 0
+    whose = Whose(bool(choice % 2), RETURN_PATHS[choice // 8 % len(RETURN_PATHS)])
+    KINDS[choice // 2 % len(KINDS)](data[1:], whose)
 
 
-def message(data: bytes, relays: bool) -> None:
+class Whose(NamedTuple):
+    """By whom a message came."""
+
+    relays: bool
+    return_path: str
+
+
+def message(data: bytes, whose: Whose) -> None:
     """Tidied, every byte is where a reader who goes line by line would put it."""
     head = data.replace(b"\r", b"").replace(b"\n", b"\r\n")  # the session lets nothing else in
+    relays = whose.relays
     try:
-        found = tidied(head, relays)
-    except (HeaderTooLong, TooManyHops) as refused:
-        assert isinstance(refused, _refused(head))
+        found = tidied(head, whose)
+    except (HeaderTooLong, TooManyHops, NoAuthor) as refused:
+        assert isinstance(refused, _refused(head, whose))
         return
-    assert _refused(head) == ()
+    assert _refused(head, whose) == ()
     fields, rest = _read(head)
     kept, options, seen = [TRACE], [], dict[bytes, list[bytes]]()
     for name, raw in fields:
         value = raw[raw.index(b":") + 1 :].replace(b"\r\n", b"").strip()
         seen.setdefault(name, []).append(value)
-        if not _GONE.fullmatch(name):
-            kept.append(raw)
-        elif name.startswith(b"x-"):
+        if _OPTION.fullmatch(name):
             options.append((name.decode(), value.decode("utf-8", "replace")))
+        elif relays or name not in (b"bcc", b"resent-bcc"):
+            kept.append(raw)
+    authors = [one for value in seen.get(b"from", []) for one in addresses_in(value)]
+    if not relays and b"from" not in seen:
+        authors = [whose.return_path]
+        kept.insert(1, b"From: " + whose.return_path.encode() + b"\r\n")
     message_id = next(filter(None, seen.get(b"message-id", [])), b"")
     if not relays and b"date" not in seen:
         kept.insert(1, DATE)
@@ -63,24 +78,24 @@ def message(data: bytes, relays: bool) -> None:
     assert found.options == options
     assert found.message_id == message_id
     assert found.subject == next(filter(None, seen.get(b"subject", [])), b"")
-    authors = [one for value in seen.get(b"from", []) for one in addresses_in(value)]
     assert list(found.authors) == authors and found.author == (authors[0] if authors else "")
     with suppress(HeaderTooLong, TooManyHops):
-        again = tidied(found.head, True)
+        again = tidied(found.head, Whose(True, ""))
         assert again.head == TRACE + found.head, "what was tidied has nothing left to tidy"
     with suppress(InvalidOption):
         options_of(found, relays)
     decode_words(found.subject)
 
 
-def tidied(head: bytes, relays: bool) -> Tidied:
+def tidied(head: bytes, whose: Whose) -> Tidied:
     return tidy(
         head,
         message_id="msg_1",
         now_ms=NOW_MS,
         hostname="mx.example.test",
         received=TRACE,
-        relays=relays,
+        relays=whose.relays,
+        return_path=whose.return_path,
         max_header_bytes=MAX_HEADER_BYTES,
         max_hops=MAX_HOPS,
     )
@@ -93,12 +108,18 @@ def _behind_mailbox_line(head: bytes) -> bytes:
     return head[mailbox.end() + 2 :]
 
 
-def _refused(head: bytes) -> tuple[type[Exception], ...]:
+def _refused(head: bytes, whose: Whose) -> tuple[type[Exception], ...]:
     """Which refusal is due; none, as a rule."""
-    if sum(len(raw) for _, raw in _read(head)[0]) > MAX_HEADER_BYTES:
+    fields, _ = _read(head)
+    if sum(len(raw) for _, raw in fields) > MAX_HEADER_BYTES:
         return (HeaderTooLong,)
-    hops = sum(name == b"received" for name, _ in _read(head)[0])
-    return (TooManyHops,) if hops > MAX_HOPS else ()
+    if sum(name == b"received" for name, _ in fields) > MAX_HOPS:
+        return (TooManyHops,)
+    values = [raw.partition(b":")[2] for name, raw in fields if name == b"from"]
+    named = any("@" in one for value in values for one in addresses_in(value))
+    if not whose.relays and not (named if values else whose.return_path):
+        return (NoAuthor,)
+    return ()
 
 
 def _read(head: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
@@ -135,26 +156,26 @@ def options_of(found: Tidied, relays: bool) -> None:
         assert not (resolved.remarks and relays)
 
 
-def addresses(data: bytes, _: bool) -> None:
+def addresses(data: bytes, _: Whose) -> None:
     """Read without ever failing; an address is something, and has no line end."""
     value = data.replace(b"\r", b"").replace(b"\n", b"\r\n ")
     for one in addresses_in(value):
         assert one.strip() and "\r" not in one and "\n" not in one
 
 
-def words(data: bytes, _: bool) -> None:
+def words(data: bytes, _: Whose) -> None:
     """Encoded words are shown as text that no terminal and no page trips over."""
     text = decode_words(data)
     assert "\r" not in text and "\n" not in text and "\0" not in text
 
 
-def option_fields(data: bytes, relays: bool) -> None:
+def option_fields(data: bytes, whose: Whose) -> None:
     """A header of nothing but options, one a line."""
     lines = data.replace(b"\r", b"").split(b"\n")
-    message(b"".join(b"X-Pillarbox-" + line + b"\r\n" for line in lines), relays)
+    message(b"".join(b"X-Pillarbox-" + line + b"\r\n" for line in lines), whose)
 
 
-KINDS: tuple[Callable[[bytes, bool], None], ...] = (message, option_fields, addresses, words)
+KINDS: tuple[Callable[[bytes, Whose], None], ...] = (message, option_fields, addresses, words)
 
 
 def seeds() -> Iterator[bytes]:
@@ -169,7 +190,7 @@ def seeds() -> Iterator[bytes]:
         b"X-SMTPeter-TrackClicks: true\r\nX-Pillarbox-Tags: a,b, c\r\nX-Pillarbox-Images: hosted\r\n",
         b"Resent-Bcc : x@example.net\r\n",
     ]
-    for relays in (0, 1):
+    for relays in (0, 1, 8, 16, 24):
         yield bytes([relays]) + b"".join(lines[1:]) + b"\r\nHello\r\n"
         yield bytes([relays]) + lines[0] + lines[1] + b"no field\r\n"
         for line in lines:

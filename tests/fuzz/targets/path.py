@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from pillarbox.protocol import sasl
-from pillarbox.protocol.command import check_envelope, parse_command
+from pillarbox.protocol.command import (
+    check_envelope,
+    format_mail,
+    format_wishes,
+    parse_command,
+)
 from pillarbox.protocol.errors import InputError
-from pillarbox.protocol.extensions import ServerLimits
+from pillarbox.protocol.extensions import Extensions, ServerLimits
 from pillarbox.protocol.path import decode_xtext, encode_xtext, parse_mail, parse_rcpt
 from pillarbox.terms.address import MAX_LOCAL_OCTETS, parse_address, parse_mailbox
 from pillarbox.terms.errors import PillarboxError
@@ -16,6 +21,7 @@ from tests.fuzz.targets import Target
 from tests.fuzz.words import ADDRESSES, PARAMETERS
 
 LIMITS = ServerLimits(1000, 10, mail_parameters=frozenset({"RET", "ENVID", "AUTH", "SMTPUTF8"}))
+EVERYTHING = Extensions.parse(["SIZE", "8BITMIME", "SMTPUTF8", "DSN"])
 _ALLOWED = {
     "SIZE": str.isdigit,
     "BODY": {"7BIT", "8BITMIME"}.__contains__,
@@ -48,8 +54,18 @@ def mail(text: str) -> None:
         if not path.isascii():
             assert "SMTPUTF8" in parameters
         check_envelope(path, [path], utf8=True)
-        utf8 = "" if path.isascii() else " SMTPUTF8"
-        assert parse_mail(f"FROM:<{path}>{utf8}", LIMITS.of_mail())[0] == path
+    again = format_mail(
+        path,
+        EVERYTHING,
+        size=int(parameters["SIZE"]) if "SIZE" in parameters else None,
+        body=parameters.get("BODY", "7BIT"),
+        smtputf8="SMTPUTF8" in parameters,
+        report=parameters.get("RET"),
+        envelope_id=parameters.get("ENVID"),
+    )
+    heard = parse_mail(again.removeprefix("MAIL ").removesuffix("\r\n"), LIMITS.of_mail())
+    assert heard[0] == path
+    assert _said_on(heard[1]) == _said_on(parameters)
 
 
 def rcpt(text: str) -> None:
@@ -69,7 +85,15 @@ def rcpt(text: str) -> None:
         if address.lower() != "postmaster":
             _address(address)
         check_envelope("", [address], utf8=True)
-        assert parse_rcpt(f"TO:<{address}>", (), utf8=True) == (address, {})
+        wishes = format_wishes(parameters.get("NOTIFY", ""), parameters.get("ORCPT"))
+        again = f"TO:<{address}>{wishes}"
+        assert parse_rcpt(again, LIMITS.of_rcpt(), utf8=True) == (address, parameters)
+
+
+def _said_on(parameters: dict[str, str]) -> dict[str, str]:
+    """Those that we say to the next hop; the size is that of what we send, not of what came."""
+    told = {name: value for name, value in parameters.items() if name not in ("SIZE", "AUTH")}
+    return {name: value for name, value in told.items() if (name, value) != ("BODY", "7BIT")}
 
 
 def address(text: str) -> None:
