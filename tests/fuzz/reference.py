@@ -60,7 +60,7 @@ class Reference:
         self.where = "command"
         self.tls = limits.tls == "active"
         self.hello = self.logged_in = self.transaction = self.utf8 = False
-        self.accepted = self.errors = 0
+        self.accepted = self.errors = self.idle_commands = 0
         self.line = b""
         self.user: str | None = None
         self.mechanism = ""
@@ -142,12 +142,12 @@ class Reference:
             self.bdat(rest)
         elif verb == "RSET":
             self.forget()
-            self.said.append(replies.OK)
+            self.idle(replies.OK)
         elif verb == "QUIT":
             self.said.append(replies.GOODBYE)
             self.end()
         elif verb in ("NOOP", "VRFY", "EXPN", "HELP"):
-            self.said.append(
+            self.idle(
                 {
                     "NOOP": replies.OK,
                     "VRFY": replies.CANNOT_VERIFY,
@@ -168,6 +168,7 @@ class Reference:
         self.said.append(replies.hello(self.hostname, *words))
         shown = "".join(c if c.isascii() and (c.isalnum() or c in "._:[]-") else "?" for c in name)
         self.events.append(HelloReceived(shown, verb == "EHLO"))
+        self.count_idle()
 
     def offered(self) -> list[str]:
         limits = self.limits
@@ -383,7 +384,7 @@ class Reference:
         self.where, self.transaction, self.chunks = "command", False, None
         reply = self.ask(ContentReceived(self.block, last=True, plain=not self.dotted))
         if reply is not None and reply.severity == 2:
-            self.errors = 0
+            self.errors = self.idle_commands = 0
 
     def discarded(self, refusal: Reply) -> None:
         more = self.chunks is not None and not self.chunks.last
@@ -489,6 +490,15 @@ class Reference:
         self.said.append(reply)
         self.events.append(Misbehaved("", reply))
         self.count_error()
+
+    def idle(self, reply: Reply) -> None:
+        self.said.append(reply)
+        self.count_idle()
+
+    def count_idle(self) -> None:
+        self.idle_commands += 1
+        if self.idle_commands > self.limits.max_idle_commands:
+            self.fail(replies.TOO_MANY_COMMANDS)
 
     def count_error(self) -> None:
         self.errors += 1

@@ -35,7 +35,7 @@ LIMITS = (
     SMALL,
     replace(SMALL, tls="starttls", require_tls=True, auth="tls", require_login=True),
     replace(SMALL, tls="active", require_tls=True, auth="tls", require_login=True),
-    replace(SMALL, tls="starttls", require_login=True, max_errors=3),
+    replace(SMALL, tls="starttls", require_login=True, max_errors=3, max_idle_commands=9),
     ServerLimits(
         max_message_bytes=4096, max_recipients=100, block_bytes=1024, auth="none", max_errors=10
     ),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pillarbox.net import smtp_server
+from pillarbox.net.budget import ContentBudget
 from pillarbox.net.interface import Answer, Peer, SessionHandler
 from pillarbox.net.port_terms import PortTerms
 from pillarbox.net.sessions import Sessions
@@ -89,7 +90,12 @@ def run(data: bytes) -> None:
 async def _check(rooms: Rooms, choice: int, marks: bytes, stream: bytes) -> None:
     port = PORTS[choice % len(PORTS)]
     ending = ENDINGS[choice // len(PORTS) % len(ENDINGS)]
-    slow = choice & 64
+    slow, starved = choice & 64, choice & 128
+    if starved:
+        visit = Visit(rooms, port, marks, room=40 if slow else 0, starved=True)
+        await visit.play([stream], len(stream), ending)
+        visit.took_nothing()
+        return
     octets = await Visit(rooms, port, marks).play([stream], 1, ending)
     pieces = cut(stream, octets.handshakes)
     whole = await Visit(rooms, port, marks, room=40 if slow else 0).play(
@@ -300,10 +306,15 @@ class Recorder:
 class Visit:
     """A client's stay, from the first octet to the end of the connection."""
 
-    def __init__(self, rooms: Rooms, port: PlannedPort, marks: bytes, *, room: int = 0) -> None:
+    def __init__(
+        self, rooms: Rooms, port: PlannedPort, marks: bytes, *, room: int = 0, starved: bool = False
+    ) -> None:
+        """`room` is how much a slow client lets wait; one that is `starved` finds no memory left."""
         self.rooms = rooms
         self.handshakes: list[int] = []
-        self.terms = terms = rooms.terms(port)
+        terms = rooms.terms(port)
+        if starved:
+            terms = replace(terms, budget=ContentBudget(0))
         rooms.script = self._script = Script(marks)
         rooms.visits += 1
         number = rooms.visits
@@ -402,10 +413,8 @@ class Visit:
         Where the client is `hasty`, and did not wait for TLS, there are two lawful refusals: where
         STARTTLS stood at the end of a bite, the session takes what follows for the handshake.
         """
-        rooms, recorder = self.rooms, self.recorder
-        assert not rooms.failures, rooms.failures.pop()
-        assert len(recorder.closings) == 1, "the handler hears of the end exactly once"
-        assert not len(self._terms.sessions), "a connection that is gone is not counted"
+        recorder = self.recorder
+        self._is_over()
         said = promises.codes(bytes(self.line.out))
         assert said[0] == "220"
         owing = [at for at, event in enumerate(recorder.told) if isinstance(event, OWING)]
@@ -432,6 +441,20 @@ class Visit:
         told = [event for event in told if not isinstance(event, TlsWanted | SessionEnded)]
         assert promises.compared(recorder.told) == promises.compared(told[: len(recorder.told)])
         assert len(recorder.told) == len(told) or self._cut_short
+
+    def took_nothing(self) -> None:
+        """Where there is no memory for content, it is refused, and nothing of it is left."""
+        self._is_over()
+        promises.codes(bytes(self.line.out))
+        assert not self.accepted and not self.rooms.uploads
+        assert not any(isinstance(event, ContentReceived) for event in self.recorder.told)
+
+    def _is_over(self) -> None:
+        """All that was held is let go of, and nobody failed."""
+        assert not self.rooms.failures, self.rooms.failures.pop()
+        assert len(self.recorder.closings) == 1, "the handler hears of the end exactly once"
+        assert not len(self._terms.sessions), "a connection that is gone is not counted"
+        assert not self._terms.budget.reserved_bytes, "memory that nobody uses is kept"
 
     @property
     def _limits(self) -> ServerLimits:
@@ -523,6 +546,9 @@ def seeds() -> Iterator[bytes]:
         yield head + b"\n" + hello + login + envelope + long + envelope + short
         head = bytes([51 + ending * len(PORTS)])
         yield head + b"\n" + hello + envelope + COMMANDS[2] + hello + envelope + login + quits
+        yield (
+            bytes([128 + 49 + ending * len(PORTS)]) + b"\n" + hello + login + (envelope + long) * 2
+        )
         head = bytes([52 + ending * len(PORTS)])
         yield head + b"\n" + hello + envelope + b"RSET\r\n" + login + envelope + long + quits
         yield head + b"\n" + hello + COMMANDS[4] + b"*\r\n" + COMMANDS[5] + envelope
