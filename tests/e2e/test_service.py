@@ -22,11 +22,12 @@ from tests.e2e.product import ROOT, Pillarbox
 # As a manager does it: the sockets from descriptor 3 on, and the process told that they are its.
 LAUNCHER = """
 import os, sys
-for number, given in enumerate(map(int, sys.argv[1].split(","))):
-    os.dup2(given, 100 + number)
-count = number + 1
+given = [int(each) for each in sys.argv[1].split(",")]
+count, aside = len(given), max(given) + 10
+for number, each in enumerate(given):
+    os.dup2(each, aside + number)
 for number in range(count):
-    os.dup2(100 + number, 3 + number)
+    os.dup2(aside + number, 3 + number)
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.environ["LISTEN_FDS"] = str(count)
 os.execv(sys.executable, [sys.executable, "-m", "pillarbox", *sys.argv[2:]])
