@@ -178,9 +178,14 @@ async def test_a_service_reads_its_certificates_again_when_it_is_told(
 
 
 async def test_what_is_no_service_ends_when_its_terminal_is_closed(tmp_path: Path) -> None:
-    async with Pillarbox(tmp_path) as product:
-        product.signal(signal.SIGHUP)
-        assert await product.dead() == -signal.SIGHUP
+    # Whoever runs the tests by nohup has it ignored, and so would what is started here.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        async with Pillarbox(tmp_path) as product:
+            product.signal(signal.SIGHUP)
+            assert await product.dead() == -signal.SIGHUP
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def in_a_network_of_its_own(*command: str) -> list[str]:

@@ -144,7 +144,8 @@ async def test_twenty_uploads_of_the_greatest_size_are_taken_and_delivered_in_li
 
 
 async def test_clients_that_never_read_cost_no_memory(tmp_path: Path) -> None:
-    async with Pillarbox(tmp_path, "smtp.idle_seconds=60") as product:
+    patient = ("smtp.idle_seconds=60", "smtp.max_idle_commands=1000000000")
+    async with Pillarbox(tmp_path, *patient) as product:
         await asyncio.to_thread(good_client, product)
         before = product.forget_peak()
         port = product.port("STARTTLS")
