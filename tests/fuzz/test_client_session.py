@@ -17,6 +17,7 @@ from pillarbox.protocol.events import (
     VerdictReceived,
 )
 from pillarbox.terms.secret import Secret
+from tests.fuzz.targets.client import begun
 
 LINES = [
     b"220 hi\r\n",
@@ -140,18 +141,6 @@ def pipelined() -> ClientSession:
 
 def stepwise() -> ClientSession:
     return begun(b"250 hi\r\n")
-
-
-def begun(hello: bytes) -> ClientSession:
-    session = ClientSession()
-    session.receive(b"220 hi\r\n")
-    session.hello("me")
-    session.receive(hello)
-    session.envelope("a@example.com", ["b@example.net", "c@example.net", "d@example.net"])
-    session.bytes_to_send()
-    while session.next_event() is not None:
-        pass
-    return session
 
 
 @given(st.binary(min_size=1, max_size=40), st.booleans())

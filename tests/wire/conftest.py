@@ -1,11 +1,13 @@
-"""one certificate authority for all tests on the wire"""
+"""what tests on the wire share: a certificate authority, and a careless server behind the relay"""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import CertificateFiles, issue_certificate
 
 
@@ -23,3 +25,10 @@ def server_tls(certificate: CertificateFiles) -> ssl.SSLContext:
 @pytest.fixture
 def client_tls(certificate: CertificateFiles) -> ssl.SSLContext:
     return certificate.client_context()
+
+
+@pytest.fixture
+async def naive() -> AsyncIterator[BadServer]:
+    """A server that ends content at any lone dot."""
+    async with BadServer(naive=True) as server:
+        yield server

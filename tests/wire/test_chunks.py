@@ -6,7 +6,6 @@ written down while it comes, and what is not taken to its end was not taken at a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -30,13 +29,6 @@ BLOCK = b"0123456789" * 26_214 + b"\r\n"
 
 def bdat(octets: bytes, *, last: bool = False) -> bytes:
     return b"BDAT %d%b\r\n%b" % (len(octets), b" LAST" if last else b"", octets)
-
-
-@pytest.fixture
-async def naive() -> AsyncIterator[BadServer]:
-    """A server that ends content at any lone dot."""
-    async with BadServer(naive=True) as server:
-        yield server
 
 
 @pytest.fixture

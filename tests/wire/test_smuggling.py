@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -27,13 +26,6 @@ from tests.fix_house import Houses, Running
 from tests.pair.test_smuggling import CONTENT, REFUSED, SECOND, START
 
 SMUGGLED = b"MAIL FROM:<smuggler@example.com>"
-
-
-@pytest.fixture
-async def naive() -> AsyncIterator[BadServer]:
-    """A server that ends content at any lone dot."""
-    async with BadServer(naive=True) as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -33,9 +34,9 @@ class Scripted(Client):
         assert letter.kind in self.whole, "what it composes it has to write down"
         return Said(letter.content)
 
+    @abstractmethod
     async def command(self) -> tuple[str, ...]:
         """How to start it."""
-        raise NotImplementedError
 
     def environment(self, door: Door) -> dict[str, str]:
         """What it finds there."""

@@ -139,11 +139,11 @@ def _hear(session: ClientSession, portion: bytes, heard: Heard) -> None:
 
 
 def _pipelined() -> ClientSession:
-    return _begun(b"250-hi\r\n250 PIPELINING\r\n")
+    return begun(b"250-hi\r\n250 PIPELINING\r\n")
 
 
 def _stepwise() -> ClientSession:
-    return _begun(b"250 hi\r\n")
+    return begun(b"250 hi\r\n")
 
 
 def _talking() -> ClientSession:
@@ -158,7 +158,8 @@ def _talking() -> ClientSession:
     return session
 
 
-def _begun(hello: bytes) -> ClientSession:
+def begun(hello: bytes) -> ClientSession:
+    """A session behind this answer to EHLO, with an envelope to three on its way."""
     session = ClientSession()
     session.receive(b"220 hi\r\n")
     session.hello("me.example.com")
