@@ -13,6 +13,7 @@ from pillarbox.terms.setting import InvalidSetting, setting
 LOOPBACK: Final = "127.0.0.1"
 _LEAST_ONE: Final = (
     "max_message_mb", "max_bounce_mb", "max_recipients", "max_sessions", "idle_seconds",
+    "content_memory_mb", "max_idle_commands",
 )  # fmt: skip
 
 Network = IPv4Network | IPv6Network
@@ -103,8 +104,9 @@ class SmtpConfig:
         for name in _LEAST_ONE:
             if getattr(self, name) < 1:
                 raise InvalidSetting(f"{name} must be at least 1")
-        if self.max_arrivals_per_minute < 0:
-            raise InvalidSetting("max_arrivals_per_minute is counted from 0, which is no limit")
+        for name in ("max_arrivals_per_minute", "max_sessions_per_login"):
+            if getattr(self, name) < 0:
+                raise InvalidSetting(f"{name} is counted from 0, which is no limit")
         if not self.addresses or not all(self.addresses):
             raise InvalidSetting("listen names no address; * is every address of this machine")
         if len(set(self.addresses)) < len(self.addresses):

@@ -107,6 +107,9 @@ def test_balancers_are_addresses_and_networks() -> None:
         ({"proxy_from": ("192.0.2.1/24",)}, "has host bits set"),
         ({"proxy_from": ("balancer.example.com",)}, "proxy_from takes addresses and networks"),
         ({"max_bounce_mb": 0}, "max_bounce_mb must be at least 1"),
+        ({"content_memory_mb": 0}, "content_memory_mb must be at least 1"),
+        ({"max_idle_commands": 0}, "max_idle_commands must be at least 1"),
+        ({"max_sessions_per_login": -1}, "max_sessions_per_login is counted from 0"),
         ({"max_arrivals_per_minute": -1}, "max_arrivals_per_minute is counted from 0"),
     ],
 )

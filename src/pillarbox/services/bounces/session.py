@@ -8,7 +8,6 @@ be lost by it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -97,14 +96,6 @@ class BounceSession:
         self._hello = ""
         self._refused = 0
         self._transaction: _Transaction | None = None
-        self._on_event: dict[type, Callable[..., Answer]] = {
-            MailReceived: self._mail,
-            RecipientReceived: self._recipient,
-            ContentReceived: self._content,
-            HelloReceived: self._greeted,
-            TransactionReset: self._reset,
-            Misbehaved: self._misbehaved,
-        }
 
     def opened(self, peer: Peer) -> Reply:
         """The banner: anybody may bring something."""
@@ -120,8 +111,21 @@ class BounceSession:
 
     def handle(self, event: ServerEvent) -> Answer:
         """Answer one event; a login belongs to another handler and is refused here."""
-        act = self._on_event.get(type(event))
-        return act(event) if act is not None else None
+        # No table of bound methods: a session that refers to itself lives until it is searched for.
+        match event:
+            case MailReceived():
+                return self._mail(event)
+            case RecipientReceived():
+                return self._recipient(event)
+            case ContentReceived():
+                return self._content(event)
+            case HelloReceived():
+                self._greeted(event)
+            case TransactionReset():
+                self._reset(event)
+            case Misbehaved():
+                self._misbehaved(event)
+        return None
 
     def closed(self, reason: str) -> None:
         """Nothing is held beyond the connection."""
