@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 
 from pillarbox.storage.interface.errors import StorageBroken
+from pillarbox.storage.interface.queue import Recovered
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from tests.contract.post import NOW
@@ -48,6 +49,21 @@ class Cluster:
     async def look_dead(self, name: str) -> None:
         """Its last sign of life lies further back than a lease lasts."""
         await self.say(LONG_AGO, name)
+
+    async def taken_over(self, name: str, *others: Storage) -> list[tuple[str, Recovered]]:
+        """One that looks dead, by whoever of the others is first. Its session ends when PostgreSQL
+        comes to it, and may just have given a sign of life: so they look until they have seen it.
+        """
+        found: list[tuple[str, Recovered]] = []
+
+        async def seen() -> bool:
+            await self.look_dead(name)
+            for taken in await asyncio.gather(*(o.nodes.take_over(NOW) for o in others)):
+                found.extend(taken)
+            return bool(found)
+
+        await until(seen)
+        return found
 
     async def close(self) -> None:
         for store in self.stores.values():

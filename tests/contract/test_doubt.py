@@ -143,8 +143,7 @@ async def test_who_was_taken_over_meanwhile_hears_the_truth_first(
     doubtful = asyncio.ensure_future(accept(one.queue, post.acceptance(mirrored=True)))
     await lost.lost.wait()
     await two.nodes.beat(NodeLoad())
-    await cluster.look_dead("one")
-    await two.nodes.take_over(NOW)
+    await cluster.taken_over("one", two)
     lost.mended = True
     await doubtful
 

@@ -120,8 +120,7 @@ async def test_a_dead_nodes_mail_is_taken_over_and_what_it_may_have_sent_is_name
     await one.queue.heads()
     await two.nodes.beat(NodeLoad())
     assert await two.nodes.take_over(NOW) == []
-    await cluster.look_dead("one")
-    ((name, found),) = await two.nodes.take_over(NOW)
+    ((name, found),) = await cluster.taken_over("one", two)
     assert (name, found.released, found.uncertain) == ("one", 2, 1)
     rows = {row.delivery >> 10: row for row in await claimed_rows(two, post)}
     assert len(rows) == 3
@@ -137,8 +136,7 @@ async def test_a_node_that_was_taken_over_commits_nothing_more(cluster: Cluster)
     post = await Post.into(one)
     message = await post.accept(mirrored=True, marked=True)
     await two.nodes.beat(NodeLoad())
-    await cluster.look_dead("one")
-    await two.nodes.take_over(NOW)
+    await cluster.taken_over("one", two)
     settlement = post.settlement(await post.verdict(delivery_id(message, 1), State.HANDED_OVER))
     with pytest.raises(StorageTrouble):
         await settle(one.queue, settlement)
@@ -158,11 +156,10 @@ async def test_two_who_take_over_at_once_do_it_once(cluster: Cluster) -> None:
     await post.accept(mirrored=True, marked=True)
     for store in (two, three):
         await store.nodes.beat(NodeLoad())
-    await cluster.look_dead("one")
-    found = await asyncio.gather(two.nodes.take_over(NOW), three.nodes.take_over(NOW))
+    found = await cluster.taken_over("one", two, three)
     for store in (two, three):
-        found.append(await store.nodes.take_over(NOW))
-    assert [r.uncertain for taken in found for _, r in taken if r.released] == [1]
+        found += await store.nodes.take_over(NOW)
+    assert [r.uncertain for _, r in found if r.released] == [1]
     (row,) = await two.queue.waiting()
     assert [e.kind for e in await two.events.history(row.last_event)] == [
         "message.accepted", "delivery.uncertain",

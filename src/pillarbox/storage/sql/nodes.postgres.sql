@@ -37,9 +37,10 @@ WHERE id = $1 AND recovered = 0 RETURNING id
 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 
 -- name: takeover.close
--- The session that writes for a life which gave no sign in time writes no more. Whoever is just taking
--- over holds the same lock, and is left alone.
-SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN incarnation i ON i.pid = l.pid
+-- The session that writes for a life which gave no sign in time writes no more, and is waited for, up to
+-- two seconds: it goes by itself, a little later than it is told. Whoever is just taking over holds the
+-- same lock, and is left alone.
+SELECT pg_terminate_backend(l.pid, 2000) FROM pg_locks l JOIN incarnation i ON i.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.classid = $1::bigint::int AND l.objid = $2::bigint::int
   AND l.objsubid = 2 AND l.granted AND i.id = $3
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
