@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 _ASK = 0xFFFFFFFF
 _NO_RANDOM_ADDRESSES = 0x0040000  # ADDR_NO_RANDOMIZE of personality(2)
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_AFRESH = "PILLARBOX_FUZZ_AFRESH"
 _LEFT_OUT = ("pillarbox/storage", "pillarbox/observe", "pillarbox/settings", "pillarbox/cli")
 
 CPU_SECONDS = 4.0
@@ -39,19 +42,32 @@ def bounded(run: Callable[[bytes], None]) -> Callable[[bytes], None]:
     return check
 
 
-def load_at_fixed_addresses() -> None:
-    """Begin again without randomised addresses, where the system lets us: the engine's choices
-    depend on them, and the same seed is to lead to the same inputs.
+def begin_afresh() -> None:
+    """Begin again in a child, which goes when this process goes.
+
+    Without randomised addresses, where the system lets us: the engine's choices depend on them, and the
+    same seed is to lead to the same inputs. And with a peak of memory of its own: getrusage(2) counts
+    what a process had before it executed another program, so whoever was started by a large one would
+    have grown before it began.
     """
-    personality = ctypes.CDLL(None).personality
-    now = personality(_ASK)
-    if now >= 0 and not now & _NO_RANDOM_ADDRESSES and personality(now | _NO_RANDOM_ADDRESSES) >= 0:
+    if os.environ.pop(_AFRESH, ""):
+        return
+    libc = ctypes.CDLL(None)
+    now = libc.personality(_ASK)
+    if now >= 0:
+        libc.personality(now | _NO_RANDOM_ADDRESSES)
+    child = os.fork()
+    if not child:
+        libc.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        os.environ[_AFRESH] = "1"
         os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.fuzz.engine", *sys.argv[1:]])
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
 
 
 def main() -> None:
     """Does not return."""
-    load_at_fixed_addresses()
+    begin_afresh()
     name = sys.argv.pop(1)
     paths = [path for folder in _LEFT_OUT for path in (SOURCE / folder).rglob("*.py")]
     left_out = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in paths]
