@@ -79,7 +79,8 @@ def fuzz(target: str, folder: Path, *, runs: int = 0, seconds: int = 0, seed: in
     """
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
-    prepared = _python("tests.fuzz.prepare", target, str(folder), temporary=temporary)
+    places = (str(folder), str(FOUND / target))
+    prepared = _python("tests.fuzz.prepare", target, *places, temporary=temporary)
     assert prepared.returncode == 0, prepared.stdout[-_TAIL:]
     options = [
         f"-runs={runs or -1}", f"-max_total_time={seconds}", f"-seed={seed}",
@@ -121,7 +122,9 @@ def _finding(target: str, folder: Path, text: str) -> Finding | None:
         kind = _KINDS.get(path.name.partition("-")[0])
         if kind is not None and "-" in path.name:
             at = max(text.rfind("=== Uncaught Python exception"), len(text) - _TAIL)
-            return Finding(target, kind, _smaller(target, path, folder / "tmp"), text[at:][:_TAIL])
+            small = kind == "crash"  # to try what hangs again and again would take its time
+            data = _smaller(target, path, folder / "tmp") if small else path.read_bytes()
+            return Finding(target, kind, data, text[at:][:_TAIL])
     return None
 
 

@@ -1,21 +1,20 @@
-"""seeds and dictionary of a target as files: python -m tests.fuzz.prepare TARGET FOLDER"""
+"""seeds and dictionary of a target as files: python -m tests.fuzz.prepare TARGET FOLDER FOUND"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from tests.fuzz.campaign import FOUND
 from tests.fuzz.targets import load
 
 
 def main() -> None:
     """Seeds in a fixed order, and what was found before among them."""
-    name, folder = sys.argv[1], Path(sys.argv[2])
+    name, folder, found = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     target = load(name)
-    kept = [path.read_bytes() for path in sorted((FOUND / name).glob("*"))]
+    kept = [path.read_bytes() for path in sorted(found.glob("*"))]
     paths = []
-    (folder / "seeds").mkdir()
+    (folder / "seeds").mkdir(parents=True)
     for number, seed in enumerate((*target.seeds(), *kept)):
         paths.append(folder / "seeds" / f"{number:04}")
         paths[-1].write_bytes(seed[: target.max_bytes])

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pillarbox.message import hygiene
+from pillarbox.net.budget import ContentShare
 from pillarbox.net.smtp_server import SmtpServerProtocol
-from pillarbox.protocol import client, dots, gate, path, server
+from pillarbox.protocol import client, dots, gate, path, proxy_header, server
 from pillarbox.protocol.lines import LineBuffer
 from pillarbox.protocol.pipeline import Pipeline
 from pillarbox.protocol.reply import Reply, ReplyParser
@@ -127,6 +128,9 @@ BROKEN: list[tuple[str, str, Any, str, Callable[[Any], Any]]] = [
     ("blocks that stay", "connection", SubmissionSession, "_give_up", lambda _: nothing),
     ("an end nobody hears of", "connection", SmtpServerProtocol, "_release", lambda _: nothing),
     ("a client that is never counted out", "connection", SmtpServerProtocol, "_release", leaking),
+    ("memory that is kept", "connection", ContentShare, "release", lambda _: nothing),
+    ("an address of IPv4 in IPv6", "proxy", proxy_header, "_shown", lambda _: str),
+    ("addresses that are cut short", "proxy", proxy_header, "_least", lambda _: lambda _: 0),
     ("a handler that raises", "connection", SubmissionSession, "_recipient", lambda _: None),
 ]
 
