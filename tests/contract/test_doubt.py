@@ -15,7 +15,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.postgres_writer import _Doubt
 from pillarbox.terms.ids import delivery_id
 from tests.contract.cluster import Cluster, until
-from tests.contract.post import NOW, Post
+from tests.contract.post import Post
 from tests.waited import accept, settle
 
 pytestmark = [pytest.mark.needs("postgres"), pytest.mark.timeout(60)]
