@@ -23,9 +23,10 @@ from pillarbox.observe.news import News
 from pillarbox.policy.breaker import BreakerConfig
 from pillarbox.policy.connecting import ConnectConfig
 from pillarbox.policy.delivery import WAITING
-from pillarbox.policy.directory import Account, App, Encryption, Mode, Server, Uncertain
+from pillarbox.policy.directory import Account, App, Mode, Uncertain
 from pillarbox.policy.envelope import Envelope, Recipient
 from pillarbox.policy.retry import RetryConfig
+from pillarbox.policy.server import Encryption, Server
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig

@@ -13,7 +13,8 @@ import asyncpg
 import pytest
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Mode, Server
+from pillarbox.policy.directory import Mode
+from pillarbox.policy.server import Server
 from pillarbox.storage import copy_pass
 from pillarbox.storage.copy_postgres import PostgresSide
 from pillarbox.storage.copy_tables import Bounds

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pillarbox.policy.credential import Credential, Former, LoginUse, Uses
-from pillarbox.policy.directory import Account, Key, Mode, Server
+from pillarbox.policy.directory import Account, Key, Mode
+from pillarbox.policy.server import Grant, OAuth, Server
 from pillarbox.storage.interface.errors import Conflict, NotFound, Unstorable
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import new_object_id
@@ -54,6 +55,22 @@ async def test_a_password_is_sealed_on_disk_and_readable_here(
     assert found.password is not None and found.password.reveal() == "s3cret-Passw0rd"
     everything = b"".join(path.read_bytes() for path in place.path.iterdir() if path.is_file())
     assert b"s3cret-Passw0rd" not in everything
+
+
+async def test_all_secrets_of_a_server_are_sealed_and_come_back(
+    place: Place, storage: Storage, post: Post
+) -> None:
+    saved = server(
+        post, "two", password=Secret("pass-W0rd"), client_secret=Secret("cl1ent-Secret"),
+        refresh_token=Secret("refr3sh-Token"),
+        oauth=OAuth("microsoft", Grant.REFRESH_TOKEN, "some-client", "some-tenant"),
+    )  # fmt: skip
+    await storage.directory.save_server(saved)
+    again = await place.open()
+    assert list(await again.directory.servers(post.app.id)) == [saved]
+    everything = b"".join(path.read_bytes() for path in place.path.iterdir() if path.is_file())
+    for secret in (b"pass-W0rd", b"cl1ent-Secret", b"refr3sh-Token"):
+        assert secret not in everything
 
 
 async def test_names_that_must_be_unique_are(storage: Storage, post: Post) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pillarbox.message.facts import MessageFacts, Origin, RecipientFacts
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Account, App, Encryption, Mode, Server
+from pillarbox.policy.directory import Account, App, Mode
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.server import Encryption, Server
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
 from pillarbox.storage.interface.queue import LaneName
 from pillarbox.storage.interface.settlement import Settlement, Verdict

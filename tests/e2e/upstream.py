@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from pillarbox.policy.directory import Encryption, Server
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.server import Encryption, Server
 from pillarbox.terms.ids import new_object_id
 from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer

@@ -19,7 +19,8 @@ from pillarbox.net.http_client import Answer
 from pillarbox.net.listener import PortKind
 from pillarbox.observe.log import LogConfig, configure
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Encryption, Mode
+from pillarbox.policy.directory import Mode
+from pillarbox.policy.server import Encryption
 from pillarbox.storage.interface.messages import MessageFilter
 from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import issue_certificate

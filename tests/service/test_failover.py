@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Encryption
+from pillarbox.policy.server import Encryption
 from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer
 from tests.doubles.ports import free_port

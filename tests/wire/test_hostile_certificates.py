@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from pillarbox.policy.directory import Encryption
+from pillarbox.policy.server import Encryption
 from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import CertificateFiles, issue_certificate
 from tests.e2e.upstream import LOGIN, add_secure, first_attempt, nothing_at_all

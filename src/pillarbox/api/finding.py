@@ -9,7 +9,8 @@ from typing import TypeVar
 from pillarbox.api.calls import Call
 from pillarbox.api.problems import NothingThere, RequestError
 from pillarbox.policy.credential import Credential
-from pillarbox.policy.directory import Account, App, Key, Server
+from pillarbox.policy.directory import Account, App, Key
+from pillarbox.policy.server import Server
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.messages import StoredMessage
 from pillarbox.terms.errors import InvalidId

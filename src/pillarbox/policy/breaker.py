@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from pillarbox.policy.directory import Server
+from pillarbox.policy.server import Server
 from pillarbox.terms.setting import InvalidSetting, setting
 
 

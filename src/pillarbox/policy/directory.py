@@ -1,4 +1,4 @@
-"""Account, App, Server, Key: who may send, as whom, and through what"""
+"""Account, App, Key: who may send, and as whom"""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pillarbox.terms.ids import ObjectId
-from pillarbox.terms.secret import Secret
 
 
 class Mode(StrEnum):
@@ -25,14 +24,6 @@ def strictest(*modes: Mode | None) -> Mode:
     """The most careful of the modes given; None has no say, nothing at all means live."""
     given = [mode for mode in modes if mode is not None]
     return min(given, key=_BY_STRICTNESS.index, default=Mode.LIVE)
-
-
-class Encryption(StrEnum):
-    """How a connection to a server is protected."""
-
-    NONE = "none"
-    STARTTLS = "starttls"
-    TLS = "tls"
 
 
 class Strategy(StrEnum):
@@ -60,8 +51,20 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteRule:
+    """Mail that takes a way of its own. What is given must match; the first rule that does holds."""
+
+    server: ObjectId
+    """The way out it takes, instead of the app's order."""
+    recipient_domain: str = ""
+    """In lower case; one that begins with a dot stands for all below it."""
+    sender: str = ""
+    """An address, or a domain as above, of the author."""
+
+
+@dataclass(frozen=True, slots=True)
 class App:
-    """A sending context: its servers, logins, keys and sender defaults."""
+    """A sending context: its servers, logins, keys, routes and sender defaults."""
 
     id: ObjectId
     account: ObjectId
@@ -78,32 +81,8 @@ class App:
     reply_to_name: str = ""
     allowed_senders: tuple[str, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
+    routes: tuple[RouteRule, ...] = ()
     created_at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """An upstream SMTP server of an app. `status` is ``A`` (active) or ``D`` (disabled)."""
-
-    id: ObjectId
-    app: ObjectId
-    name: str
-    host: str
-    port: int = 587
-    encryption: Encryption = Encryption.STARTTLS
-    verify: bool = True
-    ca_file: str = ""
-    username: str = ""
-    password: Secret | None = None
-    priority: int = 10
-    weight: int = 1
-    status: str = "A"
-    errors: int = 0
-    max_connections: int = 20
-    from_address: str = ""
-    from_name: str = ""
-    created_at: int = 0
-    modified_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

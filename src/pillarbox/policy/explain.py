@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pillarbox.policy.advice import card_of
 from pillarbox.policy.delivery import FINAL, STATE_WORDS, State
-from pillarbox.policy.directory import Server, Strategy
+from pillarbox.policy.directory import Strategy
 from pillarbox.policy.routing import active_servers
+from pillarbox.policy.server import Server
 from pillarbox.terms.clock import format_duration, format_instant
 
 

@@ -19,9 +19,9 @@ from typing import Final, Generic, TypeVar
 from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Server
 from pillarbox.policy.meaning import PHRASES, Category, Stage
 from pillarbox.policy.outcome import Blame, Outcome
+from pillarbox.policy.server import Server
 
 RecipientT = TypeVar("RecipientT", bound=Hashable)
 

@@ -8,8 +8,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from pillarbox.policy.directory import Server, Strategy
+from pillarbox.policy.directory import Strategy
 from pillarbox.policy.draw import below
+from pillarbox.policy.server import Server
 
 ACTIVE: Final = "A"
 DISABLED: Final = "D"

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from msgspec import json
+
 from pillarbox.policy.credential import Credential, LoginUse, Uses
-from pillarbox.policy.directory import Account, App, Key, Server
+from pillarbox.policy.directory import Account, App, Key
+from pillarbox.policy.server import Server
 from pillarbox.storage.codec import decode, encode
 from pillarbox.storage.columns import as_bytes, as_instant, as_int
 from pillarbox.storage.engine import Batch, Engine, Member, Row, Step
@@ -15,10 +18,14 @@ from pillarbox.storage.gathering import Gathering
 from pillarbox.storage.interface.errors import Conflict, NotFound
 from pillarbox.storage.vault import Vault
 from pillarbox.terms.ids import ObjectId
+from pillarbox.terms.secret import Secret
 
 T = TypeVar("T")
 
 _CACHED: Final = 20_000
+_SECRETS: Final = ("password", "client_secret", "refresh_token")
+_SEVERAL: Final = "\x01"
+"""Begins the secrets of a server that has more than a password; no password begins so."""
 
 
 class UseMember(Member):
@@ -107,9 +114,10 @@ class SqlDirectoryStore:
 
     async def save_server(self, server: Server) -> None:
         """Raises `Conflict`."""
-        sealed = self._vault.seal(server.password, server.id) if server.password else None
+        secrets = _joined(server)
+        sealed = self._vault.seal(secrets, server.id) if secrets else None
         row = (server.id, server.app, server.name, server.errors, sealed,
-               encode(replace(server, password=None)))  # fmt: skip
+               encode(replace(server, password=None, client_secret=None, refresh_token=None)))  # fmt: skip
         await self._change(
             [Step("server.save", row)], f"This app has a server named {server.name}."
         )
@@ -246,8 +254,14 @@ class SqlDirectoryStore:
         for row in await self._engine.read("server.all"):
             server = decode(as_bytes(row[3]), Server)
             sealed = as_bytes(row[2])
-            password = self._vault.open_sealed(sealed, server.id) if sealed else None
-            servers.append(replace(server, errors=as_int(row[1]), password=password))
+            secrets = _parted(self._vault.open_sealed(sealed, server.id)) if sealed else {}
+            servers.append(
+                replace(
+                    server, errors=as_int(row[1]), password=secrets.get("password"),
+                    client_secret=secrets.get("client_secret"),
+                    refresh_token=secrets.get("refresh_token"),
+                )
+            )  # fmt: skip
         return servers
 
     async def _read_credential(self, statement: str, key: str | bytes) -> Credential | None:
@@ -287,6 +301,22 @@ def _found(value: T | None) -> T:
     if value is None:
         raise NotFound("There is no such thing.")
     return value
+
+
+def _joined(server: Server) -> Secret | None:
+    """A server's secrets as one: the password as it is where there is nothing else."""
+    if not server.client_secret and not server.refresh_token:
+        return server.password
+    parts = {name: secret.reveal() for name in _SECRETS if (secret := getattr(server, name))}
+    return Secret(_SEVERAL + json.encode(parts).decode())
+
+
+def _parted(secrets: Secret) -> dict[str, Secret]:
+    text = secrets.reveal()
+    if not text.startswith(_SEVERAL):
+        return {"password": secrets}
+    parts = json.decode(text[len(_SEVERAL) :], type=dict[str, str])
+    return {name: Secret(value) for name, value in parts.items() if name in _SECRETS}
 
 
 def _credential(row: Row) -> Credential:

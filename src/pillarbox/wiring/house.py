@@ -24,8 +24,8 @@ from pillarbox.net.pool import Pool
 from pillarbox.net.smtp_client import Connection
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
-from pillarbox.policy.directory import Server
 from pillarbox.policy.retry import RetryPolicy
+from pillarbox.policy.server import Server
 from pillarbox.policy.throttle import LoginThrottle
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillarbox.policy.breaker import CIRCUIT_WORDS, Breaker, BreakerConfig, Circuit, circuit_key
-from pillarbox.policy.directory import Server
+from pillarbox.policy.server import Server
 from pillarbox.terms.ids import ObjectId
 from pillarbox.terms.setting import InvalidSetting
 

@@ -7,7 +7,8 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from pillarbox.policy.credential import Credential
-from pillarbox.policy.directory import Account, App, Key, Mode, Server, strictest
+from pillarbox.policy.directory import Account, App, Key, Mode, strictest
+from pillarbox.policy.server import Server
 from pillarbox.policy.submitter import Submitter
 from pillarbox.terms.ids import ObjectId
 from pillarbox.terms.secret import Secret

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pillarbox.policy.delivery import FINAL, STATE_WORDS, State
-from pillarbox.policy.directory import Server, Strategy
+from pillarbox.policy.directory import Strategy
 from pillarbox.policy.explain import Standing, explain, explain_route
+from pillarbox.policy.server import Server
 from pillarbox.terms.ids import ObjectId
 
 NOW = 1_800_000_000_000

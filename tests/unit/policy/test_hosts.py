@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.directory import Server
 from pillarbox.policy.hosts import HostWalk, describe
 from pillarbox.policy.meaning import Category, Stage
 from pillarbox.policy.outcome import (
@@ -21,6 +20,7 @@ from pillarbox.policy.outcome import (
     from_reply,
     from_unsuitable,
 )
+from pillarbox.policy.server import Server
 from pillarbox.protocol.reply import Reply
 from pillarbox.terms.ids import ObjectId
 

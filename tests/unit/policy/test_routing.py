@@ -7,8 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillarbox.policy.directory import Server, Strategy
+from pillarbox.policy.directory import Strategy
 from pillarbox.policy.routing import Route, active_servers, servers_in_order
+from pillarbox.policy.server import Server
 from pillarbox.terms.ids import ObjectId
 
 

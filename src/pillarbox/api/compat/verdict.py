@@ -10,9 +10,10 @@ from pillarbox.api.problems import RequestError
 from pillarbox.api.rooms import Rooms
 from pillarbox.handover.receipt import Receipt
 from pillarbox.policy.delivery import BIRTH, FINAL, TAKEN, State
-from pillarbox.policy.directory import App, Server
+from pillarbox.policy.directory import App
 from pillarbox.policy.events import AttemptFacts, ServerFacts
 from pillarbox.policy.meaning import PHRASES, Category
+from pillarbox.policy.server import Server
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.queue import DeliveryRow
 

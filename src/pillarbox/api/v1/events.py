@@ -13,9 +13,10 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.message.options import tags_of
-from pillarbox.policy.directory import App, Server
+from pillarbox.policy.directory import App
 from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts
 from pillarbox.policy.meaning import Category
+from pillarbox.policy.server import Server
 from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import (

@@ -16,8 +16,9 @@ from pillarbox.api.fields import Names, Port, Short, address, given, host, one_l
 from pillarbox.api.finding import find_app, find_server
 from pillarbox.api.names import thing_name
 from pillarbox.api.paging import page, read_query
-from pillarbox.policy.directory import App, Encryption, Server
+from pillarbox.policy.directory import App
 from pillarbox.policy.routing import ACTIVE, DISABLED
+from pillarbox.policy.server import Encryption, Server
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import format_object_id, new_object_id
 from pillarbox.terms.secret import Secret

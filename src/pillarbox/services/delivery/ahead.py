@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from pillarbox.handover.outgoing import Outgoing
 from pillarbox.net.pool import Pool
-from pillarbox.policy.directory import Server
+from pillarbox.policy.server import Server
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.terms.ids import MessageId

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording, Settler
 from pillarbox.observe.log import logger
-from pillarbox.policy.directory import App, Server, Strategy
+from pillarbox.policy.directory import App, Strategy
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
 from pillarbox.policy.routing import servers_in_order
+from pillarbox.policy.server import Server
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.slots import Slots

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pillarbox.handover.settle import Recording
 from pillarbox.message.render import Hop
 from pillarbox.net.smtp_client import Connection
-from pillarbox.policy.directory import Server
+from pillarbox.policy.server import Server
 from pillarbox.storage.interface.errors import StorageBroken
 from pillarbox.storage.interface.events import EventStore, SessionFacts
 

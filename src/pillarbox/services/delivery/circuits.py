@@ -9,10 +9,10 @@ from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.breaker import Breaker, BreakerConfig, circuit_key
-from pillarbox.policy.directory import Server
 from pillarbox.policy.events import ServerFacts
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.outcome import Outcome
+from pillarbox.policy.server import Server
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.terms.clock import Clock

@@ -19,7 +19,6 @@ from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken
 from pillarbox.net.pool import Pool
 from pillarbox.observe.crash import crash_point
-from pillarbox.policy.directory import Server
 from pillarbox.policy.meaning import Stage
 from pillarbox.policy.outcome import (
     Outcome,
@@ -30,6 +29,7 @@ from pillarbox.policy.outcome import (
     from_unsuitable,
     read_stage,
 )
+from pillarbox.policy.server import Server
 from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pillarbox.policy.credential import Credential, LoginUse
-from pillarbox.policy.directory import Account, App, Key, Server
+from pillarbox.policy.directory import Account, App, Key
+from pillarbox.policy.server import Server
 from pillarbox.terms.ids import ObjectId
 
 
