@@ -19,6 +19,7 @@ from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.receipt import Receipt
+from pillarbox.handover.sorting import Sorter
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.delivery import State
@@ -247,6 +248,7 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
     mirror = Mirror(most_messages=10, most_bytes=1 << 20, most_marked=10)
     door = ScriptedDoor(
         storage.queue,
+        Sorter(storage.directory, storage.queue),
         mirror,
         CLOCK,
         "mail.example.com",

@@ -12,6 +12,7 @@ from pillarbox.handover.facts import facts_of
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.receipt import Content, Receipt
+from pillarbox.handover.sorting import Sorter, by_lane
 from pillarbox.handover.spent import Spent
 from pillarbox.message.facts import Origin
 from pillarbox.message.hygiene import Tidied, tidy
@@ -25,20 +26,17 @@ from pillarbox.policy.authority import may_submit, may_use_author, too_large
 from pillarbox.policy.credential import Once
 from pillarbox.policy.delivery import STATE_WORDS, State
 from pillarbox.policy.directory import Mode, Uncertain
-from pillarbox.policy.envelope import Envelope
+from pillarbox.policy.envelope import Envelope, Recipient
 from pillarbox.policy.errors import Refusal
 from pillarbox.policy.events import OptionFacts
-from pillarbox.policy.lanes import lane_for
-from pillarbox.policy.routing import Route
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
 from pillarbox.storage.interface.companions import Companion
 from pillarbox.storage.interface.errors import LimitReached, RecipientsTaken
 from pillarbox.storage.interface.messages import BLOCK_BYTES
-from pillarbox.storage.interface.queue import LaneName, QueueStore
+from pillarbox.storage.interface.queue import QueueStore
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import (
-    ObjectId,
     delivery_id,
     format_message_id,
 )
@@ -52,6 +50,7 @@ class Door:
     def __init__(
         self,
         queue: QueueStore,
+        sorter: Sorter,
         mirror: Mirror,
         clock: Clock,
         hostname: str,
@@ -65,7 +64,7 @@ class Door:
         self._clock = clock
         self._hostname = hostname
         self._metrics = metrics
-        self._lanes: dict[ObjectId, int] = {}
+        self._sorter = sorter
         self._news = news
         self._give_up_ms = config.give_up_hours * 3_600_000
         self._spent = Spent()
@@ -89,7 +88,7 @@ class Door:
         does, `Trouble` where the store does not answer; then nothing was taken. Whoever is
         cancelled while waiting may have handed it over all the same.
         """
-        await self.prepare(submitter)
+        await self.prepare(submitter, envelope.recipients)
         promised: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.accept_soon(
             envelope, content, submitter, origin, partial(_keep, promised), options=options,
@@ -97,17 +96,14 @@ class Door:
         )  # fmt: skip
         return await promised
 
-    def is_prepared(self, submitter: Submitter) -> bool:
-        """Whether `accept_soon` may be called for mail of this submitter."""
-        return submitter.mode is Mode.SANDBOX or submitter.app.id in self._lanes
+    def is_prepared(self, submitter: Submitter, recipients: Sequence[Recipient]) -> bool:
+        """Whether `accept_soon` may be called for mail of this submitter to these."""
+        return submitter.mode is Mode.SANDBOX or self._sorter.knows(submitter.app.id, recipients)
 
-    async def prepare(self, submitter: Submitter) -> None:
-        """Learn what the store must be asked before the first message of an app."""
-        if not self.is_prepared(submitter):
-            # Mail through an app's servers has one lane, whatever its destinations.
-            app = submitter.app
-            name = LaneName(app.id, *lane_for(app, Route.SERVERS, ""))
-            self._lanes[app.id] = await self._queue.lane(name)
+    async def prepare(self, submitter: Submitter, recipients: Sequence[Recipient]) -> None:
+        """Learn what the store must be asked before it can be taken. Raises `StorageTrouble`."""
+        if not self.is_prepared(submitter, recipients):
+            await self._sorter.learn(submitter.app, recipients)
 
     def used_up(self, submitter: Submitter) -> Refusal | None:
         """Whether it is known that a limit of this submitter has nothing left; says no, never yes."""
@@ -167,7 +163,9 @@ class Door:
         state = _STATE_OF_MODE[submitter.mode]
         if arrival.held and state is State.QUEUED:
             state = State.HELD
-        lane = 0 if state is State.SANDBOXED else self._lanes[submitter.app.id]
+        lanes: int | Sequence[int] = 0
+        if state is not State.SANDBOXED:
+            lanes = self._sorter.lanes(submitter.app.id, tidied.author, recipients)
         message = NewMessage(
             number, submitter.app.id, submitter.id, submitter.mode,
             len(head) + content.stored_bytes, envelope.return_path.encode(),
@@ -176,15 +174,18 @@ class Door:
         )  # fmt: skip
         _check_size(submitter, message.size)
         born = [
-            NewDelivery(delivery_id(number, ordinal), one.address.encode(), state, lane, now_ms)
+            NewDelivery(
+                delivery_id(number, ordinal), one.address.encode(), state,
+                lanes if isinstance(lanes, int) else lanes[ordinal - 1], now_ms,
+            )
             for ordinal, one in enumerate(recipients, 1)
-        ]
+        ]  # fmt: skip
         acceptance = Acceptance(message, now_ms, blocks, stored_blocks, born,
                                 companions=arrival.accompanied(), reason=arrival.reason)  # fmt: skip
         if resolved.remarks:
             acceptance.remarks = [OptionFacts(*remark) for remark in resolved.remarks]
-        arrival.outgoing = None
-        if state is State.QUEUED and not stored_blocks and self._mirror.reserve(len(head)):
+        arrival.outgoing = ()
+        if state is State.QUEUED and not stored_blocks:
             arrival.outgoing = self._mirrored(acceptance, head, plain=content.plain)
         arrival.receipt = Receipt(number, id_text, born)
         arrival.size = message.size
@@ -193,32 +194,39 @@ class Door:
 
     # --- the steps ----------------------------------------------------------------------------
 
-    def _mirrored(self, acceptance: Acceptance, head: bytes, *, plain: bool) -> Outgoing:
-        """It has room in memory: it is born owned, and perhaps marked, and leaves from there."""
+    def _mirrored(self, acceptance: Acceptance, head: bytes, *, plain: bool) -> Sequence[Outgoing]:
+        """What has room in memory, lane by lane: it is born owned, and perhaps marked, and leaves
+        from there.
+        """
         message, born = acceptance.message, acceptance.deliveries
+        lanes = [born] if len(born) == 1 else by_lane(born)
+        lanes = [some for some in lanes if self._mirror.reserve(len(head))]
+        if not lanes:
+            return ()
         # See `Outgoing.exact`: these are marked when their own content goes out.
         exact = message.answer_by is not None or message.uncertain == Uncertain.HOLD
-        acceptance.marked = marked = not exact and self._mirror.may_mark()
-        for one in born:
-            one.mirrored = True
-        return Outgoing(
-            message.id, message.app, born[0].lane, len(head), head, message.facts,
-            [
-                Addressee(one.id, recipient.address, 0, 0)
-                for one, recipient in zip(born, message.facts.recipients, strict=True)
-            ],
-            message.expires_at, message.answer_by, True, plain, marked,
-        )  # fmt: skip
+        acceptance.marked = marked = not exact and self._mirror.may_mark(len(lanes))
+        found = []
+        for some in lanes:
+            for one in some:
+                one.mirrored = True
+            addressees = [Addressee(one.id, one.recipient.decode(), 0, 0) for one in some]
+            found.append(
+                Outgoing(
+                    message.id, message.app, some[0].lane, len(head), head, message.facts,
+                    addressees, message.expires_at, message.answer_by, True, plain, marked,
+                )
+            )  # fmt: skip
+        return found
 
     def _committed(self, arrival: Arrival, event: int, error: BaseException | None) -> None:
-        outgoing = arrival.outgoing
         if error is not None:
-            if outgoing is not None:
+            for outgoing in arrival.outgoing:
                 self._mirror.give_up(outgoing.size, marked=outgoing.marked)
             self._refused(arrival, error)
             return
         crash_point("accept-before-reply")
-        if outgoing is not None:
+        for outgoing in arrival.outgoing:
             for addressee in outgoing.addressees:
                 addressee.last_event = event
             self._mirror.put(outgoing)

@@ -69,8 +69,8 @@ class Arrival:
         """By which it is recognised when it is handed in again; empty for nothing."""
         self.now_ms = 0
         self.receipt: Receipt | None = None
-        self.outgoing: Outgoing | None = None
-        """Delivered from memory once it is committed."""
+        self.outgoing: Sequence[Outgoing] = ()
+        """Delivered from memory once it is committed, one for each lane."""
         self.size = 0
         self.subject = b""
 

@@ -44,11 +44,13 @@ class Mirror:
         self._bytes += size
         return True
 
-    def may_mark(self) -> bool:
-        """Whether the next message should carry its start mark in its own commit."""
-        if self._marked >= self._most_marked:
+    def may_mark(self, lanes: int = 1) -> bool:
+        """Whether the next message, which goes into so many lanes, should carry its start mark in
+        its own commit.
+        """
+        if self._marked + lanes > self._most_marked:
             return False
-        self._marked += 1
+        self._marked += lanes
         return True
 
     def give_up(self, size: int, *, marked: bool) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from pillarbox.policy.directory import App
 from pillarbox.policy.routing import Route
+from pillarbox.policy.server import Kind, Server
+from pillarbox.terms.ids import ObjectId
 
 LaneT = TypeVar("LaneT", bound=Hashable)
 
 ANY_DESTINATION = "*"
+_HEX: Final = re.compile("(?:[0-9a-f]{2})+")
 
 
 def lane_for(app: App, route: str, recipient_domain: str) -> tuple[str, str]:
@@ -23,6 +27,24 @@ def lane_for(app: App, route: str, recipient_domain: str) -> tuple[str, str]:
     if route == Route.DIRECT:
         return route, recipient_domain.rstrip(".").lower() or ANY_DESTINATION
     return route, ANY_DESTINATION
+
+
+def lane_of_way(server: Server, recipient_domain: str) -> tuple[str, str]:
+    """Route and destination of the lane of mail that takes this way only, by a rule or because
+    somebody moved it there. Direct mail is parted by destination there too.
+    """
+    named = server.id.hex()
+    if server.kind is Kind.DIRECT:
+        named += f"/{recipient_domain.rstrip('.').lower()}"
+    return Route.SERVER, named
+
+
+def only_way(route: str, destination: str) -> ObjectId | None:
+    """The way that mail of such a lane takes; None where its app's order holds."""
+    if route != Route.SERVER:
+        return None
+    named = destination.partition("/")[0]
+    return ObjectId(bytes.fromhex(named)) if _HEX.fullmatch(named) else None
 
 
 class FairTurn(Generic[LaneT]):

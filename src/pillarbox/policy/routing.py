@@ -8,9 +8,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from pillarbox.policy.directory import Strategy
+from pillarbox.policy.directory import App, RouteRule, Strategy
 from pillarbox.policy.draw import below
-from pillarbox.policy.server import Server
+from pillarbox.policy.server import Kind, Server
 
 ACTIVE: Final = "A"
 DISABLED: Final = "D"
@@ -20,14 +20,28 @@ class Route(StrEnum):
     """The kinds of way out."""
 
     SERVERS = "servers"
-    """Through the app's servers."""
+    """Through the app's servers first."""
     DIRECT = "direct"
-    """To the recipient's own MX hosts."""
+    """To the recipient's own MX hosts first."""
+    SERVER = "server"
+    """By one way only: a rule of the app says so, or somebody moved it there."""
 
 
 def active_servers(servers: Iterable[Server]) -> list[Server]:
     """Those that may be used; what a failed check or a person disabled is never used."""
     return [server for server in servers if server.status == ACTIVE]
+
+
+def first_route(servers: Iterable[Server], strategy: Strategy) -> Route:
+    """What new mail is offered to first, and so which lanes it waits in; by whatever lane it comes,
+    an attempt goes along all of the app's ways.
+    """
+    usable = active_servers(servers)
+    if strategy is Strategy.PRIORITY:
+        best = min((server.priority for server in usable), default=0)
+        usable = [server for server in usable if server.priority == best]
+    direct = bool(usable) and all(server.kind is Kind.DIRECT for server in usable)
+    return Route.DIRECT if direct else Route.SERVERS
 
 
 def servers_in_order(servers: Sequence[Server], strategy: Strategy, draw: int) -> list[Server]:
@@ -47,6 +61,36 @@ def servers_in_order(servers: Sequence[Server], strategy: Strategy, draw: int) -
     for _, equals in groupby(usable, key=attrgetter("priority")):
         ordered += _drawn(list(equals), draw)
     return ordered
+
+
+def rule_for(app: App, sender: str, recipient: str) -> RouteRule | None:
+    """The rule that says which way mail from `sender` (the author's address) to `recipient` takes;
+    None where the app's order holds. The first rule of which all that is given matches.
+
+    Local parts are compared without regard to letter case, as those of allowed senders are.
+    """
+    if not app.routes:
+        return None
+    author, host, domain = sender.lower(), _domain_of(sender), _domain_of(recipient)
+    for rule in app.routes:
+        if rule.recipient_domain and not _below(rule.recipient_domain, domain):
+            continue
+        if "@" in rule.sender:
+            if rule.sender.lower() != author:
+                continue
+        elif rule.sender and not _below(rule.sender, host):
+            continue
+        return rule
+    return None
+
+
+def _domain_of(address: str) -> str:
+    return address.rpartition("@")[2].lower().removesuffix(".")
+
+
+def _below(pattern: str, domain: str) -> bool:
+    """A pattern that begins with a dot covers all below it, and not the domain itself."""
+    return domain.endswith(pattern) if pattern.startswith(".") else domain == pattern
 
 
 def _drawn(equals: list[Server], draw: int) -> list[Server]:

@@ -17,6 +17,7 @@ from pillarbox.handover.errors import NodeDraining
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
+from pillarbox.handover.sorting import Sorter
 from pillarbox.net.certificates import Certificates
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
@@ -172,7 +173,10 @@ def _build_over(
     gate = Gate(
         settings.smtp.max_message_mb * MEGABYTE, settings.retention.disk_floor_mb * MEGABYTE
     )
-    door = Door(storage.queue, mirror, clock, settings.hostname, accept, metrics=metrics, news=news)
+    door = Door(
+        storage.queue, Sorter(storage.directory, storage.queue), mirror, clock, settings.hostname,
+        accept, metrics=metrics, news=news,
+    )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
     pool = _pool(settings, clock, metrics)

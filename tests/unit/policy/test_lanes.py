@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pillarbox.policy.directory import App
-from pillarbox.policy.lanes import FairTurn, lane_for
+from pillarbox.policy.lanes import FairTurn, lane_for, lane_of_way, only_way
 from pillarbox.policy.routing import Route
+from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
 
 APP = App(ObjectId(b"app"), ObjectId(b"acc"), "first-app")
@@ -23,6 +25,20 @@ def test_mail_through_the_apps_servers_shares_one_lane() -> None:
 def test_direct_mail_has_a_lane_for_each_destination() -> None:
     assert lane_for(APP, Route.DIRECT, "Example.COM.") == ("direct", "example.com")
     assert lane_for(APP, Route.DIRECT, "") == ("direct", "*")
+
+
+def test_mail_that_takes_one_way_only_has_a_lane_of_that_way() -> None:
+    server = Server(ObjectId(b"\x01\xab"), APP.id, "one", "mail.example.com")
+    assert lane_of_way(server, "example.com") == ("server", "01ab")
+    straight = replace(server, kind=Kind.DIRECT)
+    assert lane_of_way(straight, "Example.COM.") == ("server", "01ab/example.com")
+    for way in (server, straight):
+        assert only_way(*lane_of_way(way, "example.com")) == server.id
+
+
+def test_other_lanes_follow_the_apps_order() -> None:
+    for name in (("servers", "*"), ("direct", "example.com"), ("server", "*"), ("server", "")):
+        assert only_way(*name) is None
 
 
 def test_lanes_take_turns() -> None:

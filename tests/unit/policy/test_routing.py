@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillarbox.policy.directory import Strategy
-from pillarbox.policy.routing import Route, active_servers, servers_in_order
-from pillarbox.policy.server import Server
+from pillarbox.policy.directory import App, RouteRule, Strategy
+from pillarbox.policy.routing import (
+    Route,
+    active_servers,
+    first_route,
+    rule_for,
+    servers_in_order,
+)
+from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
 
 
@@ -91,4 +98,62 @@ def test_every_active_server_comes_once_and_the_same_draw_gives_the_same_order(
 
 
 def test_routes_have_the_names_that_lanes_are_stored_under() -> None:
-    assert [route.value for route in Route] == ["servers", "direct"]
+    assert [route.value for route in Route] == ["servers", "direct", "server"]
+
+
+def app_with(*rules: RouteRule) -> App:
+    return App(ObjectId(b"app"), ObjectId(b"acc"), "shop", routes=rules)
+
+
+def rule(name: str, recipient_domain: str = "", sender: str = "") -> RouteRule:
+    return RouteRule(ObjectId(name.encode()), recipient_domain, sender)
+
+
+def chosen(app: App, sender: str, recipient: str) -> str:
+    found = rule_for(app, sender, recipient)
+    return found.server.decode() if found else ""
+
+
+def test_without_a_rule_that_matches_the_order_of_the_app_holds() -> None:
+    assert chosen(app_with(), "a@x.example", "b@y.example") == ""
+    assert chosen(app_with(rule("1", "z.example")), "a@x.example", "b@y.example") == ""
+
+
+def test_all_that_a_rule_gives_must_match() -> None:
+    app = app_with(rule("1", "y.example", "x.example"))
+    assert chosen(app, "a@x.example", "b@y.example") == "1"
+    assert chosen(app, "a@other.example", "b@y.example") == ""
+    assert chosen(app, "a@x.example", "b@other.example") == ""
+
+
+def test_the_first_rule_that_matches_holds() -> None:
+    app = app_with(rule("1", "y.example"), rule("2", "", "x.example"), rule("3"))
+    assert chosen(app, "a@x.example", "b@y.example") == "1"
+    assert chosen(app, "a@x.example", "b@z.example") == "2"
+    assert chosen(app, "a@w.example", "b@z.example") == "3"
+
+
+def test_a_domain_with_a_dot_before_it_stands_for_all_below_and_not_for_itself() -> None:
+    app = app_with(rule("1", ".y.example"), rule("2", "", ".x.example"))
+    assert chosen(app, "a@w.example", "b@deep.mx.y.example") == "1"
+    assert chosen(app, "a@w.example", "b@y.example") == ""
+    assert chosen(app, "a@w.example", "b@notmy.example") == ""
+    assert chosen(app, "a@news.x.example", "b@z.example") == "2"
+
+
+def test_a_rule_for_one_author_is_for_nobody_else_and_case_does_not_matter() -> None:
+    app = app_with(rule("1", "", "Billing@x.example"))
+    assert chosen(app, "billing@X.example", "b@y.example") == "1"
+    assert chosen(app, "news@x.example", "b@y.example") == ""
+    assert chosen(app, "", "b@y.example") == ""
+
+
+def test_new_mail_goes_straight_where_nothing_else_may_come_first() -> None:
+    straight = replace(server("straight", 0), kind=Kind.DIRECT)
+    assert first_route([], Strategy.PRIORITY) is Route.SERVERS
+    assert first_route([server("a", 1), straight], Strategy.PRIORITY) is Route.DIRECT
+    assert first_route([server("a", 0), straight], Strategy.PRIORITY) is Route.SERVERS
+    assert first_route([server("a", 1), straight], Strategy.RANDOM) is Route.SERVERS
+    assert first_route([straight], Strategy.RANDOM) is Route.DIRECT
+    disabled = replace(straight, status="D")
+    assert first_route([server("a", 1), disabled], Strategy.PRIORITY) is Route.SERVERS

@@ -247,7 +247,7 @@ class SubmissionSession:
             self._transaction = None
             return replies.LOGIN_FIRST
         door = self._desk.door
-        if not door.is_prepared(submitter):
+        if not door.is_prepared(submitter, transaction.recipients):
             return self._prepare(transaction, content, submitter)
         self._transaction = None
         mail = transaction.mail
@@ -265,7 +265,7 @@ class SubmissionSession:
         self, transaction: Transaction, content: Content, submitter: Submitter
     ) -> Reply | None:
         try:
-            await self._desk.door.prepare(submitter)
+            await self._desk.door.prepare(submitter, transaction.recipients)
         except Trouble as trouble:
             self._give_up()
             return self._refused(trouble)
