@@ -74,3 +74,18 @@ class CannotRender(MessageError):
         """`status` is the enhanced code (RFC 3463 §3.7) its recipients fail with."""
         super().__init__(sentence, fix=fix)
         self.status = status
+
+
+class CannotInline(MessageError):
+    """The style sheet of a document cannot be put into its elements; it is sent as it is."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Its styles were left where they are: {why}.")
+        self.why = why
+
+
+class UnusableKey(PillarboxError):
+    """A signing key that cannot be used."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This signing key cannot be used: {why}.")

@@ -1,0 +1,131 @@
+"""links and images of an HTML document: found by byte span, judged, and put elsewhere
+
+Only the octets of a value change. What a browser would make of a value is what counts: character
+references are replaced, blanks around it and line ends in it do not belong to the address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from pillarbox.message.markup import (
+    Attribute,
+    Tag,
+    escaped,
+    read_tags,
+    spliced,
+    text_of,
+    unescaped,
+    unescaped_value,
+)
+
+_WEB: Final = re.compile(r"https?://[^/?#\\]", re.IGNORECASE)
+_AROUND: Final = "".join(map(chr, range(33)))
+_WITHIN: Final = str.maketrans("", "", "\t\r\n")
+_NEEDS_QUOTES: Final = re.compile(rb"[ \t\r\n\f\"'=<>`]|^$")
+_QUERY: Final = re.compile(r"[?#]")
+_UNSAFE: Final = re.compile(r"[^!-~]")
+# As browsers leave them: what is reserved or unreserved, and percent signs.
+_KEPT: Final = "%/:?#[]@!$&'()*+,;=~-._|^`{}\\\"<>"
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """An address in a document."""
+
+    tag: Tag
+    value: Attribute
+    url: str
+    """The address that is meant."""
+    label: str = ""
+    """Text of a link without its markup."""
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is an http or https address with a host."""
+        return _WEB.match(self.url) is not None
+
+
+def find_spots(document: bytes, charset: str) -> tuple[list[Spot], list[Spot], int]:
+    """Links, images, and where one more image can be put: before the last ``</body>``, or the end.
+
+    `charset` is a codec that has ASCII in it. An address in octets that are none of it is left out.
+    """
+    links: list[Spot] = []
+    images: list[Spot] = []
+    end = len(document)
+    opened: tuple[Tag, Attribute] | None = None
+    for tag in read_tags(document):
+        name = tag.name
+        if name == b"img":
+            _add(images, document, tag, tag.attributes.get(b"src"), charset)
+        elif name == b"/body":
+            end = tag.start
+        else:
+            if opened is not None and name in (b"a", b"/a"):
+                _add(links, document, *opened, charset, tag.start)
+                opened = None
+            value = tag.attributes.get(b"href")
+            if value is not None and name == b"a":
+                opened = (tag, value)
+            elif value is not None:
+                _add(links, document, tag, value, charset)
+    if opened is not None:
+        _add(links, document, *opened, charset, end)
+    links.sort(key=lambda spot: spot.value.start)
+    return links, images, end
+
+
+def put(
+    document: bytes, changes: Iterable[tuple[Spot, str]], more: bytes = b"", at: int = 0
+) -> bytes:
+    """The document with other addresses in ASCII at some spots, and `more` put in at a place."""
+    edits = [(spot.value.start, spot.value.end, _written(spot.value, url)) for spot, url in changes]
+    if more:
+        edits.append((at, at, more))
+    return spliced(document, edits)
+
+
+def in_ascii(url: str, charset: str) -> str:
+    """The address as a browser would ask for it: the host in A-labels is left to whoever redirects;
+    what is beyond ASCII is percent-encoded, in the query in the charset of the document.
+    """
+    if not _UNSAFE.search(url):
+        return url
+    found = _QUERY.search(url)
+    cut = len(url) if found is None else found.start()
+    before, behind = url[:cut], url[cut:]
+    query, mark, fragment = behind.partition("#")
+    try:
+        written = quote(query, safe=_KEPT, encoding=charset)
+    except (UnicodeEncodeError, LookupError):
+        written = quote(query, safe=_KEPT)
+    return quote(before, safe=_KEPT) + written + mark + quote(fragment, safe=_KEPT)
+
+
+def _add(
+    spots: list[Spot], document: bytes, tag: Tag, value: Attribute | None, charset: str,
+    label_end: int = 0,
+) -> None:  # fmt: skip
+    if value is None:
+        return
+    try:
+        url = unescaped_value(value.raw.decode(charset))
+    except UnicodeDecodeError:
+        return
+    url = url.strip(_AROUND).translate(_WITHIN)
+    label = ""
+    if label_end:
+        label = unescaped(text_of(document, tag.end, label_end).decode(charset, "replace"))
+    spots.append(Spot(tag, value, url, label.strip()))
+
+
+def _written(value: Attribute, url: str) -> bytes:
+    if value.quote:
+        return escaped(url, value.quote).encode("ascii")
+    plain = escaped(url, b'"').encode("ascii")
+    return b'"' + plain + b'"' if _NEEDS_QUOTES.search(plain) else plain

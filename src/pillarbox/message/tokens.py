@@ -1,0 +1,102 @@
+"""tokens of tracked links and images: minted and read; HMAC, with the number of its key
+
+A token carries all that is needed to answer it, so that a link leads on when its message is long
+gone. Whoever cannot mint one cannot have us redirect anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from pillarbox.terms.ids import DeliveryId
+
+_HEAD: Final = struct.Struct(">BHqH")
+"""Version and kind in one octet, number of the key, delivery, position."""
+_VERSION: Final = 1
+_MAC_OCTETS: Final = 16
+_PURPOSE: Final = b"pillarbox tracking 1\0"
+KEY_OCTETS: Final = 32
+MAX_TARGET_OCTETS: Final = 8000
+MAX_TOKEN_CHARACTERS: Final = 11_000
+MAX_POSITION: Final = 0xFFFF
+MAX_KEY_NUMBER: Final = 0xFFFF
+
+
+class TokenKind(IntEnum):
+    """What a token is for; one kind is never taken for another."""
+
+    CLICK = 1
+    IMAGE = 2
+    PIXEL = 3
+    UNSUBSCRIBE = 4
+    HOSTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What stands in a token."""
+
+    kind: TokenKind
+    delivery: DeliveryId
+    position: int = 0
+    """Of the link or image in its message, from 1; the same address twice is two links."""
+    target: str = ""
+    """Where it leads, in ASCII."""
+    key: int = 0
+    """Number of the key it was minted with."""
+
+
+def mint(token: Token, secret: bytes) -> str:
+    """As it stands in an address: letters, digits, ``-`` and ``_``.
+
+    Raises `ValueError` for a target that is not ASCII or longer than `MAX_TARGET_OCTETS`.
+    """
+    target = token.target.encode("ascii")
+    if len(target) > MAX_TARGET_OCTETS:
+        raise ValueError(f"the address has {len(target)} octets")
+    body = (
+        _HEAD.pack(_VERSION << 4 | token.kind, token.key, token.delivery, token.position) + target
+    )
+    return base64.urlsafe_b64encode(body + _mac(body, secret)).rstrip(b"=").decode("ascii")
+
+
+def read(text: str, secrets: Mapping[int, bytes]) -> Token | None:
+    """What a token says; None where it is not one of ours, whatever is wrong with it."""
+    if len(text) > MAX_TOKEN_CHARACTERS:
+        return None
+    try:
+        data = base64.b64decode(
+            text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True
+        )
+    except (binascii.Error, ValueError):
+        return None
+    body, mac = data[:-_MAC_OCTETS], data[-_MAC_OCTETS:]
+    if len(body) < _HEAD.size:
+        return None
+    first, key, delivery, position = _HEAD.unpack_from(body)
+    secret = secrets.get(key)
+    if secret is None or not hmac.compare_digest(mac, _mac(body, secret)):
+        return None
+    # The last letter of a token has bits that say nothing; only one spelling is ours.
+    if base64.urlsafe_b64encode(data).rstrip(b"=") != text.encode("ascii"):
+        return None
+    try:
+        kind = TokenKind(first & 0xF)
+        target = body[_HEAD.size :].decode("ascii")
+    except ValueError:
+        return None
+    if first >> 4 != _VERSION:
+        return None
+    return Token(kind, DeliveryId(delivery), position, target, key)
+
+
+def _mac(body: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, _PURPOSE + body, hashlib.sha256)[:_MAC_OCTETS]
