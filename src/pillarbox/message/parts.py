@@ -14,7 +14,7 @@ MAX_PARTS: Final = 2000
 MAX_BOUNDARY: Final = 256  # RFC 2046 §5.1.1 allows 70
 
 _FIELD: Final = re.compile(
-    rb"^(content-type|content-transfer-encoding)[ \t]*:", re.IGNORECASE | re.MULTILINE
+    rb"^content-(type|transfer-encoding|disposition|id)[ \t]*:", re.IGNORECASE | re.MULTILINE
 )
 _FIELD_END: Final = re.compile(rb"\r\n(?![ \t])")
 
@@ -38,6 +38,10 @@ class Part:
     encoding_at: tuple[int, int] | None
     """The value of the Content-Transfer-Encoding field, from behind the colon to the line end."""
     parts: tuple[Part, ...] = ()
+    disposition: str = ""
+    """``inline`` or ``attachment`` or what else was said, in lower case; empty for nothing."""
+    content_id: str = ""
+    """Without its angle brackets."""
 
 
 def read_parts(content: bytes) -> Part:
@@ -62,16 +66,22 @@ class _Reader:
             )
         fields_end, body = self._header(start, end)
         kind, encoding, encoding_at = usual_type, "", None
+        disposition = content_id = ""
         parameters: dict[str, str] = {}
-        for match in _FIELD.finditer(self._content, start, fields_end):
-            last = _FIELD_END.search(self._content, match.end(), fields_end)
-            at = (match.end(), last.start() if last else fields_end)
+        for field in _FIELD.finditer(self._content, start, fields_end):
+            last = _FIELD_END.search(self._content, field.end(), fields_end)
+            at = (field.end(), last.start() if last else fields_end)
             value = self._content[slice(*at)].replace(b"\r\n", b"").strip()
-            if match[1].lower() == b"content-type":
-                named, parameters = parse_media_type(value)
-                kind = named or kind
-            elif encoding_at is None:
-                encoding, encoding_at = value.decode("latin-1").lower(), at
+            match field[1].lower():
+                case b"type":
+                    named, parameters = parse_media_type(value)
+                    kind = named or kind
+                case b"disposition":
+                    disposition = value.partition(b";")[0].strip().decode("latin-1").lower()
+                case b"id":
+                    content_id = value.strip(b"<> \t").decode("latin-1")
+                case _ if encoding_at is None:
+                    encoding, encoding_at = value.decode("latin-1").lower(), at
         parts: tuple[Part, ...] = ()
         boundary = parameters.get("boundary", "").encode("latin-1")
         if kind.startswith("multipart/") and 0 < len(boundary) <= MAX_BOUNDARY:
@@ -82,7 +92,9 @@ class _Reader:
             )
         elif kind == "message/rfc822" and encoding in ("", "7bit", "8bit", "binary"):
             parts = (self.part(body, end, "text/plain", depth + 1),)
-        return Part(start, body, end, kind, parameters, encoding, encoding_at, parts)
+        return Part(
+            start, body, end, kind, parameters, encoding, encoding_at, parts, disposition, content_id
+        )  # fmt: skip
 
     def _header(self, start: int, end: int) -> tuple[int, int]:
         """Where the fields of a part end, and where its body begins."""

@@ -1,0 +1,181 @@
+"""HTML bodies: found where they may be changed, decoded, and put back with few octets changed
+
+Nothing inside what is signed, encrypted, enclosed or attached is a body. Of a body in
+quoted-printable only the lines are written anew that an edit touches; what was written as it is
+stays so where that is still permitted.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pillarbox.message.charsets import codec_for
+from pillarbox.message.markup import spliced
+from pillarbox.message.parts import Part
+from pillarbox.message.transfer import base64_lines, fits_lines, quoted_printable
+
+Edit = tuple[int, int, bytes]
+"""From, to, and what stands there instead."""
+
+SEALED: Final = frozenset(
+    {
+        "multipart/signed",
+        "multipart/encrypted",
+        "multipart/report",
+        "application/pkcs7-mime",
+        "application/x-pkcs7-mime",
+    }
+)
+"""What is inside is somebody's word for word, or says what became of a mail."""
+_AS_IT_IS: Final = frozenset({"", "7bit", "8bit", "binary"})
+_SOFT: Final = re.compile(rb"=[ \t]*\r\n")
+_HARD: Final = re.compile(rb"(?<!=)\r\n")
+_BLANK_AT_END: Final = re.compile(rb"[ \t]+\r\n|=[ \t]+\r\n")
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*")
+MAX_OCTETS: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An HTML part that may be changed."""
+
+    part: Part
+    document: bytes
+    """Decoded from its transfer encoding."""
+    charset: str
+    """A codec that has ASCII in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An HTML part that is left as it is, and why, as the end of a sentence."""
+
+    part: Part
+    why: str
+
+
+def find_bodies(content: bytes, whole: Part) -> Iterator[Body | Unreadable]:
+    """Every HTML part that a reader is shown, in order."""
+    if whole.media_type in SEALED or whole.media_type.startswith("message/"):
+        return
+    for part in whole.parts:
+        yield from find_bodies(content, part)
+    if whole.media_type == "text/html" and whole.disposition != "attachment":
+        yield _body(content, whole)
+
+
+def put_back(content: bytes, body: Body, edits: Iterable[Edit]) -> list[Edit]:
+    """What has to be changed in the message so that its document is edited so."""
+    wanted = sorted(edits)
+    if not wanted:
+        return []
+    part = body.part
+    raw = content[part.body : part.end]
+    if part.encoding in _AS_IT_IS:
+        made = spliced(body.document, wanted)
+        if fits_lines(made) or part.encoding == "binary":
+            return [(part.body + start, part.body + end, value) for start, end, value in wanted]
+        return [(part.body, part.end, _quoted(made)), _renamed(content, part)]
+    if part.encoding == "base64":
+        end = b"\r\n" if raw.endswith(b"\r\n") else b""
+        made = base64_lines(spliced(body.document, wanted))
+        return [(part.body, part.end, made + end)]
+    return _lines(part, raw, body.document, wanted)
+
+
+def _body(content: bytes, part: Part) -> Body | Unreadable:
+    raw = content[part.body : part.end]
+    if len(raw) > MAX_OCTETS:
+        return Unreadable(part, f"it has more than {MAX_OCTETS} octets")
+    if part.encoding in _AS_IT_IS:
+        document = raw
+    elif part.encoding == "quoted-printable":
+        document = binascii.a2b_qp(raw)
+    elif part.encoding == "base64":
+        if not _BASE64.fullmatch(raw.rstrip()):
+            return Unreadable(part, "it says that it is base64, and is not")
+        try:
+            document = binascii.a2b_base64(raw)
+        except binascii.Error:
+            return Unreadable(part, "it says that it is base64, and breaks off")
+    else:
+        return Unreadable(part, f"nobody knows its encoding {part.encoding[:40]!r}")
+    charset = codec_for(part.parameters.get("charset", ""), document)
+    if charset is None:
+        named = part.parameters.get("charset", "")[:40] or "UTF-8"
+        return Unreadable(part, f"it cannot be read as {named}")
+    return Body(part, document, charset)
+
+
+def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[Edit]:
+    """In quoted-printable the lines between hard line ends stand for the lines of the document, as
+    long as none of these is written as ``=0D=0A``.
+    """
+    written = _HARD.split(raw)
+    meant = document.split(b"\r\n")
+    if _BLANK_AT_END.search(raw) or len(written) != len(meant):
+        return [(part.body, part.end, _quoted(spliced(document, wanted)))]
+    found: list[Edit] = []
+    at, place, line = 0, part.body, 0
+    waiting = iter(wanted)
+    edit = next(waiting, None)
+    while edit is not None:
+        while edit[0] > at + len(meant[line]):
+            at += len(meant[line]) + 2
+            place += len(written[line]) + 2
+            line += 1
+        first, start, begin = line, at, place
+        here: list[Edit] = []
+        last = start + len(meant[line])
+        while edit is not None and edit[0] <= last:
+            here.append(edit)
+            while edit[1] > last:
+                line += 1
+                last += len(meant[line]) + 2
+            edit = next(waiting, None)
+        old = b"\r\n".join(meant[first : line + 1])
+        made = spliced(old, [(a - start, b - start, value) for a, b, value in here])
+        length = sum(map(len, written[first : line + 1])) + 2 * (line - first)
+        found.append((begin, begin + length, _quoted(made)))
+        at = last + 2
+        place = begin + length + 2
+        line += 1
+        if line >= len(meant):
+            break
+    return found
+
+
+def _quoted(text: bytes) -> bytes:
+    if text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n"):
+        return quoted_printable(text)
+    # Bare ones are written as octets, which no line end is.
+    return b"\r\n".join(
+        quoted_printable(line).replace(b"\r", b"=0D").replace(b"\n", b"=0A")
+        if b"\r" not in line and b"\n" not in line
+        else b"=\r\n".join(_octets(line))
+        for line in text.split(b"\r\n")
+    )
+
+
+def _octets(line: bytes) -> list[bytes]:
+    written = b"".join(
+        b"=%02X" % octet if octet in b"=\r\n\t " or not 33 <= octet <= 126 else bytes((octet,))
+        for octet in line
+    )
+    pieces: list[bytes] = []
+    while len(written) > 75:
+        cut = 75 - (b"=" in written[73:75] and 75 - written.rindex(b"=", 73, 75))
+        pieces.append(written[:cut])
+        written = written[cut:]
+    return [*pieces, written]
+
+
+def _renamed(content: bytes, part: Part) -> Edit:
+    if part.encoding_at is not None:
+        return (*part.encoding_at, b" quoted-printable")
+    end = part.body - 2
+    return (end, end, b"Content-Transfer-Encoding: quoted-printable\r\n")
