@@ -14,7 +14,7 @@ from typing import Final
 from css_inline import CSSInliner, InlineError
 
 from pillarbox.message.errors import CannotInline
-from pillarbox.message.markup import RAW_TEXT, REST_OF_TAG, spliced
+from pillarbox.message.markup import RAW_TEXT, REST_OF_TAG
 
 MAX_OCTETS: Final = 2 * 1024 * 1024
 MAX_DEPTH: Final = 400
@@ -50,14 +50,14 @@ _NOT_SHOWN: Final = frozenset(b"html head meta link base title style script".spl
 _INLINER: Final = CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
 
 
-def inline_css(document: bytes, charset: str) -> bytes:
-    """The document with its style rules in the elements they mean; the same object where it has none.
+def style_edits(document: bytes, charset: str) -> list[tuple[int, int, bytes]]:
+    """What puts the style rules of a document into the elements they mean; nothing where it has none.
 
     What an element says itself stays and wins, but for rules marked as important. `charset` is a
     codec that has ASCII in it. Raises `CannotInline` with the reason; then it is to be left alone.
     """
     if not _STYLE_BLOCK.search(document):
-        return document
+        return []
     if len(document) > MAX_OCTETS:
         raise CannotInline(f"it has more than {MAX_OCTETS} octets")
     numbered, elements = _numbered(document)
@@ -75,7 +75,7 @@ def inline_css(document: bytes, charset: str) -> bytes:
             # Where the library's reading of broken nesting doubles an element, the first counts.
             done.add(place)
             edits += _edit(document, elements[place], style, charset)
-    return spliced(document, edits)
+    return edits
 
 
 class _Element:

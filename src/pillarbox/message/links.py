@@ -7,17 +7,18 @@ references are replaced, blanks around it and line ends in it do not belong to t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
+
+import idna
 
 from pillarbox.message.markup import (
     Attribute,
     Tag,
     escaped,
     read_tags,
-    spliced,
     text_of,
     unescaped,
     unescaped_value,
@@ -28,6 +29,7 @@ _AROUND: Final = "".join(map(chr, range(33)))
 _WITHIN: Final = str.maketrans("", "", "\t\r\n")
 _NEEDS_QUOTES: Final = re.compile(rb"[ \t\r\n\f\"'=<>`]|^$")
 _QUERY: Final = re.compile(r"[?#]")
+_AUTHORITY: Final = re.compile(r"(https?://(?:[^/?#\\@]*@)?)([^/?#\\:@]*)", re.IGNORECASE)
 _UNSAFE: Final = re.compile(r"[^!-~]")
 # As browsers leave them: what is reserved or unreserved, and percent signs.
 _KEPT: Final = "%/:?#[]@!$&'()*+,;=~-._|^`{}\\\"<>"
@@ -80,22 +82,27 @@ def find_spots(document: bytes, charset: str) -> tuple[list[Spot], list[Spot], i
     return links, images, end
 
 
-def put(
-    document: bytes, changes: Iterable[tuple[Spot, str]], more: bytes = b"", at: int = 0
-) -> bytes:
-    """The document with other addresses in ASCII at some spots, and `more` put in at a place."""
-    edits = [(spot.value.start, spot.value.end, _written(spot.value, url)) for spot, url in changes]
-    if more:
-        edits.append((at, at, more))
-    return spliced(document, edits)
+def written(spot: Spot, url: str) -> tuple[int, int, bytes]:
+    """The edit that puts another address, in ASCII, in the place of this one."""
+    value = spot.value
+    if value.quote:
+        return value.start, value.end, escaped(url, value.quote).encode("ascii")
+    plain = escaped(url, b'"').encode("ascii")
+    made = b'"' + plain + b'"' if _NEEDS_QUOTES.search(plain) else plain
+    return value.start, value.end, made
 
 
 def in_ascii(url: str, charset: str) -> str:
-    """The address as a browser would ask for it: the host in A-labels is left to whoever redirects;
-    what is beyond ASCII is percent-encoded, in the query in the charset of the document.
+    """The address as a browser would ask for it: its host in A-labels, what else is beyond ASCII
+    percent-encoded, in the query in the charset of the document.
     """
     if not _UNSAFE.search(url):
         return url
+    authority = _AUTHORITY.match(url)
+    if authority is not None and not authority[2].isascii():
+        with suppress(idna.IDNAError):
+            host = idna.encode(authority[2], uts46=True).decode("ascii")
+            url = authority[1] + host + url[authority.end() :]
     found = _QUERY.search(url)
     cut = len(url) if found is None else found.start()
     before, behind = url[:cut], url[cut:]
@@ -122,10 +129,3 @@ def _add(
     if label_end:
         label = unescaped(text_of(document, tag.end, label_end).decode(charset, "replace"))
     spots.append(Spot(tag, value, url, label.strip()))
-
-
-def _written(value: Attribute, url: str) -> bytes:
-    if value.quote:
-        return escaped(url, value.quote).encode("ascii")
-    plain = escaped(url, b'"').encode("ascii")
-    return b'"' + plain + b'"' if _NEEDS_QUOTES.search(plain) else plain

@@ -13,6 +13,8 @@ from pillarbox.message.links import Spot
 from pillarbox.message.preventscam import label_is_link
 from pillarbox.message.tokens import MAX_TARGET_OCTETS
 
+MAX_URL_CHARACTERS: Final = MAX_TARGET_OCTETS // 4
+"""Each may become several when what is beyond ASCII is percent-encoded."""
 MARK: Final = b"data-pillarbox"
 """Attribute of a link or image: ``off`` leaves it as it is, ``on`` tracks what looks like one of
 those that are left alone."""
@@ -33,6 +35,7 @@ class Why(StrEnum):
     TEMPLATE = "template"
     OURS = "ours"
     TOO_LONG = "too_long"
+    TOO_MANY = "too_many"
 
 
 WHY_WORDS: Final[dict[Why, str]] = {
@@ -45,7 +48,8 @@ WHY_WORDS: Final[dict[Why, str]] = {
     Why.ONE_TIME: "looks as if it worked only once, and scanners that follow links would use it up",
     Why.TEMPLATE: "has a part of a template that nobody filled in",
     Why.OURS: "leads through the tracking host already",
-    Why.TOO_LONG: f"is longer than {MAX_TARGET_OCTETS} octets",
+    Why.TOO_LONG: f"has more than {MAX_URL_CHARACTERS} characters",
+    Why.TOO_MANY: "comes behind more links or images than we count in one message",
 }
 """Each as the end of a sentence that begins with the link."""
 
@@ -124,7 +128,7 @@ def _judge(spot: Spot, rules: Rules) -> Why:
         return Why.OURS
     if any(_excepted(each, spot.url, host) for each in rules.exceptions):
         return Why.EXCEPTION
-    return Why.TOO_LONG if len(spot.url) > MAX_TARGET_OCTETS // 3 else Why.TRACKED
+    return Why.TOO_LONG if len(spot.url) > MAX_URL_CHARACTERS else Why.TRACKED
 
 
 def _mark(spot: Spot) -> bytes:
