@@ -34,7 +34,9 @@ _ATTRIBUTE: Final = re.compile(
     rb"[ \t\r\n\f/]*+([^ \t\r\n\f/>=][^ \t\r\n\f/>=]*+|=[^ \t\r\n\f/>=]*+)"
     rb"(?:[ \t\r\n\f]*+=[ \t\r\n\f]*+(?:\"([^\"]*+)\"|'([^']*+)'|(?![\"'])([^ \t\r\n\f>]*+)))?+"
 )
-_ANY_TAG: Final = re.compile(rb"<!--.*?-->|</?[a-z]" + REST_OF_TAG + rb"|<[!?][^>]*+>", re.I | re.S)
+_ANY_TAG: Final = re.compile(
+    rb"<(?:!--(?:.*?-->|.*+)|/?[a-z](?:" + REST_OF_TAG + rb"|.*+)|[!?][^>]*+>?+)", re.I | re.S
+)
 _CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
 _RAW_NAMES: Final = frozenset(RAW_TEXT.split(b"|"))
 _REFERENCE: Final = re.compile("&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[a-zA-Z][a-zA-Z0-9]*;?)")
