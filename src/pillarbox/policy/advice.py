@@ -95,6 +95,10 @@ CARDS: Final[dict[Category, Card]] = {
     Category.RATE_LIMITED: Card(
         "Server asks us to slow down", "Nothing now; spread large numbers of mail over more time."
     ),
+    Category.QUOTA_REACHED: Card(
+        "Server takes no more for now",
+        "Nothing; other servers are used meanwhile, and this one again when its quota allows it.",
+    ),
     Category.NO_ROOM: Card("Server has no room", "Nothing; we try again."),
     Category.TOO_BIG: Card("Too big for the server", "Link large files instead of attaching them."),
     Category.UNAUTHENTICATED: Card(

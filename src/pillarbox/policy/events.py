@@ -55,6 +55,8 @@ class AttemptFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Of the bytes that left, where rendering changed any; empty: the stored content left."""
     renderer: int = 0
     words: str = ""
+    sender: str = ""
+    """Default sender that stood in for the message's own; empty where none did."""
 
 
 class ActionFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -58,6 +58,7 @@ class Category(StrEnum):
     MAILBOX_DISABLED = "mailbox_disabled"
     GREYLISTED = "greylisted"
     RATE_LIMITED = "rate_limited"
+    QUOTA_REACHED = "quota_reached"
     NO_ROOM = "no_room"
     TOO_BIG = "too_big"
     UNAUTHENTICATED = "unauthenticated"
@@ -100,6 +101,7 @@ PHRASES: Final[dict[Category, str]] = {
     Category.MAILBOX_DISABLED: "says that the mailbox is switched off",
     Category.GREYLISTED: "makes first contacts wait (greylisting)",
     Category.RATE_LIMITED: "asks us to slow down",
+    Category.QUOTA_REACHED: "has taken as much as it takes from us for now",
     Category.NO_ROOM: "has no room for it just now",
     Category.TOO_BIG: "says that the message is too big",
     Category.UNAUTHENTICATED: "found no valid SPF or DKIM",
@@ -150,6 +152,7 @@ def _begins(status: str, wanted: str) -> bool:
 _EVERY: Final = frozenset(Stage)
 _ENVELOPE: Final = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA})
 _TRANSACTION: Final = _ENVELOPE | frozenset({Stage.VERDICT})
+_LOGGED_IN: Final = _TRANSACTION | frozenset({Stage.AUTH})
 _MAIL_RCPT: Final = frozenset({Stage.MAIL, Stage.RCPT})
 _RCPT: Final = frozenset({Stage.RCPT})
 _VERDICT: Final = frozenset({Stage.VERDICT})
@@ -173,6 +176,31 @@ _WANTS_LOGIN: Final = (
     "login first",
     "log in first",
 )
+_QUOTA_USED: Final = (
+    "sending quota exceeded",
+    "sending limit",
+    "sendinglimit",
+    "dailylimitexceeded",
+    "message quota exceeded",
+    "submission quota",
+    "submissionquota",
+    "sending quota",
+    "relay limit exceeded",
+    "relay quota",
+    "recipient rate limit",
+    "daily limit for",
+    "daily message limit",
+    "outgoing message limit",
+    "outgoing messages was exceeded",
+    "exceeded your messaging limit",
+    "maximum credits exceeded",
+    "hour limit",
+    "hourly limit",
+    "tenant exceeded threshold",
+    "tenant has exceeded threshold",
+)
+"""How servers say that a login has used up what it may send; none of it speaks of a mailbox."""
+
 _DENIES_RELAY: Final = (
     "relay access denied",
     "relay denied",
@@ -206,6 +234,14 @@ _DENIES_RELAY: Final = (
 
 RULES: Final[tuple[Rule, ...]] = (
     # Whose fault: these change what is done, and therefore come first.
+    Rule(
+        Category.QUOTA_REACHED, _LOGGED_IN, 4, phrases=_QUOTA_USED, unless=("too many recipients",)
+    ),
+    Rule(
+        Category.QUOTA_REACHED, _LOGGED_IN, 5, phrases=_QUOTA_USED, unless=("too many recipients",)
+    ),
+    Rule(Category.QUOTA_REACHED, _TRANSACTION, 5, statuses=("5.4.5",), phrases=("limit", "quota")),
+    Rule(Category.QUOTA_REACHED, _TRANSACTION, 5, statuses=("5.7.232", "5.7.233", "5.1.90")),
     Rule(Category.LOGIN_REQUIRED, _TRANSACTION, 5, codes=frozenset({530, 534, 535, 538})),
     Rule(Category.LOGIN_REQUIRED, _ENVELOPE, 5, statuses=("5.7.0",), phrases=("authenti", "login")),
     Rule(
@@ -222,7 +258,14 @@ RULES: Final[tuple[Rule, ...]] = (
         statuses=("", "5.0.", "5.4.", "5.7."),
         phrases=_DENIES_RELAY,
     ),
-    Rule(Category.RELAY_DENIED, _RCPT, 5, statuses=("5.7.1",), phrases=("relay",)),
+    Rule(
+        Category.RELAY_DENIED,
+        _RCPT,
+        5,
+        statuses=("5.7.1",),
+        phrases=("relay",),
+        unless=("sender address rejected", "not owned by"),  # by a user who may be called so
+    ),
     Rule(Category.CONFUSED, _ENVELOPE, 5, codes=frozenset({500, 502, 503})),
     Rule(Category.OUT_OF_ORDER, _ENVELOPE, 5, statuses=("5.3.1", "5.3.2", "5.3.5")),
     Rule(Category.REFUSES_US, _ENVELOPE, 5, codes=frozenset({521})),
@@ -244,6 +287,22 @@ RULES: Final[tuple[Rule, ...]] = (
             "sender rejected",
             "sender not allowed",
             "not owned by",
+        ),
+    ),
+    Rule(Category.SENDER_REFUSED, _CONTENT, 5, statuses=("5.7.60", "5.2.252")),
+    Rule(
+        Category.SENDER_REFUSED,
+        _CONTENT,
+        5,
+        phrases=(
+            "send as this sender",
+            "sendasdenied",
+            "not allowed to send as",
+            "not authorized to send as",
+            "email address is not verified",
+            "sender address rejected",
+            "from address is not verified",
+            "from address does not match a verified sender",
         ),
     ),
     Rule(Category.SENDER_DEFERRED, _RCPT, 4, statuses=("4.1.7", "4.1.8")),
@@ -276,6 +335,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "too many connections",
             "too many messages",
             "too much mail",
+            "sending rate",
             "slow down",
             "throttl",
         ),

@@ -187,6 +187,7 @@ SPECIAL: Final[dict[Category, Cell]] = {
     Category.SENDER_DEFERRED: _later(Category.SENDER_DEFERRED, Blame.MESSAGE, "1.8"),
     Category.GREYLISTED: _later(Category.GREYLISTED, Blame.RECIPIENT, "7.1"),
     Category.RATE_LIMITED: _later(Category.RATE_LIMITED, Blame.SERVER, "7.0"),
+    Category.QUOTA_REACHED: _later(Category.QUOTA_REACHED, Blame.SERVER, "7.0"),
     Category.NO_ROOM: _later(Category.NO_ROOM, Blame.SERVER, "3.1"),
     Category.BUSY: _BUSY,
     Category.CONTENT_DEFERRED: _later(Category.CONTENT_DEFERRED, Blame.MESSAGE, "7.0"),

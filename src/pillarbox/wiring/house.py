@@ -34,6 +34,8 @@ from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.lane import LaneTools
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.notices import Notices
+from pillarbox.services.delivery.offer import Offers
+from pillarbox.services.delivery.senders import Senders
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.submission.authenticate import Authenticator
@@ -181,12 +183,14 @@ def _build_over(
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
     pool = _pool(settings, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
+    senders = Senders(clock)
     transactions = Transactions(
         pool,
         storage.events,
         storage.messages,
         storage.nodes,
         Marks(storage.queue, mirror),
+        senders,
         clock,
         most_per_connection=delivery.transactions_per_connection,
     )
@@ -194,6 +198,7 @@ def _build_over(
         storage.directory,
         circuits,
         transactions,
+        Offers(transactions, senders, storage.messages),
         settler,
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,

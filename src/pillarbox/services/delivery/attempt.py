@@ -15,6 +15,7 @@ from pillarbox.policy.routing import servers_in_order
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.offer import Offers
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
@@ -84,6 +85,7 @@ class Attempts:
         directory: DirectoryStore,
         circuits: Circuits,
         transactions: Transactions,
+        offers: Offers,
         settler: Settler,
         clock: Clock,
         *,
@@ -92,6 +94,7 @@ class Attempts:
         self._directory = directory
         self._circuits = circuits
         self._transactions = transactions
+        self._offers = offers
         self._settler = settler
         self._clock = clock
         self._most_recipients = recipients_per_transaction
@@ -188,7 +191,7 @@ class Attempts:
         if len(portions) > 1:
             following = None
         for some in portions:
-            given = await self._transactions.give(server, course.outgoing, some, following)
+            given = await self._offers.make(server, course.outgoing, some, following)
             fault = None
             ended: Endings = given.outcomes
             if not given.all_taken:
@@ -265,8 +268,19 @@ def _facts(
         )  # fmt: skip
     return AttemptFacts(
         number, identity, given.session, outcome.category, outcome.code, outcome.status,
-        outcome.text, given.dialogue, 0, given.digest, given.renderer, outcome.words,
+        outcome.text, given.dialogue, 0, given.digest, given.renderer,
+        *_words_and_sender(outcome, given),
     )  # fmt: skip
+
+
+def _words_and_sender(outcome: Outcome, given: Given) -> tuple[str, str]:
+    sender = given.sender
+    if sender is None:
+        return outcome.words, ""
+    if not outcome.taken:
+        return outcome.words, sender.text
+    place = "author" if sender.for_author else "return path"
+    return f"{outcome.words} with its default sender {sender.address} as {place}", sender.text
 
 
 def _portions(addressees: list[Addressee], most: int) -> list[list[Addressee]]:

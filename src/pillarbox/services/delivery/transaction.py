@@ -13,6 +13,7 @@ from typing import Final
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording
+from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.errors import CannotRender
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
 from pillarbox.net.envelope import EnvelopeWords
@@ -35,6 +36,7 @@ from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.held import in_pieces, lease_over, while_held
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.senders import Senders
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.wording import sayable, words_for
 from pillarbox.storage.interface.events import EventStore
@@ -53,7 +55,9 @@ _REFUSED: Final = 4
 class Given:
     """What became of each recipient at one server, and what the attempt was."""
 
-    __slots__ = ("carrier", "dialogue", "digest", "gone", "outcomes", "passed_on", "session")
+    __slots__ = (
+        "carrier", "dialogue", "digest", "gone", "outcomes", "passed_on", "sender", "session",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -73,6 +77,8 @@ class Given:
         """Whether the server knows the wishes for notices, and will see to them (RFC 3461 §5.2.1)."""
         self.gone: frozenset[DeliveryId] = frozenset()
         """Held or ended by an operator after they were claimed: nothing was sent for them."""
+        self.sender: DefaultSender | None = None
+        """Who stood in for the author or the return path."""
 
     @property
     def all_taken(self) -> bool:
@@ -95,6 +101,7 @@ class Transactions:
         messages: MessageStore,
         nodes: NodeStore,
         marks: Marks,
+        senders: Senders,
         clock: Clock,
         *,
         most_per_connection: int,
@@ -104,6 +111,7 @@ class Transactions:
         self._messages = messages
         self._nodes = nodes
         self._marks = marks
+        self._senders = senders
         self._clock = clock
         self._most = most_per_connection
         self._ahead = Ahead(pool)
@@ -114,8 +122,9 @@ class Transactions:
         outgoing: Outgoing,
         addressees: Sequence[Addressee],
         following: Following | None = None,
+        sender: DefaultSender | None = None,
     ) -> Given:
-        """Offer a message to a server for some recipients.
+        """Offer a message to a server for some recipients; `sender` stands in for its own.
 
         `following` goes to the same server next; its envelope may be said behind the content.
         Whatever the server does is an outcome. Raises `StorageTrouble` where the start mark cannot
@@ -130,7 +139,7 @@ class Transactions:
             except Broken as broken:
                 return _broken(broken, addressees, 0)
             try:
-                return await self._exchange(carrier, outgoing, addressees, following)
+                return await self._exchange(carrier, outgoing, addressees, following, sender)
             except Broken as broken:
                 self._pool.discard(carrier)
                 if said is not None and not broken.reply:
@@ -166,6 +175,14 @@ class Transactions:
             self._pool.give_back(carrier)
         return False
 
+    def put_back(self, given: Given) -> None:
+        """What was given left nothing to record; the connection may serve again at once."""
+        carrier, given.carrier = given.carrier, None
+        if carrier is not None and carrier.usable and not carrier.connection.ahead:
+            self._pool.give_back(carrier)
+        elif carrier is not None:
+            self._pool.discard(carrier)
+
     def take_slot(self, outgoing: Outgoing, slots: Slots) -> bool:
         """Whether a connection waits for the message with its slot, which is the caller's now."""
         return self._ahead.take_slot(outgoing, slots)
@@ -180,12 +197,19 @@ class Transactions:
         outgoing: Outgoing,
         addressees: Sequence[Addressee],
         following: Following | None,
+        sender: DefaultSender | None,
     ) -> Given:
         given = Given([], carrier=carrier)
-        given.passed_on = carrier.hop.dsn
+        hop, ahead = carrier.hop, carrier.connection.ahead
+        given.passed_on = hop.dsn
         try:
-            content = await self._content(outgoing, carrier.hop)
-            addressees, given.outcomes = sayable(outgoing.facts, addressees, carrier.hop)
+            if sender is None and not ahead and self._senders.may_replace(carrier.server):
+                sender = await self._sender_for(carrier, outgoing)
+            if sender is not None:
+                given.sender = sender
+                hop = Hop(hop.eight_bit, hop.smtputf8, hop.dsn, sender)
+            content = await self._content(outgoing, hop)
+            addressees, given.outcomes = sayable(outgoing.facts, addressees, hop)
         except CannotRender as error:
             unsuitable = from_unsuitable(error.sentence, detail=error.status.partition(".")[2])
             given.outcomes = [(addressee, unsuitable) for addressee in addressees]
@@ -195,7 +219,7 @@ class Transactions:
         self._marks.begin(outgoing)
         connection = carrier.connection
         size = len(content) if isinstance(content, bytes) else outgoing.size
-        words = words_for(outgoing.facts, addressees, size, carrier.hop)
+        words = words_for(outgoing.facts, addressees, size, hop)
         answered = await connection.envelope(words)
         given.session = carrier.session(self._events, self._clock.now_ms())
         accepted = _accepted(given, answered, addressees)
@@ -278,6 +302,11 @@ class Transactions:
         self._marks.begin(outgoing)
         return words_for(outgoing.facts, outgoing.addressees, size, carrier.hop)
 
+    async def _sender_for(self, carrier: Carrier, outgoing: Outgoing) -> DefaultSender | None:
+        """Who stands in for a message, if anybody has to."""
+        content = outgoing.content or await self._messages.content(outgoing.message)
+        return self._senders.choose(carrier.server, content, outgoing.facts.return_path)
+
     async def _content(self, outgoing: Outgoing, hop: Hop) -> bytes | AsyncIterator[bytes]:
         content = outgoing.content
         if content is None:
@@ -285,7 +314,8 @@ class Transactions:
             as_it_is = (hop.eight_bit or facts.body == "7BIT") and (
                 hop.smtputf8 or not facts.smtputf8
             )
-            if outgoing.size > _IN_MEMORY_BYTES and as_it_is and not facts.options:
+            as_it_is = as_it_is and hop.sender is None and not facts.options
+            if outgoing.size > _IN_MEMORY_BYTES and as_it_is:
                 return while_held(self._nodes, self._messages.blocks(outgoing.message))
             content = await self._messages.content(outgoing.message)
         return render(content, outgoing.facts, hop)

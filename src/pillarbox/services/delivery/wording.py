@@ -29,7 +29,7 @@ def sayable(
     """
     if hop.smtputf8 or not facts.smtputf8:
         return addressees, []
-    if not facts.return_path.isascii():
+    if not return_path_for(facts, hop).isascii():
         raise CannotRender(_BEYOND_ASCII.format("its return path"), status="5.6.7")
     unsuitable = from_unsuitable(_BEYOND_ASCII.format("the address"), detail="6.7")
     others = [(one, unsuitable) for one in addressees if not one.address.isascii()]
@@ -41,7 +41,7 @@ def words_for(
 ) -> EnvelopeWords:
     """What is said to the server. A wish is passed on as it was said, and none is added."""
     words = EnvelopeWords(
-        facts.return_path,
+        return_path_for(facts, hop),
         [addressee.address for addressee in addressees],
         size,
         facts.body if hop.eight_bit else "7BIT",
@@ -53,6 +53,16 @@ def words_for(
         wishes = [_wishes(facts, addressee) for addressee in addressees]
         words.wishes = wishes if any(wishes) else ()
     return words
+
+
+def return_path_for(facts: MessageFacts, hop: Hop) -> str:
+    """The message's own, or its stand-in; nobody stands in for the null return path, which keeps
+    notices from being answered by notices (RFC 5321 §4.5.5).
+    """
+    sender = hop.sender
+    if sender is not None and sender.for_return_path and facts.return_path:
+        return sender.address
+    return facts.return_path
 
 
 def _wishes(facts: MessageFacts, addressee: Addressee) -> str:
