@@ -128,6 +128,10 @@ CARDS: Final[dict[Category, Card]] = {
         "Server is paused after failures",
         "Nothing; it is tried again by itself when the pause is over.",
     ),
+    Category.LIMIT_REACHED: Card(
+        "Limit of the server is reached",
+        "Nothing; it goes on by itself. Raise the limits, or add a server, if it happens often.",
+    ),
     Category.OUR_TROUBLE: Card("Trouble on our side", "Look into the log; we try again."),
     Category.CALLER_TOLD: Card(
         "Caller was told that it failed", "Nothing leaves any more; send it again if it is wanted."

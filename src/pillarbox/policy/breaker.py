@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -53,7 +54,7 @@ class Breaker:
     lengthens no pause beyond its own length.
     """
 
-    __slots__ = ("_config", "_pause_ms", "circuit", "errors", "until_at")
+    __slots__ = ("_config", "_pause_ms", "circuit", "errors", "until_at", "worked")
 
     def __init__(self, config: BreakerConfig | None = None) -> None:
         """Closed, no errors; with the defaults where no config is given."""
@@ -64,6 +65,18 @@ class Breaker:
         """Failures in a row."""
         self.until_at = 0
         """End of the pause, or of the patience with a trial; 0 while closed."""
+        self.worked = False
+        """Whether it has taken something since it was last paused."""
+
+    @property
+    def pause_ms(self) -> int:
+        """Length of the pause it is in, or was in last; 0 while closed."""
+        return self._pause_ms
+
+    @property
+    def pauses_after(self) -> int:
+        """So many failures in a row begin a pause."""
+        return self._config.failures
 
     def may_use(self, now_ms: int) -> bool:
         """Whether an attempt may begin now. After a pause the first who asks makes the trial."""
@@ -100,7 +113,31 @@ class Breaker:
         self._pause_ms = min(longest_ms, grown_ms) if tried_again else first_ms
         self.circuit = Circuit.OPEN
         self.until_at = now_ms + self._pause_ms
+        self.worked = False
         return True
+
+    def adopt(self, errors: int, pauses: int, until_at: int, now_ms: int) -> bool:
+        """Do as other nodes do, on which the server failed so often, and was paused until then;
+        True where this begins a pause here.
+        """
+        self.errors = max(self.errors, errors)
+        if not until_at or (self.circuit is Circuit.OPEN and until_at <= self.until_at):
+            return False
+        began = self.circuit is Circuit.CLOSED
+        longest_ms = round(self._config.ceiling_seconds * 1000)
+        length_ms = self._config.pause_seconds * 1000.0
+        for _ in range(1, pauses):
+            length_ms = min(length_ms * self._config.factor, float(longest_ms))
+        self._pause_ms = max(round(length_ms), 1)
+        self.circuit = Circuit.OPEN
+        self.until_at = min(until_at, now_ms + longest_ms)
+        self.worked = False
+        return began
+
+    def put_off(self, until_at: int) -> None:
+        """It was to be tried, and somebody else does that: wait for him until then."""
+        self.circuit = Circuit.OPEN
+        self.until_at = until_at
 
     def succeeded(self) -> bool:
         """Note that it took mail or answered as it should; True where this ends a pause."""
@@ -109,9 +146,17 @@ class Breaker:
         self.errors = 0
         self.until_at = 0
         self._pause_ms = 0
+        self.worked = True
         return recovered
 
 
 def circuit_key(server: Server) -> tuple[str, int, str]:
     """What servers have in common that share one circuit: host, port and user name."""
     return server.host.lower(), server.port, server.username
+
+
+def shared_name(server: Server) -> bytes:
+    """Under which all nodes keep that circuit, and what belongs to it: as long for every server."""
+    host, port, username = circuit_key(server)
+    identity = f"{host}\0{port}\0{username}".encode("utf-8", "replace")
+    return hashlib.sha256(identity).digest()[:16]

@@ -96,6 +96,10 @@ class ServerFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     words: str = ""
     until_at: int = 0
     """End of the pause, 0 where there is none."""
+    used: int = 0
+    """Recipients of the last 24 hours, where it is about a quota."""
+    most: int = 0
+    """So many it may be given in that time; 0 where nobody but the server knows."""
 
 
 class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -161,6 +165,18 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
         "The server failed repeatedly and is left alone for a while.", "warning", ServerFacts
     ),
     "server.recovered": EventKind("The server works again.", "info", ServerFacts),
+    "server.tried": EventKind(
+        "Its pause is over, and one message finds out whether the server works again.",
+        "info",
+        ServerFacts,
+    ),
+    "server.quota_near": EventKind(
+        "Four fifths of what the server may be given in a day are used.", "warning", ServerFacts
+    ),
+    "server.quota_reached": EventKind(
+        "The server may be given no more for now; other servers take over.", "warning", ServerFacts
+    ),
+    "server.quota_over": EventKind("The server may be given mail again.", "info", ServerFacts),
     "notice.owed": EventKind("The submitter is owed a notice.", "info", NoticeFacts),
     "notice.accepted": EventKind("A notice is on its way as a message.", "info", NoticeFacts),
     "notice.dropped": EventKind(

@@ -30,6 +30,9 @@ _REPLY_CHARACTERS: Final = 120
 _INFORMATIVE: Final = (Blame.RECIPIENT, Blame.MESSAGE, Blame.SERVER, Blame.LINK, Blame.US)
 """Of several reasons to wait, the one told is about whom stands first here."""
 
+_NOT_ASKED: Final = (Category.PAUSED.value, Category.LIMIT_REACHED.value)
+"""Of a server that was left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -80,11 +83,16 @@ class HostWalk(Generic[RecipientT]):
         self._place += 1
         return self._current
 
-    def pass_by(self, server: Server, words: str = "") -> None:
-        """Note that a server was left out, its circuit being open."""
+    @property
+    def coming(self) -> Sequence[Server]:
+        """The servers not tried yet, in their order."""
+        return self._servers[self._place :]
+
+    def pass_by(self, server: Server, words: str = "", category: str = Category.PAUSED) -> None:
+        """Note that a server was left out, its circuit being open or a limit of it reached."""
         outcome = Outcome(
             State.DEFERRED,
-            Category.PAUSED,
+            category,
             None,
             words or PHRASES[Category.PAUSED],
             Blame.SERVER,
@@ -133,7 +141,7 @@ class HostWalk(Generic[RecipientT]):
         server, outcome = min(waiting or everything, key=_how_informative)
         return Ending(
             replace(outcome, words=_words(everything), next_host=False, same_host=False),
-            None if outcome.category == Category.PAUSED else server,
+            None if outcome.category in _NOT_ASKED else server,
             _servers_in(tries),
         )
 
@@ -154,7 +162,7 @@ def _words(tries: Sequence[tuple[Server, Outcome]]) -> str:
 
 def _how_informative(one: tuple[Server, Outcome]) -> tuple[bool, int]:
     _, outcome = one
-    return outcome.category == Category.PAUSED, _INFORMATIVE.index(outcome.blame)
+    return outcome.category in _NOT_ASKED, _INFORMATIVE.index(outcome.blame)
 
 
 def _servers_in(tries: Sequence[tuple[Server, Outcome]]) -> int:

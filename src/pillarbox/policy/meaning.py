@@ -70,6 +70,7 @@ class Category(StrEnum):
     UNCERTAIN = "uncertain"
     NO_ROUTE = "no_route"
     PAUSED = "paused"
+    LIMIT_REACHED = "limit_reached"
     OUR_TROUBLE = "our_trouble"
     CALLER_TOLD = "caller_told"
 
@@ -113,6 +114,7 @@ PHRASES: Final[dict[Category, str]] = {
     Category.UNCERTAIN: "was lost after all had been sent, so it may have been delivered",
     Category.NO_ROUTE: "has no active server that could take it",
     Category.PAUSED: "is left alone for a while after repeated failures",
+    Category.LIMIT_REACHED: "has been given as much as the limits set for it allow for now",
     Category.OUR_TROUBLE: "was not asked, because of trouble on our side",
     Category.CALLER_TOLD: "was not asked again, because the caller was told that it failed",
 }

@@ -30,6 +30,7 @@ __all__ = [
     "Stage",
     "from_broken",
     "from_caller_told",
+    "from_limit",
     "from_recipients",
     "from_reply",
     "from_trouble",
@@ -291,6 +292,12 @@ def from_trouble(words: str, *, stage: Stage = Stage.CONNECT) -> Outcome:
     """Our own trouble: whatever it was, the recipient is tried again later."""
     cell = _later(Category.OUR_TROUBLE, Blame.US, "3.0", next_host=False)
     return _outcome(cell, stage, cell.category, words or PHRASES[cell.category], None)
+
+
+def from_limit() -> Outcome:
+    """A limit lets some recipients go to a server now, and the others, whom this is about, later."""
+    cell = _later(Category.LIMIT_REACHED, Blame.US, "3.2")._replace(same_host=True)
+    return _outcome(cell, Stage.CONNECT, cell.category, PHRASES[cell.category], None)
 
 
 def from_caller_told(*, maybe_delivered: bool = False) -> Outcome:

@@ -74,6 +74,7 @@ class House:
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
+    circuits: Circuits
     worker: Worker
     notices: Notices
     rounds: Rounds
@@ -182,7 +183,7 @@ def _build_over(
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
     pool = _pool(settings, clock, metrics)
-    circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
+    circuits = Circuits(settings.breaker, storage.events, storage.limits, clock, metrics, news)
     senders = Senders(clock)
     transactions = Transactions(
         pool,
@@ -226,6 +227,7 @@ def _build_over(
         listener=listener,
         certificates=certificates,
         pool=pool,
+        circuits=circuits,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         notices=Notices(
             storage, door, clock, metrics,

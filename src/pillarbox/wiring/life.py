@@ -219,7 +219,9 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         ("upkeep", house.rounds), ("certificates", house.certificates),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
-        rooms += [("delivery", house.worker), ("notices", house.notices)]
+        rooms += [
+            ("delivery", house.worker), ("notices", house.notices), ("circuits", house.circuits),
+        ]  # fmt: skip
         house.storage.nodes.listen("queue", house.worker.look_now)
         house.worker.start_mirroring()
     tasks = [asyncio.create_task(room.run(), name=name) for name, room in rooms]
@@ -230,7 +232,9 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         house.certificates.stop()
         house.notices.stop()
         house.rounds.stop()
+        house.circuits.close_lines()
         await house.worker.stop(_DRAIN_SECONDS)
+        await house.circuits.stop()
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     stack.push_async_callback(stop_working)

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording, Settler
 from pillarbox.observe.log import logger
+from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.directory import App, Strategy
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
-from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
+from pillarbox.policy.outcome import Outcome, from_caller_told, from_limit, from_trouble
 from pillarbox.policy.routing import servers_in_order
 from pillarbox.policy.server import Server
+from pillarbox.services.delivery.admission import Admission
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.offer import Offers
@@ -93,6 +95,7 @@ class Attempts:
     ) -> None:
         self._directory = directory
         self._circuits = circuits
+        self._admission = Admission(circuits, clock)
         self._transactions = transactions
         self._offers = offers
         self._settler = settler
@@ -130,19 +133,23 @@ class Attempts:
                 self._end(course, from_caller_told())
                 return
             way = self._circuits.way(server)
-            if not way.breaker.may_use(now_ms):
-                walk.pass_by(server)
-                self._transactions.over(course.outgoing)
-                continue
+            most = len(course.left)
+            if way.breaker.circuit is not Circuit.CLOSED or way.allowance is not None:
+                most = await self._admission.at(way, server, walk, most, course.outgoing.answer_by)
+                if not most:
+                    self._transactions.over(course.outgoing)
+                    continue
             # What follows may be said on the same connection only if it goes there for sure.
             following = course.following if certain and server is servers[0] else None
+            if way.allowance is not None and not way.allowance.plenty:
+                following = None
             # Where there is room, and nearly always there is, nothing is waited for.
             slots = way.slots
             if not self._transactions.take_slot(course.outgoing, slots) and not slots.take_now():
                 await slots.take()
             kept = False
             try:
-                kept = await self._at(server, walk, course, following, slots)
+                kept = await self._at(server, walk, course, following, slots, most)
             finally:
                 if not kept:
                     slots.give_back()
@@ -181,20 +188,22 @@ class Attempts:
         course: Course,
         following: Following | None,
         slots: Slots,
+        most: int,
     ) -> bool:
-        """Everybody who is open, at one server; settles those whom this ends. Gives whether the
-        connection keeps its slot for the message that follows.
+        """Everybody who is open, at one server, `most` of them at most; settles those whom this
+        ends. Gives whether the connection keeps its slot for the message that follows.
         """
         kept = False
         open_here = list(course.left.values())
+        waiting, open_here = open_here[most:], open_here[:most]
         portions = _portions(open_here, self._most_recipients)
-        if len(portions) > 1:
+        if waiting or len(portions) > 1:
             following = None
         for some in portions:
             given = await self._offers.make(server, course.outgoing, some, following)
             fault = None
             ended: Endings = given.outcomes
-            if not given.all_taken:
+            if waiting or not given.all_taken:
                 ended, fault = self._record(server, walk, course, given)
             errors = self._note_health(server, fault, given)
             recording = self._settle(course, ended, server, given, errors)
@@ -206,7 +215,9 @@ class Attempts:
             if fault is not None and fault.closes:
                 asked = {addressee.delivery for addressee in some}
                 walk.record(server, fault, [d for d in walk.open if d not in asked])
-                break
+                return kept
+        if waiting:
+            walk.record(server, from_limit(), [one.delivery for one in waiting])
         return kept
 
     def _record(
@@ -224,7 +235,7 @@ class Attempts:
 
     def _note_health(self, server: Server, fault: Outcome | None, given: Given) -> int | None:
         if fault is not None:
-            return self._circuits.failed(server, fault)
+            return self._circuits.failed(server, fault, len(given.outcomes))
         return self._circuits.succeeded(server) if given.outcomes else None
 
     def _end(self, course: Course, outcome: Outcome) -> None:
