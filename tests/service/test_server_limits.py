@@ -123,7 +123,7 @@ async def test_a_used_up_day_moves_mail_to_the_next_server_and_says_so(running: 
         events = await heard(running, "server.quota_near", "server.quota_reached")
         assert [kind for kind, _ in events] == ["server.quota_near", "server.quota_reached"]
         near, reached = (facts for _, facts in events)
-        assert (near.used, near.most) == (8, 10)
+        assert 8 <= near.used <= 10 and near.most == 10, "it is taken a block at a time"
         assert (reached.used, reached.most) == (10, 10)
         assert reached.until_at > running.house.clock.now_ms() + 24 * HOUR
 
@@ -174,12 +174,12 @@ async def test_a_server_that_says_its_quota_is_used_up_is_left_alone_and_nobody_
     async with BadServer(Script().on(stage, USED_UP)) as first, BadServer() as second:
         before = await running.add_server("first", first.port, priority=0)
         await running.add_server("second", second.port, priority=1)
-        rows = await submitted(running, 10)
+        rows = await submitted(running, 1) + await submitted(running, 9)
         assert {(row.state, row.attempts) for row in rows} == {(State.HANDED_OVER, 1)}
         assert (taken(first), taken(second)) == (0, 10)
         assert (await stored(running, before)).errors == 0
         said = [c for one in first.sessions for c in one.commands if c.stage is Stage.MAIL]
-        assert len(said) <= 4, "what was on its way already, and nothing after it"
+        assert len(said) == 1, "it was asked once"
         ((kind, facts),) = await heard(running, "server.quota_reached")
         assert (kind, facts.category) == ("server.quota_reached", "quota_reached")
         assert facts.until_at > running.house.clock.now_ms() + HOUR // 2

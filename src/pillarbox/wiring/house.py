@@ -204,7 +204,10 @@ def _build_over(
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
-    tools = LaneTools(storage.queue, storage.messages, mirror, attempts, clock, delivery.window)
+    tools = LaneTools(
+        storage.queue, storage.messages, mirror, attempts, clock, delivery.window,
+        round(delivery.catch_up_seconds * 1000),
+    )  # fmt: skip
     entrance = Entrance(
         authenticator, LoginThrottle(settings.logins), storage.problems, clock, metrics, news,
         settings.smtp.max_sessions_per_login,
@@ -213,6 +216,8 @@ def _build_over(
         door, gate, storage.queue, entrance, clock, metrics, news, settings.hostname,
         settings.smtp.local_credential,
     )  # fmt: skip
+    worker = Worker(tools, poll_seconds=delivery.poll_seconds)
+    circuits.listen(worker.catch_up, worker.try_one)
     listener, certificates, ca_path = build_listener(settings, clock, metrics, desk)
     return House(
         settings=settings,
@@ -228,7 +233,7 @@ def _build_over(
         certificates=certificates,
         pool=pool,
         circuits=circuits,
-        worker=Worker(tools, poll_seconds=delivery.poll_seconds),
+        worker=worker,
         notices=Notices(
             storage, door, clock, metrics,
             hostname=settings.hostname, poll_seconds=delivery.poll_seconds,

@@ -16,11 +16,12 @@ from pillarbox.observe.log import logger
 from pillarbox.policy.window import Window
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.attempt import Attempts, Course
+from pillarbox.services.delivery.catching_up import FARTHEST_MS, CatchingUp
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.queue import LaneHead, QueueStore, Waiting
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import MessageId, message_of
+from pillarbox.terms.ids import MessageId, ObjectId, message_of
 
 _log = logger("delivery")
 
@@ -39,6 +40,8 @@ class LaneTools:
     attempts: Attempts
     clock: Clock
     window: int
+    catch_up_ms: int = 150_000
+    """So long mail that waited for a server takes to go when it is back."""
 
 
 class Lane:
@@ -52,6 +55,9 @@ class Lane:
         self.number = number
         self.due_at = 0
         """When waiting mail next falls due, as far as this lane knows; 0 where it does not."""
+        self.app: ObjectId | None = None
+        """Whose it is, once mail was seen to wait in it."""
+        self.catching_up: CatchingUp | None = None
         self._tools = tools
         self._changed = changed
         self._window = Window(min(_FIRST_WINDOW, tools.window), tools.window)
@@ -99,8 +105,49 @@ class Lane:
             self._claiming = False
         self.wake()
 
+    async def claim_early(self) -> None:
+        """What may go before it is due, a server being back."""
+        found, now_ms = self.catching_up, self._tools.clock.now_ms()
+        if found is None or self._stopping:
+            return
+        room = min(found.room(now_ms), _CLAIM - len(self._claimed))
+        if room > 0:
+            last = await self._ahead(found, now_ms + FARTHEST_MS, room)
+            if last is None or found.is_over(now_ms):
+                self.catching_up = None
+            else:
+                found.cursor = last
+
+    async def try_one(self) -> bool:
+        """One message that waits is attempted now, so that it is seen whether a server works again;
+        False where there is none.
+        """
+        if self.busy or self._claimed:
+            return True
+        now_ms = self._tools.clock.now_ms()
+        await self._ahead(CatchingUp(now_ms, 1, 1), now_ms + FARTHEST_MS, _CLAIM, most=1)
+        return self.busy
+
+    async def _ahead(
+        self, catching_up: CatchingUp, until: int, limit: int, most: int = _CLAIM
+    ) -> tuple[int, int] | None:
+        """Claim what is due until then and not now; gives the place behind it, None where nothing is
+        left.
+        """
+        queue = self._tools.queue
+        rows, last = await queue.claim(self.number, catching_up.cursor, until, limit)
+        going, staying = catching_up.choose(rows, self._tools.clock.now_ms())
+        staying += going[most:]
+        queue.finished([row.delivery for row in staying])
+        for row in staying:
+            self.note_due(row.due_at)
+        await self._take(going[:most])
+        self.wake()
+        return last
+
     def see_head(self, head: LaneHead) -> None:
         """What storage says of waiting mail."""
+        self.app = head.name.app
         self.due_at = min(self.due_at or head.first_due_at, head.first_due_at)
         if head.gained or head.first_due_at < self._cursor[0]:
             self._cursor = (0, 0)

@@ -7,12 +7,16 @@ from contextlib import suppress
 from typing import Final
 
 from pillarbox.observe.log import logger
+from pillarbox.services.delivery.catching_up import CatchingUp
 from pillarbox.services.delivery.lane import Lane, LaneTools
 from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.terms.ids import ObjectId
 
 _log = logger("delivery")
 
 _SHORTEST_PAUSE_SECONDS: Final = 0.005
+_CATCH_UP_SECONDS: Final = 0.25
+"""Between two looks ahead of the clock."""
 _LOOK_AGAIN_AFTER: Final = 20
 """Times what a look takes."""
 
@@ -30,6 +34,8 @@ class Worker:
         self._asked = False
         self._took = 0.0
         self._draining = False
+        self._trying: frozenset[ObjectId] = frozenset()
+        self._catching_up: frozenset[ObjectId] = frozenset()
 
     def start_mirroring(self) -> None:
         """From now on fresh mail comes straight here."""
@@ -44,6 +50,16 @@ class Worker:
         """Claim nothing more, finish what is here, and leave the rest to other nodes; or go on."""
         self._draining = draining
         self.look_now()
+
+    def catch_up(self, apps: frozenset[ObjectId]) -> None:
+        """A server of these apps is back: what waits in their lanes goes early, spread over time."""
+        self._catching_up |= apps
+        self._changed.set()
+
+    def try_one(self, apps: frozenset[ObjectId]) -> None:
+        """A pause of a server of these apps is over: one message finds out whether it works."""
+        self._trying |= apps
+        self._changed.set()
 
     async def run(self) -> None:
         """Look for waiting mail, again and again, until `stop`."""
@@ -91,12 +107,39 @@ class Worker:
         now_ms = clock.now_ms()
         wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
         soonest = self._looked_at + min(wait, self._poll_seconds) - clock.monotonic()
+        if self._trying:
+            await self._send_one()
+        if self._catching_up:
+            await self._begin_catching_up()
         for lane in list(self._lanes.values()):  # claiming waits, and new lanes come meanwhile
             if lane.due_at and lane.due_at <= now_ms:
                 await lane.claim()
             elif lane.due_at:
                 soonest = min(soonest, (lane.due_at - now_ms) / 1000)
+            if lane.catching_up is not None:
+                await lane.claim_early()
+                soonest = min(soonest, _CATCH_UP_SECONDS)
         return max(soonest, _SHORTEST_PAUSE_SECONDS)
+
+    async def _send_one(self) -> None:
+        """Each server that was paused gets its trial from whichever lane has something."""
+        apps, self._trying = self._trying, frozenset()
+        found: set[ObjectId] = set()
+        for lane in list(self._lanes.values()):
+            app = lane.app
+            if app is not None and app in apps and app not in found and await lane.try_one():
+                found.add(app)
+
+    async def _begin_catching_up(self) -> None:
+        """Count what waits, once, to let it go evenly."""
+        apps, self._catching_up = self._catching_up, frozenset()
+        depths = await self._tools.queue.depths()
+        now_ms = self._tools.clock.now_ms()
+        for depth in depths:
+            waiting = depth.waiting - depth.held - depth.active
+            if depth.name.app in apps and waiting > 0 and depth.lane in self._lanes:
+                lane = self._lanes[depth.lane]
+                lane.catching_up = CatchingUp(now_ms, waiting, self._tools.catch_up_ms)
 
     def _lane(self, number: int) -> Lane:
         lane = self._lanes.get(number)
