@@ -20,6 +20,7 @@ from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer
 from tests.doubles.ports import free_port
 from tests.doubles.script import Gate, Script, Stage, say, stall, usual
+from tests.e2e.clerk import show
 from tests.fix_house import Houses, HousesOverDatabase, Running
 
 PATIENT = RetryConfig(first_seconds=600.0, ceiling_seconds=3600.0)
@@ -68,6 +69,9 @@ async def test_a_failing_server_is_paused_tried_and_used_again_and_each_step_is_
     assert (await stored(running, only)).status == "A", "that is for people to change"
     row = await row_of(running)
     assert row is not None and row.until and "only could not be reached" in row.words
+    circuit = (await show(running, "/servers/only"))["circuit"]
+    assert circuit["state"] in ("open", "trial") and circuit["errors"] >= 3
+    assert "only could not be reached" in circuit["reason"] and circuit["failed_at"]
     async with BadServer(port=port):
         await running.until(receipt.message)
 

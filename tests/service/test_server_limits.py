@@ -16,6 +16,7 @@ from pillarbox.policy.server import Server
 from pillarbox.storage.interface.queue import DeliveryRow
 from tests.doubles.bad_server import BadServer
 from tests.doubles.script import Script, Stage, say
+from tests.e2e.clerk import show
 from tests.fix_house import Houses, HousesOverDatabase, Running
 
 HOUR = 3_600_000
@@ -126,6 +127,12 @@ async def test_a_used_up_day_moves_mail_to_the_next_server_and_says_so(running: 
         assert 8 <= near.used <= 10 and near.most == 10, "it is taken a block at a time"
         assert (reached.used, reached.most) == (10, 10)
         assert reached.until_at > running.house.clock.now_ms() + 24 * HOUR
+        view = await show(running, "/servers/first")
+        assert (view["used"]["day"], view["used"]["day_limit"]) == (10, 10)
+        assert view["used"]["rests_until"] and view["used"]["reason"]
+        assert view["circuit"]["state"] == "closed", "nothing is wrong with it"
+        items = (await show(running, f"/apps/{running.app.name}/servers"))["items"]
+        assert [item["used"]["day"] for item in items] == [10, None]
 
 
 async def test_a_message_with_more_recipients_than_are_left_is_divided(running: Running) -> None:
@@ -183,6 +190,9 @@ async def test_a_server_that_says_its_quota_is_used_up_is_left_alone_and_nobody_
         ((kind, facts),) = await heard(running, "server.quota_reached")
         assert (kind, facts.category) == ("server.quota_reached", "quota_reached")
         assert facts.until_at > running.house.clock.now_ms() + HOUR // 2
+        await running.house.circuits.stop()
+        used = (await show(running, "/servers/first"))["used"]
+        assert used["rests_until"] and "first has taken as much" in used["reason"]
 
 
 async def test_mail_that_can_go_nowhere_else_waits_for_the_quota(running: Running) -> None:

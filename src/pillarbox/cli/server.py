@@ -13,6 +13,12 @@ from pillarbox.cli.client import Client, segment
 from pillarbox.cli.group import Noun, Option, WholeNumber, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
+from pillarbox.cli.server_standing import (
+    STATUS_COLOURS,
+    standing_fields,
+    status_cell,
+    used_cell,
+)
 
 _LOGIN = "Login at the server"
 
@@ -118,6 +124,7 @@ def list_(call: Call, app: str | None) -> None:
             Column("encryption", fixed=True),
             Column("status", fixed=True),
             Column("errors", right=True, fixed=True),
+            Column("used", right=True, fixed=True),
         ]
         rows = [
             [
@@ -126,12 +133,13 @@ def list_(call: Call, app: str | None) -> None:
                 each["name"],
                 f"{each['host']}:{each['port']}",
                 each["encryption"],
-                "active" if each["enabled"] else "disabled",
+                status_cell(each),
                 each["errors"] or "",
+                used_cell(each),
             ]
             for each in items
         ]
-        call.screen.table(columns, rows, {"active": "green", "disabled": "red"})
+        call.screen.table(columns, rows, STATUS_COLOURS)
 
     call.result({"items": items, "next": None}, "name", words)
 
@@ -154,6 +162,7 @@ def show(call: Call, name: str, app: str | None) -> None:
                 ("App", found["app"]),
                 ("Status", "active" if found["enabled"] else "disabled"),
                 ("Errors in a row", found["errors"] or ""),
+                *standing_fields(found),
                 ("Address", f"{found['host']}:{found['port']}"),
                 ("Encryption", found["encryption"]),
                 ("Certificate", "" if found["verify"] else "NOT CHECKED"),

@@ -96,7 +96,7 @@ CARDS: Final[dict[Category, Card]] = {
         "Server asks us to slow down", "Nothing now; spread large numbers of mail over more time."
     ),
     Category.QUOTA_REACHED: Card(
-        "Server takes no more for now",
+        "Server takes no more just now",
         "Nothing; other servers are used meanwhile, and this one again when its quota allows it.",
     ),
     Category.NO_ROOM: Card("Server has no room", "Nothing; we try again."),

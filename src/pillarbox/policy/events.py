@@ -174,7 +174,9 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
         "Four fifths of what the server may be given in a day are used.", "warning", ServerFacts
     ),
     "server.quota_reached": EventKind(
-        "The server may be given no more for now; other servers take over.", "warning", ServerFacts
+        "The server may be given no more until its quota is free again; others take over.",
+        "warning",
+        ServerFacts,
     ),
     "server.quota_over": EventKind("The server may be given mail again.", "info", ServerFacts),
     "notice.owed": EventKind("The submitter is owed a notice.", "info", NoticeFacts),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from pillarbox.policy.wordings import DENIES_RELAY, QUOTA_USED, SENDS_AS_ANOTHER, WANTS_LOGIN
 from pillarbox.protocol.reply import Reply
 
 _READ_CHARACTERS: Final = 2000
@@ -102,7 +103,7 @@ PHRASES: Final[dict[Category, str]] = {
     Category.MAILBOX_DISABLED: "says that the mailbox is switched off",
     Category.GREYLISTED: "makes first contacts wait (greylisting)",
     Category.RATE_LIMITED: "asks us to slow down",
-    Category.QUOTA_REACHED: "has taken as much as it takes from us for now",
+    Category.QUOTA_REACHED: "has taken as much as it takes from us in this time",
     Category.NO_ROOM: "has no room for it just now",
     Category.TOO_BIG: "says that the message is too big",
     Category.UNAUTHENTICATED: "found no valid SPF or DKIM",
@@ -114,7 +115,7 @@ PHRASES: Final[dict[Category, str]] = {
     Category.UNCERTAIN: "was lost after all had been sent, so it may have been delivered",
     Category.NO_ROUTE: "has no active server that could take it",
     Category.PAUSED: "is left alone for a while after repeated failures",
-    Category.LIMIT_REACHED: "has been given as much as the limits set for it allow for now",
+    Category.LIMIT_REACHED: "has been given as much as the limits set for it allow",
     Category.OUR_TROUBLE: "was not asked, because of trouble on our side",
     Category.CALLER_TOLD: "was not asked again, because the caller was told that it failed",
 }
@@ -160,87 +161,13 @@ _RCPT: Final = frozenset({Stage.RCPT})
 _VERDICT: Final = frozenset({Stage.VERDICT})
 _CONTENT: Final = frozenset({Stage.DATA, Stage.VERDICT})
 
-_WANTS_LOGIN: Final = (
-    "authentication required",
-    "authentication is required",
-    "authentication needed",
-    "requires authentication",
-    "require authentication",
-    "auth required",
-    "must authenticate",
-    "must be authenticated",
-    "need to authenticate",
-    "please authenticate",
-    "authenticate first",
-    "auth first",
-    "not authenticated",
-    "not logged in",
-    "login first",
-    "log in first",
-)
-_QUOTA_USED: Final = (
-    "sending quota exceeded",
-    "sending limit",
-    "sendinglimit",
-    "dailylimitexceeded",
-    "message quota exceeded",
-    "submission quota",
-    "submissionquota",
-    "sending quota",
-    "relay limit exceeded",
-    "relay quota",
-    "recipient rate limit",
-    "daily limit for",
-    "daily message limit",
-    "outgoing message limit",
-    "outgoing messages was exceeded",
-    "exceeded your messaging limit",
-    "maximum credits exceeded",
-    "hour limit",
-    "hourly limit",
-    "tenant exceeded threshold",
-    "tenant has exceeded threshold",
-)
-"""How servers say that a login has used up what it may send; none of it speaks of a mailbox."""
-
-_DENIES_RELAY: Final = (
-    "relay access denied",
-    "relay denied",
-    "relaying denied",
-    "relay not permitted",
-    "relaying not permitted",
-    "relay is not permitted",
-    "relaying is not permitted",
-    "permitted to relay",
-    "relay not allowed",
-    "relaying not allowed",
-    "relay is not allowed",
-    "relaying is not allowed",
-    "allowed to relay",
-    "authorized to relay",
-    "authorised to relay",
-    "relaying prohibited",
-    "relaying is prohibited",
-    "relaying disallowed",
-    "unable to relay",
-    "cannot relay",
-    "can't relay",
-    "do not relay",
-    "does not relay",
-    "we don't relay",
-    "not a relay",
-    "not an open relay",
-    "no relaying",
-    "rcpthosts",
-)
-
 RULES: Final[tuple[Rule, ...]] = (
     # Whose fault: these change what is done, and therefore come first.
     Rule(
-        Category.QUOTA_REACHED, _LOGGED_IN, 4, phrases=_QUOTA_USED, unless=("too many recipients",)
+        Category.QUOTA_REACHED, _LOGGED_IN, 4, phrases=QUOTA_USED, unless=("too many recipients",)
     ),
     Rule(
-        Category.QUOTA_REACHED, _LOGGED_IN, 5, phrases=_QUOTA_USED, unless=("too many recipients",)
+        Category.QUOTA_REACHED, _LOGGED_IN, 5, phrases=QUOTA_USED, unless=("too many recipients",)
     ),
     Rule(Category.QUOTA_REACHED, _TRANSACTION, 5, statuses=("5.4.5",), phrases=("limit", "quota")),
     Rule(Category.QUOTA_REACHED, _TRANSACTION, 5, statuses=("5.7.232", "5.7.233", "5.1.90")),
@@ -251,14 +178,14 @@ RULES: Final[tuple[Rule, ...]] = (
         _ENVELOPE,
         5,
         statuses=("", "5.0.", "5.5.", "5.7.1", "5.7.8", "5.7.9"),
-        phrases=_WANTS_LOGIN,
+        phrases=WANTS_LOGIN,
     ),
     Rule(
         Category.RELAY_DENIED,
         _ENVELOPE,
         5,
         statuses=("", "5.0.", "5.4.", "5.7."),
-        phrases=_DENIES_RELAY,
+        phrases=DENIES_RELAY,
     ),
     Rule(
         Category.RELAY_DENIED,
@@ -296,16 +223,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Category.SENDER_REFUSED,
         _CONTENT,
         5,
-        phrases=(
-            "send as this sender",
-            "sendasdenied",
-            "not allowed to send as",
-            "not authorized to send as",
-            "email address is not verified",
-            "sender address rejected",
-            "from address is not verified",
-            "from address does not match a verified sender",
-        ),
+        phrases=SENDS_AS_ANOTHER,
     ),
     Rule(Category.SENDER_DEFERRED, _RCPT, 4, statuses=("4.1.7", "4.1.8")),
     Rule(

@@ -8,6 +8,8 @@ from pillarbox.policy.breaker import shared_name
 from pillarbox.policy.server import Kind, Server
 
 HOUR_MS: Final = 3_600_000
+RESTS: Final = b"rests:"
+"""Before the name of a server that has said itself that it takes no more, as all nodes hear it."""
 _MINUTE_MS: Final = 60_000
 _NEAR: Final = 0.8
 _SHARE_OF_BLOCK: Final = 100

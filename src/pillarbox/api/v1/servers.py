@@ -16,6 +16,7 @@ from pillarbox.api.fields import Names, Port, Short, address, given, host, one_l
 from pillarbox.api.finding import find_app, find_server
 from pillarbox.api.names import thing_name
 from pillarbox.api.paging import page, read_query
+from pillarbox.api.v1.server_standing import standings
 from pillarbox.policy.directory import App
 from pillarbox.policy.routing import ACTIVE, DISABLED
 from pillarbox.policy.server import Encryption, Server
@@ -92,7 +93,9 @@ async def list_servers(call: Call) -> Response:
     read_query(call.request, "limit")
     app = await find_app(call, call.part("app"))
     servers = await call.rooms.storage.directory.servers(app.id)
-    return answer(page([server_view(each, app) for each in servers]))
+    stand = await standings(call, servers)
+    views = [server_view(each, app) | how for each, how in zip(servers, stand, strict=True)]
+    return answer(page(views))
 
 
 async def add_server(call: Call) -> Response:
@@ -115,7 +118,8 @@ async def add_server(call: Call) -> Response:
 async def show_server(call: Call) -> Response:
     """One server."""
     app, server = await _named(call)
-    return answer(server_view(server, app))
+    (stands,) = await standings(call, [server])
+    return answer(server_view(server, app) | stands)
 
 
 async def change_server(call: Call) -> Response:

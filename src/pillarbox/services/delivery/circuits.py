@@ -19,7 +19,7 @@ from pillarbox.policy.breaker import Breaker, BreakerConfig, Circuit, circuit_ke
 from pillarbox.policy.events import ServerFacts
 from pillarbox.policy.meaning import Category, Stage
 from pillarbox.policy.outcome import Outcome
-from pillarbox.policy.quota import is_limited, rest_ms
+from pillarbox.policy.quota import RESTS, is_limited, rest_ms
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.allowance import Allowance
 from pillarbox.services.delivery.sharing import Sharing
@@ -35,7 +35,6 @@ Key = tuple[str, int, str]
 _log = logger("delivery")
 
 _HEAR_SECONDS: Final = 4.0
-_RESTS: Final = b"rests:"
 _AT_ONCE: Final = frozenset(
     {Category.LOGIN_REFUSED.value, Category.TLS_FAILED.value, Category.LOGIN_REQUIRED.value}
 )
@@ -179,7 +178,7 @@ class Circuits:
             self._works(way, server, recovered=recovered)
         allowance = way.allowance
         if allowance is not None and allowance.rests_until and allowance.is_over():
-            self._sharing.worked(_RESTS + way.name, _heard_nothing)
+            self._sharing.worked(RESTS + way.name, _heard_nothing)
             self._tell("server.quota_over", server, ServerFacts(server.id, server.name))
             self._go_on(way)
         return 0 if had_errors else None
@@ -248,7 +247,7 @@ class Circuits:
             server.id, server.name, 0, outcome.category, outcome.words, now_ms + length_ms
         )
         said = f"{server.label} {outcome.words}"
-        self._sharing.rests(_RESTS + way.name, now_ms, length_ms, said)
+        self._sharing.rests(RESTS + way.name, now_ms, length_ms, said)
         self._tell("server.quota_reached", server, facts)
 
     def _works(self, way: Way, server: Server, *, recovered: bool) -> None:
@@ -270,7 +269,7 @@ class Circuits:
     def _follow(self, way: Way, heard: dict[bytes, SharedCircuit]) -> None:
         """Do as the other nodes do, where this one has not learnt better meanwhile."""
         now_ms, breaker = self._clock.now_ms(), way.breaker
-        rest = heard.get(_RESTS + way.name)
+        rest = heard.get(RESTS + way.name)
         if rest is not None and rest.until > now_ms and self._sharing.untouched(rest.name):
             (way.allowance or self._limit(way)).rest(rest.until)
         if not self._sharing.untouched(way.name):
@@ -309,6 +308,8 @@ class Circuits:
     def _tell(self, kind: str, server: Server, facts: ServerFacts) -> None:
         """An event that changes no delivery: nobody waits for it, and none is lost to a stop."""
         now_ms = self._clock.now_ms()
+        if kind == "server.quota_reached":
+            self._metrics.server_quotas_reached[""] += 1
         _log.warning(kind, server=server.name, words=facts.words)
         self._news.tell(now_ms, kind.partition(".")[2], server.name, facts.words)
         task = asyncio.ensure_future(self._append(now_ms, kind, server, facts))
