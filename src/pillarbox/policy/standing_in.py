@@ -21,6 +21,7 @@ from pillarbox.terms.address import parse_address
 from pillarbox.terms.errors import PillarboxError
 
 _SEEN_CONTENT: Final = frozenset({Stage.DATA, Stage.VERDICT})
+_NAME_CHARACTERS: Final = 200
 _ABOUT_SENDER: Final = ("5.1.7", "5.1.8", "5.7.")
 
 
@@ -57,7 +58,9 @@ def default_sender_for(
     for_return_path = bool(return_path) and (always or unwanted(return_path))
     if not for_author and not for_return_path:
         return None
-    return DefaultSender(server.from_address, server.from_name, for_author, for_return_path)
+    # Whoever set the name may have had it from anywhere; a header takes one line of it.
+    name = " ".join(server.from_name.replace("\0", " ").split())[:_NAME_CHARACTERS]
+    return DefaultSender(server.from_address, name, for_author, for_return_path)
 
 
 def refused_addresses(outcome: Outcome, authors: Sequence[str], return_path: str) -> list[str]:

@@ -70,6 +70,12 @@ def test_who_is_the_default_sender_himself_is_not_replaced() -> None:
     assert parts(listed, "Shop@example.net", "shop@example.net") is None
 
 
+def test_a_name_that_no_header_could_hold_is_made_one_line() -> None:
+    always = replace(SHOP, sender_rule=SenderRule.ALWAYS, from_name=" The\r\nShop\0 ")
+    found = default_sender_for(always, ["a@b.test"], "a@b.test", nobody)
+    assert found is not None and found.name == "The Shop"
+
+
 def test_a_refusal_before_the_content_is_about_the_return_path_and_one_after_it_about_the_author() -> (
     None
 ):
