@@ -64,6 +64,8 @@ class Allowance:
         self._pump: asyncio.Task[None] | None = None
         self.closed = False
         self._near_told_at = 0
+        self._exhausted = False
+        """Whether nothing is left in storage but what this node has."""
         self._took_last = False
         self._reached_told = False
         self._used_up_until = 0
@@ -81,6 +83,7 @@ class Allowance:
         if (name, server.max_per_day) != (self._name, self._most):
             self._name, self._most = name, server.max_per_day
             self._day_left = self._used_up_until = 0
+            self._exhausted = False
 
     def free_at(self, now_ms: int) -> int:
         """Until when its quota is used up, by our count or in its own words; 0 where it is not."""
@@ -170,6 +173,8 @@ class Allowance:
                 return 0
             granted = min(granted, bucket.left)
         if self._most:
+            if self._day_left < granted and not self._exhausted:
+                return 0  # a message is divided only where it has to be
             granted = min(granted, self._day_left)
         for bucket in self._buckets:
             bucket.left -= granted
@@ -245,7 +250,10 @@ class Allowance:
             self._release()
             return
         wanted = self._wanted() + block_of(most)
-        if self._day_left * 2 > wanted:
+        first = self._waiters[0][0] if self._waiters else 1
+        if self._day_left and (
+            self._exhausted or (self._day_left >= first and self._day_left * 2 > wanted)
+        ):
             return
         taken = await self._store.take_quota(
             self._name, most, min(wanted - self._day_left, most), now_ms
@@ -253,6 +261,7 @@ class Allowance:
         if most != self._most:
             return  # it was changed meanwhile: what was taken counts, and is not used
         self._day_left += taken.granted
+        self._exhausted = taken.used >= most
         if taken.granted:
             self._note_granted(taken, now_ms)
         if not self._day_left:
