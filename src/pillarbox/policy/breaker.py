@@ -121,7 +121,11 @@ class Breaker:
         True where this begins a pause here.
         """
         self.errors = max(self.errors, errors)
-        if not until_at or (self.circuit is Circuit.OPEN and until_at <= self.until_at):
+        if not until_at:
+            return False
+        # The pause it is in, or that led to the trial that is being made.
+        known_until = self.until_at if self.circuit is Circuit.OPEN else now_ms
+        if self.circuit is not Circuit.CLOSED and until_at <= known_until:
             return False
         began = self.circuit is Circuit.CLOSED
         longest_ms = round(self._config.ceiling_seconds * 1000)
