@@ -72,6 +72,9 @@ async def test_a_failing_server_is_paused_tried_and_used_again_and_each_step_is_
     circuit = (await show(running, "/servers/only"))["circuit"]
     assert circuit["state"] in ("open", "trial") and circuit["errors"] >= 3
     assert "only could not be reached" in circuit["reason"] and circuit["failed_at"]
+    (app,) = (await show(running, "/status"))["apps"]
+    assert app["servers_left_alone"] == ["only"]
+    assert app["route"].endswith("Left alone just now: only.")
     async with BadServer(port=port):
         await running.until(receipt.message)
 
