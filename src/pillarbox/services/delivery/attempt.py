@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording, Settler
+from pillarbox.message.default_sender import DefaultSender
 from pillarbox.observe.log import logger
 from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.directory import App, Strategy
@@ -277,21 +278,20 @@ def _facts(
             number=number, server=identity, category=outcome.category, code=outcome.code,
             status=outcome.status, text=outcome.text, words=outcome.words,
         )  # fmt: skip
+    words, sender = outcome.words, ""
+    if given.sender is not None:
+        words, sender = _with_sender(words, given.sender, taken=outcome.taken)
     return AttemptFacts(
         number, identity, given.session, outcome.category, outcome.code, outcome.status,
-        outcome.text, given.dialogue, 0, given.digest, given.renderer,
-        *_words_and_sender(outcome, given),
+        outcome.text, given.dialogue, 0, given.digest, given.renderer, words, sender,
     )  # fmt: skip
 
 
-def _words_and_sender(outcome: Outcome, given: Given) -> tuple[str, str]:
-    sender = given.sender
-    if sender is None:
-        return outcome.words, ""
-    if not outcome.taken:
-        return outcome.words, sender.text
+def _with_sender(words: str, sender: DefaultSender, *, taken: bool) -> tuple[str, str]:
+    if not taken:
+        return words, sender.text
     place = "author" if sender.for_author else "return path"
-    return f"{outcome.words} with its default sender {sender.address} as {place}", sender.text
+    return f"{words} with its default sender {sender.address} as {place}", sender.text
 
 
 def _portions(addressees: list[Addressee], most: int) -> list[list[Addressee]]:

@@ -35,7 +35,7 @@ class Offers:
         Where everybody was refused because of the sender, the same server is asked again with its
         default sender. A refusal is a complete reply, so nothing can have been delivered before.
         """
-        if self._senders.may_replace(server):
+        if server.from_address and self._senders.may_replace(server):
             following = None  # who stands in for that one is not known yet
         given = await self._transactions.give(server, outgoing, addressees, following)
         if given.all_taken or not server.from_address or given.gone:
