@@ -35,6 +35,7 @@ Key = tuple[str, int, str]
 _log = logger("delivery")
 
 _HEAR_SECONDS: Final = 4.0
+_FINISH_SECONDS: Final = 5.0
 _AT_ONCE: Final = frozenset(
     {Category.LOGIN_REFUSED.value, Category.TLS_FAILED.value, Category.LOGIN_REQUIRED.value}
 )
@@ -118,11 +119,13 @@ class Circuits:
                 way.allowance.close()
 
     async def stop(self) -> None:
-        """Once everything that was learnt is told."""
+        """Once everything that was learnt is told, or storage has had its time for that."""
         self._stopped.set()
         for wake in self._wakes.values():
             wake.cancel()
-        await self._sharing.finish()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_SECONDS):
+                await self._sharing.finish()
 
     def way(self, server: Server) -> Way:
         """The way to a server, made at first use; changed limits change it."""
