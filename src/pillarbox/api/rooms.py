@@ -10,6 +10,7 @@ from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
 from pillarbox.policy.recipe import Book
+from pillarbox.services.delivery.check import Checker
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -44,6 +45,7 @@ class Rooms:
     storage: Storage
     door: Door
     authenticator: Authenticator
+    checker: Checker
     clock: Clock
     hostname: str
     version: str

@@ -29,6 +29,7 @@ from pillarbox.policy.server import Server
 from pillarbox.policy.throttle import LoginThrottle
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
+from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.lane import LaneTools
 from pillarbox.services.delivery.line import Lines
@@ -73,6 +74,7 @@ class House:
     certificates: Certificates
     pool: Pool[Server, Carrier]
     worker: Worker
+    checker: Checker
     notices: Notices
     rounds: Rounds
     ca_path: Path | None
@@ -85,6 +87,7 @@ class House:
                 storage=self.storage,
                 door=self.door,
                 authenticator=self.authenticator,
+                checker=self.checker,
                 clock=self.clock,
                 hostname=self.settings.hostname,
                 version=__version__,
@@ -223,6 +226,10 @@ def _build_over(
         certificates=certificates,
         pool=pool,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
+        checker=Checker(
+            lines, storage.directory, circuits, clock, news,
+            hostname=settings.hostname, seconds=delivery.check_seconds,
+        ),
         notices=Notices(
             storage, door, clock, metrics,
             hostname=settings.hostname, poll_seconds=delivery.poll_seconds,
