@@ -40,6 +40,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import SystemClock
 from pillarbox.terms.ids import new_object_id
+from pillarbox.wiring.presets import load_presets
 from tests.waited import settle
 
 CLOCK = SystemClock()
@@ -289,6 +290,7 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
             (ListenerFact("127.0.0.1", 2525, "STARTTLS"),), "/data/ca.pem"
         ),
         config=ApiConfig(),
+        presets=load_presets,
     )
     made = Face(storage, door, rooms, app, account, "")
     door.face = made

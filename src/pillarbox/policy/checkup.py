@@ -11,7 +11,7 @@ from pillarbox.policy.authority import is_allowed
 from pillarbox.policy.directory import App
 from pillarbox.policy.meaning import Category, Stage
 from pillarbox.policy.outcome import Outcome
-from pillarbox.policy.server import Encryption, SenderRule, Server
+from pillarbox.policy.server import Encryption, Kind, SenderRule, Server
 from pillarbox.terms.address import InvalidAddress, parse_address
 
 _SOON_DAYS: Final = 14
@@ -142,6 +142,18 @@ def clear_step(server: Server) -> Step:
         f"Anybody in between can read {what}.",
         f"pillarbox server set {server.name} --encryption starttls, where the server offers it",
     )  # fmt: skip
+
+
+def warnings_of(server: Server) -> tuple[str, ...]:
+    """What whoever looks at a server should know, in sentences."""
+    if server.kind is Kind.DIRECT:
+        return ()
+    if server.encryption is Encryption.NONE:
+        what = "Login and mail" if server.username and server.auth else "Mail"
+        return (f"{what} can be read by anybody in between: the connection is not encrypted.",)
+    if not server.verify and not server.pin:
+        return ("The certificate is not checked: anybody in between could read login and mail.",)
+    return ()
 
 
 def login_step(mechanism: str, milliseconds: int) -> Step:

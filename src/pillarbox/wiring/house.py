@@ -49,6 +49,7 @@ from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
 from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
+from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
 
 _MARKED: Final = 64
@@ -96,6 +97,7 @@ class House:
                 smtp_facts=self.smtp_facts,
                 connect=self.settings.connect,
                 recipes=load_recipes,
+                presets=load_presets,
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
