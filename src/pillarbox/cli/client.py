@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "/pillarbox/v1"
 SOCKET_NAME: Final = "pillarbox.sock"
 _PAGE: Final = 200
+_PATIENCE_SECONDS: Final = 90.0
+"""Longer than anything that is waited for: the check of a server may take a minute."""
 _MAX_KEY_BYTES: Final = 4096
 _OTHERS_MAY_READ: Final = 0o044
 
@@ -133,7 +135,9 @@ class LocalTransport:
         self._sources = sources
         self._stack = stack
         self._directory = sources.data_dir()
-        self._live: Transport = stack.enter_context(LocalClient(self._directory / SOCKET_NAME))
+        self._live: Transport = stack.enter_context(
+            LocalClient(self._directory / SOCKET_NAME, timeout=_PATIENCE_SECONDS)
+        )
         self._data: Transport | None = None
 
     def request(
@@ -187,7 +191,11 @@ def connected(where: Where) -> Iterator[Client]:
         from pillarbox.net.http_client import LocalClient
 
         headers = {"authorization": f"Bearer {_read_key(where)}"}
-        yield Client(stack.enter_context(LocalClient(where.server, headers=headers)))
+        yield Client(
+            stack.enter_context(
+                LocalClient(where.server, headers=headers, timeout=_PATIENCE_SECONDS)
+            )
+        )
 
 
 def segment(name: str) -> str:
