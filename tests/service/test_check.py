@@ -1,6 +1,6 @@
 """a server's check: each step in words, and what comes of it
 
-The doubles on the other side are real sockets; C48, C50, C52 and C53 are answers of the compatible
+The doubles on the other side are real sockets. C46, C48, C50, C52 and C53 are about the compatible
 API and are shown there.
 """
 
@@ -93,7 +93,7 @@ def last(report: Report) -> Step:
 # --- it works ---------------------------------------------------------------------------------
 
 
-async def test_c46_a_check_sends_one_mail_to_the_apps_test_address_through_that_server(
+async def test_a_check_sends_one_mail_to_the_apps_test_address_through_that_server(
     bench: Bench,
 ) -> None:
     async with BadServer() as other, BadServer() as checked:

@@ -119,7 +119,7 @@ def tls_step(
     if days_left is not None:
         said.append(f"certificate valid {days_left} days")
         said.append("matches name" if for_its_name else "issued for another name")
-    if not server.verify and not server.pin:
+    if is_unchecked(server):
         return Step(
             StepName.TLS, Result.WARN, f"{', '.join(said)}; NOT CHECKED", milliseconds,
             "The certificate is not checked, so anybody in between could read login and mail.",
@@ -144,6 +144,12 @@ def clear_step(server: Server) -> Step:
     )  # fmt: skip
 
 
+def is_unchecked(server: Server) -> bool:
+    """Whether it encrypts, and nobody looks with whom."""
+    encrypts = server.kind is Kind.SMTP and server.encryption is not Encryption.NONE
+    return encrypts and not server.verify and not server.pin
+
+
 def warnings_of(server: Server) -> tuple[str, ...]:
     """What whoever looks at a server should know, in sentences."""
     if server.kind is Kind.DIRECT:
@@ -151,7 +157,7 @@ def warnings_of(server: Server) -> tuple[str, ...]:
     if server.encryption is Encryption.NONE:
         what = "Login and mail" if server.username and server.auth else "Mail"
         return (f"{what} can be read by anybody in between: the connection is not encrypted.",)
-    if not server.verify and not server.pin:
+    if is_unchecked(server):
         return ("The certificate is not checked: anybody in between could read login and mail.",)
     return ()
 
