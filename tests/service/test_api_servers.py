@@ -192,6 +192,18 @@ async def test_who_enables_and_disables_a_server_stands_in_the_log(face: Face) -
     assert all(isinstance(e.data, SwitchFacts) and e.data.by == "key everything" for e in events)
 
 
+async def test_what_a_check_found_and_did_is_told_in_the_events(face: Face) -> None:
+    await face.storage.directory.save_app(replace(face.app, test_address="me@example.com"))
+    await add(face, host="127.0.0.1", port=free_port(), encryption="none")
+    await face.own("POST", "/servers/one/check")
+    items = (await face.own("GET", "/events")).json()["items"]
+    switched, checked = items[0], items[1]
+    assert (switched["kind"], checked["kind"]) == ("server.disabled", "server.checked")
+    assert switched["words"].startswith("one is used no more (check: connect: ")
+    assert [step["name"] for step in checked["facts"]["steps"]] == ["name", "connect"]
+    assert checked["facts"]["server_name"] == "one"
+
+
 async def test_a_check_answers_200_whatever_comes_of_it(face: Face) -> None:
     await face.storage.directory.save_app(replace(face.app, test_address="me@example.com"))
     script = Script().on(Stage.RCPT, say(550, "5.1.1 nobody here"), times=1)

@@ -485,3 +485,36 @@ async def test_a_direct_way_without_hosts_fails_at_the_name(bench: Bench) -> Non
     async with direct(bench) as (checker, mine):
         report = await checker.check(mine, bench.running.app)
     assert names(report) == ["failed:name"] and "takes no mail" in report.sentence
+
+
+# --- the line -----------------------------------------------------------------------------------
+
+
+async def test_a_line_says_the_servers_own_ehlo_name(bench: Bench) -> None:
+    async with BadServer() as server:
+        await bench.check(await bench.server(server.port))
+        await bench.check(
+            await bench.running.add_server("named", server.port, hello_name="out.example.net")
+        )
+        said = [session.commands[0].line.strip() for session in server.sessions]
+    assert said == [b"EHLO relay.test", b"EHLO out.example.net"]
+
+
+async def test_a_line_comes_from_the_servers_local_address(bench: Bench) -> None:
+    peers: list[str] = []
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[0])
+        writer.close()
+
+    listening = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        await bench.check(await bench.server(port, local_address="127.0.0.2"))
+    assert peers == ["127.0.0.2"]
+
+
+async def test_an_address_this_machine_does_not_have_fails_at_connecting(bench: Bench) -> None:
+    async with BadServer() as server:
+        report = await bench.check(await bench.server(server.port, local_address="192.0.2.1"))
+    assert names(report)[-1] == "failed:connect" and "--local-address" in last(report).fix

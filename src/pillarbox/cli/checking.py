@@ -100,7 +100,8 @@ def _print(call: Call, report: dict[str, Any]) -> None:
             screen.say(f"{_INDENT}Fix: {clean(step['fix'])}")
     if offers := _offers(report["offers"]):
         screen.say(f"  {'':<6}  {'offers':<9} {offers}")
-    screen.say(clean(report["sentence"]))
+    if report["ok"] or not report["steps"]:
+        screen.say(clean(report["sentence"]))
     if report["changed"]:
         state = "is used again" if report["enabled"] else "is not used until a check goes well"
         screen.say(f"{clean(report['server'])} {state}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final
 
 from pillarbox.policy.authority import is_allowed
@@ -136,12 +137,17 @@ def tls_step(
 
 def clear_step(server: Server) -> Step:
     """What is to be said about a connection that is not encrypted."""
+    if _is_here(server):
+        return Step(StepName.TLS, Result.OK, "not encrypted, and does not leave this machine")
     what = "login and mail" if server.username and server.auth else "mail"
     return Step(
-        StepName.TLS, Result.WARN, "not encrypted", 0,
+        StepName.TLS,
+        Result.WARN,
+        "not encrypted",
+        0,
         f"Anybody in between can read {what}.",
         f"pillarbox server set {server.name} --encryption starttls, where the server offers it",
-    )  # fmt: skip
+    )
 
 
 def is_unchecked(server: Server) -> bool:
@@ -154,7 +160,7 @@ def warnings_of(server: Server) -> tuple[str, ...]:
     """What whoever looks at a server should know, in sentences."""
     if server.kind is Kind.DIRECT:
         return ()
-    if server.encryption is Encryption.NONE:
+    if server.encryption is Encryption.NONE and not _is_here(server):
         what = "Login and mail" if server.username and server.auth else "Mail"
         return (f"{what} can be read by anybody in between: the connection is not encrypted.",)
     if is_unchecked(server):
@@ -221,3 +227,11 @@ def _is_address(text: str) -> bool:
         return bool(parse_address(text))
     except InvalidAddress:
         return False
+
+
+def _is_here(server: Server) -> bool:
+    """Whether it is on this machine, where nobody is in between."""
+    try:
+        return ip_address(server.host).is_loopback
+    except ValueError:
+        return server.host == "localhost"

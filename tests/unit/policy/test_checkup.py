@@ -108,6 +108,13 @@ def test_a_clear_connection_says_what_can_be_read() -> None:
     assert "login" not in clear_step(server(username="me", auth=False)).why
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_on_this_machine_nobody_is_in_between(host: str) -> None:
+    here = server(host=host, encryption=Encryption.NONE)
+    assert clear_step(here).result is Result.OK
+    assert not warnings_of(here)
+
+
 @pytest.mark.parametrize(
     ("facts", "warned"),
     [
