@@ -61,8 +61,6 @@ def _section(preset: Preset) -> Iterator[str]:
     yield ""
     for sentence in preset.about:
         yield from (*paragraph(sentence), "")
-    read = ", ".join(f"[{_site(each)}]({each})" for each in preset.sources)
-    yield from (f"Read {preset.checked}: {read}", "")
 
 
 def _facts(preset: Preset) -> Iterator[list[str]]:
@@ -79,6 +77,8 @@ def _facts(preset: Preset) -> Iterator[list[str]]:
     ]
     if limits:
         yield ["limits set", f"{', '.join(limits)} (recipients)"]
+    pages = ", ".join(f"[{_site(each)}]({each})" for each in preset.sources)
+    yield ["published", f"{pages}, read {preset.checked}"]
 
 
 def _number(count: float) -> str:
