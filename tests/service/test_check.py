@@ -28,7 +28,7 @@ from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import CertificateFiles, issue_certificate
 from tests.doubles.ports import free_port
-from tests.doubles.script import Gate, Script, Stage, drop, say, stall
+from tests.doubles.script import Gate, Script, Stage, drop, say, stall, usual
 from tests.fix_house import QUICK, Running
 
 ME = "me@example.com"
@@ -228,6 +228,22 @@ async def test_a_server_removed_while_it_was_tried_stays_away(bench: Bench) -> N
         assert not (await checking).ok
     with pytest.raises(NotFound):
         await bench.found(mine)
+
+
+async def test_a_check_more_than_there_is_room_for_is_put_off_and_changes_nothing(
+    bench: Bench,
+) -> None:
+    gate = Gate()
+    async with BadServer(Script().on(Stage.BANNER, stall(gate), usual())) as server:
+        mine = await bench.server(server.port)
+        checker = bench.checker()
+        checker._room = asyncio.Semaphore(1)
+        first = asyncio.ensure_future(checker.check(mine, bench.running.app))
+        await gate.reached()
+        second = await checker.check(mine, bench.running.app)
+        gate.release()
+        assert (await first).ok
+    assert not second.ok and not second.changed and "Try again" in second.sentence
 
 
 # --- each step failing ------------------------------------------------------------------------

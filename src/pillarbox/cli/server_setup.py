@@ -127,9 +127,13 @@ def set_(
     if secret is not None:
         told = ", ".join(filter(None, (told, "a new password")))
 
-    call.result(
-        after, "name", lambda: call.screen.say(f"{after['name']}: {told or 'nothing changed'}")
-    )
+    def words() -> None:
+        call.screen.say(f"{after['name']}: {told or 'nothing changed'}")
+        if not after["enabled"]:
+            call.screen.say(f"It is disabled; a check that goes well enables it: "
+                            f"{run_as()} server check {after['name']}")  # fmt: skip
+
+    call.result(after, "name", words)
 
 
 # --- questions --------------------------------------------------------------------------------

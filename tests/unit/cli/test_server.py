@@ -65,6 +65,7 @@ def test_a_server_is_changed_switched_off_and_on_and_removed(do, relay, director
     assert do("server", "set", "relay").out == "relay: nothing changed\n"
     assert "not used any more" in do("server", "disable", "relay").out
     assert "disabled" in do("server", "list").out
+    assert "server check relay" in do("server", "set", "relay", "--priority", "1").out
     assert "is used again" in do("server", "enable", "relay").out
     assert do("server", "remove", "relay").code == Exit.USAGE
     assert do("server", "remove", "relay", said="y\n").code == Exit.DONE

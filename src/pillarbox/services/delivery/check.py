@@ -47,6 +47,7 @@ HostsOf = Callable[[Server, str], Awaitable[Sequence[Server]]]
 
 _AT_ONCE: Final = 8
 """Checks; each is a connection that somebody outside may have asked for."""
+_CROWDED: Final = f"{_AT_ONCE} checks are under way already. Try again in a minute."
 _MOST_HOSTS: Final = 3
 _DONE: Final = 2
 
@@ -92,10 +93,13 @@ class Checker:
         standing = Report(False, "", status=server.status, mail=mail, recipient=recipient)
         if server.kind is Kind.DIRECT and self._hosts_of is None:
             return replace(standing, sentence="Direct ways cannot be checked yet.")
+        if self._room.locked():
+            # Nobody waits: a check that had to would be taken for one that found a slow server.
+            return replace(standing, sentence=_CROWDED)
         trail = Trail(server, self._clock)
         trial = _Trial(trail, app, recipient, sender, mail=mail)
         try:
-            async with asyncio.timeout(self._seconds), self._room:
+            async with self._room, asyncio.timeout(self._seconds):
                 await self._walk(trial)
         except TimeoutError:
             trail.gave_up(self._seconds)
