@@ -7,13 +7,16 @@ API and are shown there.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.errors import Broken
@@ -385,6 +388,30 @@ async def test_a_wrong_certificate_fails_at_tls_and_says_what_to_do(
         )
         misnamed = await bench.check(mine)
     assert "issued for another" in misnamed.sentence and "--host" in last(misnamed).fix
+
+
+@pytest.mark.parametrize(
+    ("days", "result", "said"),
+    [(-2, "failed:tls", "it has expired"), (5, "warn:tls", "certificate valid 4 days")],
+)
+async def test_a_certificate_that_has_ended_fails_and_one_that_ends_soon_warns(
+    bench: Bench, days: int, result: str, said: str
+) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert(
+        "127.0.0.1",
+        not_before=datetime.now(UTC) - timedelta(days=30),
+        not_after=datetime.now(UTC) + timedelta(days=days),
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(tls)
+    with authority.cert_pem.tempfile() as ca_file:
+        async with BadServer(tls=tls) as server:
+            mine = await bench.server(server.port, encryption=Encryption.STARTTLS, ca_file=ca_file)
+            report = await bench.check(mine)
+    assert result in names(report)
+    (step,) = [step for step in report.steps if step.name is StepName.TLS]
+    assert said in step.words and step.why and step.fix
 
 
 async def test_a_certificate_that_is_not_checked_is_a_warning_every_time(
