@@ -7,6 +7,7 @@ API and are shown there.
 from __future__ import annotations
 
 import asyncio
+import queue
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,11 @@ from typing import Any
 import pytest
 import trustme
 
+from pillarbox.cli.client import SOCKET_NAME, Where, connected
+from pillarbox.cli.errors import ApiProblem
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.errors import Broken
+from pillarbox.net.http_client import LocalClient
 from pillarbox.policy.checkup import Report, Result, Step, StepName
 from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import CheckFacts, SwitchFacts
@@ -561,3 +565,66 @@ async def test_an_address_this_machine_does_not_have_fails_at_connecting(bench: 
     async with BadServer() as server:
         report = await bench.check(await bench.server(server.port, local_address="192.0.2.1"))
     assert names(report)[-1] == "failed:connect" and "--local-address" in last(report).fix
+
+
+# --- told as it is made -----------------------------------------------------------------------
+
+
+async def test_steps_are_heard_as_they_are_made_by_whoever_follows(bench: Bench) -> None:
+    gate = Gate()
+    place = Where(data_dir=str(bench.running.house.settings.data_dir))
+    heard: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def follow(server: str, wish: dict[str, Any]) -> None:
+        with connected(place) as client:
+            for item in client.follow(f"/servers/{server}/check", wish):
+                heard.put(item)
+
+    async with BadServer(Script().on(Stage.BANNER, stall(gate), usual())) as server:
+        await bench.server(server.port)
+        following = asyncio.ensure_future(asyncio.to_thread(follow, "relay", {"mail": False}))
+        first = [await asyncio.to_thread(heard.get, timeout=5) for _ in range(2)]
+        assert [item["step"]["name"] for item in first] == ["name", "connect"]
+        gate.release()
+        await following
+    rest = [heard.get_nowait() for _ in range(heard.qsize())]
+    assert [item["step"]["name"] for item in rest[:-1]] == ["greeting", "tls", "login"]
+    assert rest[-1]["report"]["ok"] is True
+
+
+async def test_what_cannot_be_followed_is_refused_as_ever(bench: Bench) -> None:
+    place = Where(data_dir=str(bench.running.house.settings.data_dir))
+
+    def follow() -> None:
+        with connected(place) as client:
+            list(client.follow("/servers/nowhere/check", {}))
+
+    with pytest.raises(ApiProblem, match="nowhere"):
+        await asyncio.to_thread(follow)
+
+
+async def test_a_check_whose_caller_goes_away_is_broken_off_and_judges_nobody(bench: Bench) -> None:
+    gate = Gate()
+    place = bench.running.house.settings.data_dir / SOCKET_NAME
+
+    def begin() -> LocalClient:
+        client = LocalClient(place)
+        _, lines = client.stream(
+            "/pillarbox/v1/servers/relay/check", method="POST", document={},
+            headers={"accept": "application/x-ndjson"},
+        )  # fmt: skip
+        next(lines)
+        lines.close()  # type: ignore[attr-defined]
+        return client
+
+    async with BadServer(Script().on(Stage.EHLO, stall(gate), drop())) as server:
+        mine = await bench.server(server.port)
+        await asyncio.to_thread(begin)
+        await server.until(lambda: bool(server.sessions))
+        checker = bench.running.house.checker
+        async with asyncio.timeout(5):
+            while checker._room._value < 8:
+                await asyncio.sleep(0.01)
+        gate.release()
+    assert (await bench.found(mine)).status == "A"
+    assert await bench.kinds() == []

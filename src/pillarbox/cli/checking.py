@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
 
 from pillarbox.cli.call import Call
 from pillarbox.cli.client import segment
-from pillarbox.cli.errors import Exit
+from pillarbox.cli.errors import ApiProblem, Exit
 from pillarbox.cli.group import Verb, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes, run_as
@@ -50,9 +51,20 @@ def check_now(call: Call, server: dict[str, Any], *, mail: bool, sender: str | N
         document["from"] = sender
     call.talk(f"Checking {clean(server['name'])} ({place_of(server)})"
               f"{'' if mail else ' without sending anything'}")  # fmt: skip
+    live = not (call.as_json or call.quiet)
+    told = 0
+    report: dict[str, Any] = {}
     with call.client() as client:
-        report = client.post(f"/servers/{segment(server['id'])}/check", document)
-    call.result(report, "status", lambda: _print(call, report))
+        for item in client.follow(f"/servers/{segment(server['id'])}/check", document):
+            if "error" in item:
+                raise ApiProblem(500, {"detail": item["error"]})
+            if live and "step" in item:
+                _print_step(call, item["step"])
+                told += 1
+            report = item.get("report", report)
+    if not report:
+        raise ApiProblem(502, {"detail": "the check was broken off before its end"})
+    call.result(report, "status", lambda: _print(call, report, report["steps"] if not told else ()))
     return Exit.DONE if report["ok"] else Exit.FOUND_PROBLEMS
 
 
@@ -87,17 +99,23 @@ def presets(call: Call) -> None:
     call.result({"items": items, "next": None}, "name", words)
 
 
-def _print(call: Call, report: dict[str, Any]) -> None:
+def _print_step(call: Call, step: dict[str, Any]) -> None:
     screen = call.screen
-    for step in report["steps"]:
-        result = screen.paint(f"{step['result']:<6}", _COLOURS.get(step["result"], ""))
-        name = "TLS" if step["name"] == "tls" else step["name"]
-        took = f" ({step['milliseconds']} ms)" if step["milliseconds"] else ""
-        screen.say(f"  {result}  {clean(name):<9} {clean(step['words'])}{took}")
-        if step["why"]:
-            screen.say(f"{_INDENT}Why: {clean(step['why'])}")
-        if step["fix"]:
-            screen.say(f"{_INDENT}Fix: {clean(step['fix'])}")
+    result = screen.paint(f"{clean(step['result']):<6}", _COLOURS.get(step["result"], ""))
+    name = "TLS" if step["name"] == "tls" else step["name"]
+    took = f" ({step['milliseconds']} ms)" if step["milliseconds"] else ""
+    screen.say(f"  {result}  {clean(name):<9} {clean(step['words'])}{took}")
+    if step["why"]:
+        screen.say(f"{_INDENT}Why: {clean(step['why'])}")
+    if step["fix"]:
+        screen.say(f"{_INDENT}Fix: {clean(step['fix'])}")
+
+
+def _print(call: Call, report: dict[str, Any], steps: Sequence[dict[str, Any]]) -> None:
+    """What came of it; `steps` are those that were not told as they were made."""
+    screen = call.screen
+    for step in steps:
+        _print_step(call, step)
     if offers := _offers(report["offers"]):
         screen.say(f"  {'':<6}  {'offers':<9} {offers}")
     if report["ok"] or not report["steps"]:

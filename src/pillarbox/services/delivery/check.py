@@ -32,7 +32,7 @@ from pillarbox.policy.server import Kind, Server
 from pillarbox.protocol.errors import LocalProtocolError
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.line import Lines
-from pillarbox.services.delivery.trail import Trail
+from pillarbox.services.delivery.trail import StepTold, Trail
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.terms.clock import Clock
@@ -79,14 +79,21 @@ class Checker:
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def check(
-        self, server: Server, app: App, *, mail: bool = True, sender: str | None = None
+        self,
+        server: Server,
+        app: App,
+        *,
+        mail: bool = True,
+        sender: str | None = None,
+        told: StepTold | None = None,
     ) -> Report:
         """Try a server out. With `mail` a test mail goes to the app's test address, also in the
         sandbox, and the server is enabled or disabled by what comes of it. Without, the check ends
         before MAIL and changes nothing.
 
         `sender` is the return path and author to try; otherwise those that delivery would use. A
-        server that refuses the one that was asked for stays as it is.
+        server that refuses the one that was asked for stays as it is. `told` hears of each step when
+        it was made; a later one of the same name takes its place.
         Raises `StorageTrouble` where the result cannot be stored.
         """
         recipient = app.test_address if mail else ""
@@ -96,7 +103,7 @@ class Checker:
         if self._room.locked():
             # Nobody waits: a check that had to would be taken for one that found a slow server.
             return replace(standing, sentence=_CROWDED)
-        trail = Trail(server, self._clock)
+        trail = Trail(server, self._clock, told)
         trial = _Trial(trail, app, recipient, sender, mail=mail)
         try:
             async with self._room, asyncio.timeout(self._seconds):

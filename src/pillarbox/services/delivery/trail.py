@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pillarbox.net.errors import Broken, TlsFilesUnusable
 from pillarbox.net.progress import Progress
 from pillarbox.policy.checkup import (
@@ -24,15 +26,21 @@ from pillarbox.terms.clock import Clock
 
 _REFUSED = 4
 
+StepTold = Callable[[Step], None]
+"""Hears of each step when it was made."""
+
 
 class Trail:
     """What was done so far, and what is being done."""
 
-    def __init__(self, server: Server, clock: Clock) -> None:
-        """Begins now. `server` may be set to another one, where one way has several hosts."""
+    def __init__(self, server: Server, clock: Clock, told: StepTold | None = None) -> None:
+        """Begins now; `told` hears of each step. `server` may be set to another one, where one way
+        has several hosts.
+        """
         self.server = server
         self.steps: list[Step] = []
         self._clock = clock
+        self._told = told
         self._since = clock.monotonic()
 
     @property
@@ -44,6 +52,8 @@ class Trail:
         """A step is behind us; the time of the next one begins."""
         self.steps.append(step)
         self._since = self._clock.monotonic()
+        if self._told is not None:
+            self._told(step)
 
     def went(self, name: StepName, words: str) -> None:
         """A step went well."""
