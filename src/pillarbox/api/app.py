@@ -24,6 +24,7 @@ from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import (
     accounts,
     apps,
+    checks,
     connecting,
     connection_problems,
     credentials,
@@ -45,6 +46,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *accounts.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
+    *checks.ENTRIES,
     *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,

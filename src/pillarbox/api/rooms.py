@@ -9,7 +9,9 @@ from pillarbox.api.config import ApiConfig
 from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
+from pillarbox.policy.presets import Presets
 from pillarbox.policy.recipe import Book
+from pillarbox.services.delivery.check import Checker
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -44,6 +46,7 @@ class Rooms:
     storage: Storage
     door: Door
     authenticator: Authenticator
+    checker: Checker
     clock: Clock
     hostname: str
     version: str
@@ -56,6 +59,8 @@ class Rooms:
     connect: ConnectConfig = field(default_factory=ConnectConfig)
     recipes: Callable[[], Book] = Book
     """How programs are connected; read when it is first asked for."""
+    presets: Callable[[], Presets] = Presets
+    """What is known of well-known services; read when it is first asked for."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None

@@ -96,6 +96,28 @@ class ServerFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """End of the pause, 0 where there is none."""
 
 
+class SwitchFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A server was enabled or disabled, by a person or by a check."""
+
+    server: bytes
+    name: str = ""
+    by: str = ""
+    """Who, in words: a user, a key, or ``check``."""
+    reason: str = ""
+
+
+class CheckFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A server was tried out, step by step."""
+
+    server: bytes
+    name: str = ""
+    ok: bool = False
+    words: str = ""
+    """What came of it, in a sentence."""
+    steps: tuple[tuple[str, str, int, str], ...] = ()
+    """Name, result, milliseconds, and what there is to say about it."""
+
+
 class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A notice to a submitter: owed, accepted as a message, or let go."""
 
@@ -159,6 +181,11 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
         "The server failed repeatedly and is left alone for a while.", "warning", ServerFacts
     ),
     "server.recovered": EventKind("The server works again.", "info", ServerFacts),
+    "server.checked": EventKind(
+        "The server was tried out, and a test mail handed to it.", "info", CheckFacts
+    ),
+    "server.enabled": EventKind("The server is used again.", "info", SwitchFacts),
+    "server.disabled": EventKind("The server is used no more.", "warning", SwitchFacts),
     "notice.owed": EventKind("The submitter is owed a notice.", "info", NoticeFacts),
     "notice.accepted": EventKind("A notice is on its way as a message.", "info", NoticeFacts),
     "notice.dropped": EventKind(

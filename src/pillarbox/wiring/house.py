@@ -22,7 +22,6 @@ from pillarbox.net.certificates import Certificates
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
-from pillarbox.net.smtp_client import Connection
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.retry import RetryPolicy
@@ -30,8 +29,10 @@ from pillarbox.policy.server import Server
 from pillarbox.policy.throttle import LoginThrottle
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
+from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.lane import LaneTools
+from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.transaction import Transactions
@@ -48,6 +49,7 @@ from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
 from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
+from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
 
 _MARKED: Final = 64
@@ -73,6 +75,7 @@ class House:
     certificates: Certificates
     pool: Pool[Server, Carrier]
     worker: Worker
+    checker: Checker
     notices: Notices
     rounds: Rounds
     ca_path: Path | None
@@ -85,6 +88,7 @@ class House:
                 storage=self.storage,
                 door=self.door,
                 authenticator=self.authenticator,
+                checker=self.checker,
                 clock=self.clock,
                 hostname=self.settings.hostname,
                 version=__version__,
@@ -93,6 +97,7 @@ class House:
                 smtp_facts=self.smtp_facts,
                 connect=self.settings.connect,
                 recipes=load_recipes,
+                presets=load_presets,
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
@@ -179,7 +184,8 @@ def _build_over(
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    pool = _pool(settings, clock, metrics)
+    lines = Lines(settings.hostname, settings.timeouts)
+    pool = _pool(settings, lines, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
         pool,
@@ -222,6 +228,10 @@ def _build_over(
         certificates=certificates,
         pool=pool,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
+        checker=Checker(
+            lines, storage.directory, circuits, clock, news,
+            hostname=settings.hostname, seconds=delivery.check_seconds,
+        ),
         notices=Notices(
             storage, door, clock, metrics,
             hostname=settings.hostname, poll_seconds=delivery.poll_seconds,
@@ -235,20 +245,12 @@ def _build_over(
     )  # fmt: skip
 
 
-def _pool(settings: Settings, clock: Clock, metrics: Metrics) -> Pool[Server, Carrier]:
+def _pool(
+    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics
+) -> Pool[Server, Carrier]:
     async def open_connection(server: Server) -> Carrier:
         try:
-            connection = await Connection.open(
-                server.host,
-                server.port,
-                encryption=server.encryption.value,
-                verify=server.verify,
-                ca_file=server.ca_file,
-                hello_name=settings.hostname,
-                username=server.username,
-                password=server.password,
-                timeouts=settings.timeouts,
-            )
+            connection = await lines.open(server)
         except Broken:
             metrics.server_connections_opened["failed"] += 1
             raise

@@ -17,6 +17,7 @@ from pillarbox.net.systemd import ServiceManager
 from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import EventLine, News
+from pillarbox.policy.checkup import is_unchecked
 from pillarbox.policy.directory import Mode
 from pillarbox.services.upkeep.presence import Presence
 from pillarbox.settings import Settings
@@ -301,7 +302,9 @@ async def _started(
     storage, settings = house.storage, house.settings
     url = settings.database_url.reveal()
     newest = (await storage.messages.newest(MessageFilter(), 1)).messages
-    modes = {app.mode for app in await storage.directory.apps()}
+    apps = await storage.directory.apps()
+    modes = {app.mode for app in apps}
+    servers = [each for app in apps for each in await storage.directory.servers(app.id)]
     return Started(
         version=__version__,
         data_dir=str(settings.data_dir),
@@ -320,6 +323,7 @@ async def _started(
         database=parse_store_url(url).shown if url else "",
         node=await _own_name(storage),
         roles=settings.roles,
+        unchecked=tuple(each.label for each in servers if is_unchecked(each)),
     )
 
 

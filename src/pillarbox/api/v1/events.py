@@ -14,7 +14,7 @@ from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.message.options import tags_of
 from pillarbox.policy.directory import App
-from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts
+from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts, SwitchFacts
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
@@ -67,6 +67,11 @@ class ServerNames:
             return f"{facts.name}: {facts.value} was not obeyed; {facts.reason}."
         if isinstance(facts, ServerFacts) and facts.words:
             return f"{facts.name or 'The server'} {facts.words}."
+        if isinstance(facts, SwitchFacts):
+            again = "again" if event.kind == "server.enabled" else "no more"
+            return (
+                f"{facts.name} is used {again} ({facts.by}{facts.reason and ': '}{facts.reason})."
+            )
         return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)
 
 
@@ -98,6 +103,11 @@ def _facts_view(facts: Struct, servers: ServerNames) -> dict[str, Any]:
             view["server_name"] = servers.name_of(value)
         elif name.endswith("_at"):
             view[name] = format_instant(value) if value else None
+        elif name == "steps":
+            view[name] = [
+                {"name": step, "result": result, "milliseconds": ms, "words": words}
+                for step, result, ms, words in value
+            ]
         elif name == "dialogue":
             view[name] = [{"ms": ms, "line": line} for ms, line in value]
         elif name == "message":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from pillarbox.policy.credential import Credential, LoginUse
 from pillarbox.policy.directory import Account, App, Key
 from pillarbox.policy.server import Server
@@ -89,6 +91,15 @@ class DirectoryStore(Protocol):
 
     async def save_server(self, server: Server) -> None:
         """Insert or replace; the password is encrypted at rest. Raises `Conflict`."""
+        ...
+
+    async def judge_server(
+        self, server: Server, at: int, events: Sequence[tuple[str, Struct]]
+    ) -> None:
+        """Replace a server's facts, and append events about it in the same commit: kinds with
+        their data. Where its `errors` are 0 those in storage become so. Its name and secrets stay.
+        Raises `NotFound`.
+        """
         ...
 
     async def save_credential(self, credential: Credential) -> None:
