@@ -108,12 +108,12 @@ class WebClient:
         fits. With `clear_on_loopback` http is allowed towards loopback addresses.
         """
         self._clear_on_loopback = clear_on_loopback
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_context(ca_file),
-            max_connections=max_connections,
-            keepalive_expiry=kept_seconds,
-            network_backend=WebDialler(look_up, permits),
-        )
+        # The authorities of the machine are many, and most processes never ask anybody.
+        self._context = _context(ca_file) if ca_file else None
+        self._dialler = WebDialler(look_up, permits)
+        self._max_connections = max_connections
+        self._kept_seconds = kept_seconds
+        self._pool: httpcore2.AsyncConnectionPool | None = None
 
     async def get(
         self,
@@ -143,7 +143,8 @@ class WebClient:
 
     async def close(self) -> None:
         """Close the connections that were kept."""
-        await self._pool.aclose()
+        if self._pool is not None:
+            await self._pool.aclose()
 
     async def _ask(
         self,
@@ -202,7 +203,7 @@ class WebClient:
             ],
             content=body,
         )
-        response = await self._pool.handle_async_request(request)
+        response = await self._connections().handle_async_request(request)
         try:
             whole = bytearray()
             async for piece in response.aiter_stream():
@@ -217,6 +218,16 @@ class WebClient:
             for name, value in response.headers
         }
         return WebAnswer(response.status, answered, bytes(whole))
+
+    def _connections(self) -> httpcore2.AsyncConnectionPool:
+        if self._pool is None:
+            self._pool = httpcore2.AsyncConnectionPool(
+                ssl_context=self._context or _context(""),
+                max_connections=self._max_connections,
+                keepalive_expiry=self._kept_seconds,
+                network_backend=self._dialler,
+            )
+        return self._pool
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,6 +18,7 @@ from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
 from pillarbox.handover.sorting import Sorter
+from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
@@ -51,6 +52,7 @@ from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
 from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
+from pillarbox.wiring.tokens import access_tokens
 
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
@@ -74,6 +76,7 @@ class House:
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
+    tokens: AccessTokens
     worker: Worker
     checker: Checker
     notices: Notices
@@ -184,7 +187,8 @@ def _build_over(
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    lines = Lines(settings.hostname, settings.timeouts)
+    tokens = access_tokens(storage.directory, clock)
+    lines = Lines(settings.hostname, settings.timeouts, tokens)
     pool = _pool(settings, lines, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
@@ -227,6 +231,7 @@ def _build_over(
         listener=listener,
         certificates=certificates,
         pool=pool,
+        tokens=tokens,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
