@@ -25,6 +25,12 @@ def always(reply: WebReply):
     return lambda request: reply
 
 
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError, ssl.SSLError):
+        await writer.wait_closed()
+
+
 async def fault(client: WebClient, url: str, **more) -> WebFailed:
     with pytest.raises(WebFailed) as caught:
         await client.get(url, **more)
@@ -89,12 +95,17 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path):
 async def test_a_port_that_speaks_no_tls_is_a_failure_of_tls():
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
-        await reader.read()
-        writer.close()
+        with contextlib.suppress(OSError):
+            await reader.read()
+        await closed(writer)
+        ended.set()
+
+    ended = asyncio.Event()
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await fault(WebClient(), f"https://127.0.0.1:{port}/")
+        await ended.wait()
     assert error.fault is WebFault.TLS
     assert "does not speak TLS" in error.sentence
 
@@ -105,11 +116,15 @@ async def test_what_is_sent_in_clear_ahead_of_tls_is_never_taken_for_an_answer(c
         with contextlib.suppress(OSError, ssl.SSLError):
             await writer.start_tls(certificate.server_context())
             await reader.read()
-        writer.close()
+        await closed(writer)
+        ended.set()
+
+    ended = asyncio.Event()
 
     async with await asyncio.start_server(inject, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await fault(WebClient(ca_file=str(certificate.ca)), f"https://localhost:{port}/")
+        await ended.wait()
     assert error.fault is WebFault.TLS
 
 

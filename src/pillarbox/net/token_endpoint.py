@@ -65,15 +65,15 @@ async def ask_token(
     try:
         endpoint = endpoint_of(oauth)
     except InvalidOAuth as error:
-        words = f"cannot be logged in at: {error.sentence}; {error.fix}"
+        words = f"could not be logged in at: {error.sentence}; {error.fix}"
         raise NoToken(words, lasting=True) from error
     asked = {"grant_type": oauth.grant.value, "client_id": oauth.client_id}
     if oauth.grant is Grant.REFRESH_TOKEN:
         if not refresh_token:
-            raise NoToken("cannot be logged in at: it has no refresh token yet", lasting=True)
+            raise NoToken("could not be logged in at: it has no refresh token yet", lasting=True)
         asked["refresh_token"] = refresh_token.reveal()
     elif not server.client_secret:
-        raise NoToken("cannot be logged in at: it has no client secret yet", lasting=True)
+        raise NoToken("could not be logged in at: it has no client secret yet", lasting=True)
     if server.client_secret:
         asked["client_secret"] = server.client_secret.reveal()
     if endpoint.scope:
@@ -88,7 +88,7 @@ async def ask_token(
             max_bytes=_ANSWER_BYTES,
         )
     except WebAddressInvalid as error:
-        words = f"cannot be logged in at: of the token endpoint's address, {error.sentence}"
+        words = f"could not be logged in at: of the token endpoint's address, {error.sentence}"
         raise NoToken(words, lasting=True) from error
     except WebFailed as error:
         raise NoToken(_got_none(f"{error.host} {error.words}"), lasting=_lasts(error)) from error
@@ -124,7 +124,7 @@ def _given(answer: WebAnswer, host: str, secrets: list[str]) -> GivenToken:
 
 
 def _got_none(words: str) -> str:
-    return f"could not be logged in at, for want of an access token: {words}"
+    return f"could not be logged in at: {words}"
 
 
 def _lasts(error: WebFailed) -> bool:

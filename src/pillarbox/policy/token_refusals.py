@@ -119,7 +119,10 @@ def read_refusal(status: int, error: str, description: str) -> TokenRefusal:
     said = f"AADSTS{code}" if code else name
     if status >= _SERVER_ERROR or status in (_TOO_MANY, _REQUEST_TIMEOUT):
         busy = " and asks us to slow down" if status == _TOO_MANY else ""
-        return TokenRefusal(f"answered {status}{busy}" + (f" ({said})" if said else ""), False)
+        return TokenRefusal(
+            f"answered {status} in place of an access token{busy}" + (f" ({said})" if said else ""),
+            False,
+        )
     if not name:
         return TokenRefusal(
             f"answered {status} without a token and without a reason; compare the token URL", False
@@ -129,7 +132,7 @@ def read_refusal(status: int, error: str, description: str) -> TokenRefusal:
     if not fix:
         shown = (description.splitlines() or [""])[0][:_SHOWN_CHARACTERS].strip()
         fix = shown or "it gives no reason"
-    return TokenRefusal(f"gave no token ({said}): {fix}", lasting)
+    return TokenRefusal(f"gave no access token ({said}): {fix}", lasting)
 
 
 def advice_on_login(reply: Reply, *, token: bool) -> str:
