@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.client_facts import ClientTimeouts
+from pillarbox.net.errors import LoginFailed
 from pillarbox.net.progress import Progress, Told
 from pillarbox.net.smtp_client import Connection
 from pillarbox.policy.server import Server
@@ -15,8 +16,12 @@ from pillarbox.terms.secret import Secret
 class Lines:
     """Opens lines. The only place where a server's settings become those of a connection."""
 
-    def __init__(self, hostname: str, timeouts: ClientTimeouts, tokens: AccessTokens) -> None:
-        """`hostname` is said to servers that have no EHLO name of their own."""
+    def __init__(
+        self, hostname: str, timeouts: ClientTimeouts, tokens: AccessTokens | None = None
+    ) -> None:
+        """`hostname` is said to servers that have no EHLO name of their own. Without `tokens` nobody
+        logs in by one.
+        """
         self._hostname = hostname
         self._timeouts = timeouts
         self._tokens = tokens
@@ -28,6 +33,10 @@ class Lines:
         """
         if server.oauth is None or not server.auth:
             return await self._connect(server, told, None)
+        if self._tokens is None:
+            raise LoginFailed(
+                "could not be logged in at: nobody asks for tokens here", lasting=True
+            )
         # A line may be opened twice, where a token that was kept is no longer good.
         once = _once(told) if told is not None else None
 
