@@ -416,7 +416,7 @@ async def test_a_description_that_repeats_a_secret_is_not_told():
         ({"token_url": "http://tokens.example/t"}, "only https is asked"),
         ({"token_url": ""}, "the token endpoint is missing"),
         ({"client_id": ""}, "a client id is missing"),
-        ({"provider": "microsoft", "token_url": ""}, "needs the tenant"),
+        ({"provider": "microsoft", "token_url": ""}, "needs the directory (tenant)"),
         ({"provider": "google", "token_url": ""}, "use refresh_token"),
         ({"provider": "nobody"}, "no provider of tokens named 'nobody'"),
         ({"grant": Grant.REFRESH_TOKEN}, "has no refresh token yet"),

@@ -20,7 +20,7 @@ def oauth_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             _text("--oauth", "WHO", "microsoft, google, or the URL of a token endpoint."),
-            _text("--tenant", "TENANT", "Microsoft: directory of the organisation, id or domain."),
+            _text("--tenant", "ID", "Microsoft: directory (tenant) of the organisation, or its domain."),
             _text("--client-id", "ID", "Under which the program was registered there."),
             _text("--client-secret-file", "FILE", "File with its secret; - reads standard input."),
             _text("--refresh-token-file", "FILE", "File with a refresh token; - likewise."),
@@ -89,7 +89,7 @@ def oauth_lines(found: dict[str, Any]) -> list[tuple[str, object]]:
     )
     return [
         ("Grant", oauth["grant"]),
-        ("Tenant", oauth["tenant"]),
+        ("Directory", oauth["tenant"]),
         ("Client id", oauth["client_id"]),
         ("Scope", oauth["scope"]),
         ("Secrets", secrets),

@@ -39,8 +39,8 @@ _DIRECT: Final = "direct"
      "asks for the password, unseen"),
     ("server add backup --host 192.0.2.7 --port 25 --encryption none --priority 20",
      "a second way out, tried when the first fails"),
-    ("server add --oauth microsoft --tenant contoso.onmicrosoft.com --client-id ID"
-     " --client-secret-file FILE --username relay@contoso.com", "a login by access token"),
+    ("server add --oauth google --client-id ID --client-secret-file F --username me@gmail.com",
+     "a login by access token"),
     ("server add --direct --priority 30", "straight to the recipients' servers, last of all"),
 )  # fmt: skip
 @click.command("add", cls=Verb)

@@ -111,8 +111,8 @@ def in_tenant(url: str, oauth: OAuth, provider: TokenProvider) -> str:
         tenant = provider.any_tenant
     if not _TENANT.fullmatch(tenant):
         raise InvalidOAuth(
-            f"{provider.title} needs the tenant of your organisation",
-            fix="give its directory id or its domain, such as contoso.onmicrosoft.com",
+            f"{provider.title} needs the directory (tenant) of your organisation",
+            fix="give its id or its domain, such as contoso.onmicrosoft.com",
         )
     return url.replace("{tenant}", tenant)
 
