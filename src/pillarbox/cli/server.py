@@ -9,6 +9,7 @@ import click
 from pillarbox.cli.call import Call
 from pillarbox.cli.checking import check, presets
 from pillarbox.cli.client import Client, segment
+from pillarbox.cli.consent import authorize
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, run_as
@@ -96,6 +97,7 @@ def show(call: Call, name: str, app: str | None) -> None:
 server.add_command(add)
 server.add_command(set_)
 server.add_command(check)
+server.add_command(authorize)
 
 
 @examples(("server enable mycompany", "use it again"))

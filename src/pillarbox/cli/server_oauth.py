@@ -65,6 +65,12 @@ def secrets_in(document: dict[str, Any]) -> list[str]:
     return [label.lower() for name, label in named.items() if document.get(name)]
 
 
+def wants_consent(found: dict[str, Any]) -> bool:
+    """Whether a person has to sign in for a server before it can be used."""
+    oauth = found["oauth"]
+    return bool(oauth) and _wanted(oauth) == "refresh_token" and not oauth["refresh_token_set"]
+
+
 def login_of(found: dict[str, Any]) -> str:
     """How a server is logged in at, in a few words."""
     oauth = found["oauth"]

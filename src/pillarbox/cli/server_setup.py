@@ -15,7 +15,12 @@ from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.group import Option, Verb, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import clean, run_as
-from pillarbox.cli.server_oauth import oauth_options, secrets_in, take_oauth
+from pillarbox.cli.server_oauth import (
+    oauth_options,
+    secrets_in,
+    take_oauth,
+    wants_consent,
+)
 from pillarbox.cli.server_options import (
     LOGIN,
     limits_of,
@@ -83,7 +88,9 @@ def add(
             call.screen.say(f"At most {limits} recipients go through it.")
         for warning in made["warnings"]:
             call.screen.say(call.screen.paint(f"WARNING: {clean(warning)}", "red"))
-        if made["kind"] != _DIRECT:
+        if wants_consent(made):
+            call.screen.say(f"Sign in for it: {run_as()} server authorize {made['name']}")
+        elif made["kind"] != _DIRECT:
             _offer_check(call, made)
         if mode != "live":
             call.screen.say("Nothing is sent yet. To send real mail:")

@@ -30,6 +30,7 @@ _USUAL_SECONDS: Final = 300
 _LONGEST_SECONDS: Final = 86_400
 _LONGEST_PAUSE_SECONDS: Final = 3600
 _OK: Final = 200
+_SECRETS: Final = ("client_secret", "refresh_token", "device_code", "code", "code_verifier")
 _REDIRECT: Final = 3
 _FORM: Final = {
     "content-type": "application/x-www-form-urlencoded",
@@ -48,12 +49,18 @@ class GivenToken:
 
 
 class NoToken(LoginFailed):
-    """A token endpoint gave no token; it wants to be left alone for `pause_seconds`."""
+    """A token endpoint gave no token; it wants to be left alone for `pause_seconds`.
 
-    def __init__(self, words: str, *, lasting: bool, pause_seconds: float = 0.0) -> None:
+    `error` is the name it gave to the reason (RFC 6749 §5.2), empty where it gave none.
+    """
+
+    def __init__(
+        self, words: str, *, lasting: bool, pause_seconds: float = 0.0, error: str = ""
+    ) -> None:
         """See `LoginFailed`."""
         super().__init__(words, lasting=lasting)
         self.pause_seconds = pause_seconds
+        self.error = error
 
 
 async def ask_token(
@@ -78,11 +85,18 @@ async def ask_token(
         asked["client_secret"] = server.client_secret.reveal()
     if endpoint.scope:
         asked["scope"] = endpoint.scope
+    return given_in(await request(web, endpoint.url, asked, "access_token", seconds=seconds))
+
+
+async def request(
+    web: WebClient, url: str, form: Mapping[str, str], wanted: str, *, seconds: float
+) -> Mapping[str, Any]:
+    """Post a form; the document that is answered, where it has the text `wanted`. Raises `NoToken`."""
     try:
-        host = read_address(endpoint.url, clear_on_loopback=True).host
+        host = read_address(url, clear_on_loopback=True).host
         answer = await web.post(
-            endpoint.url,
-            urlencode(asked).encode("ascii"),
+            url,
+            urlencode(form).encode("ascii"),
             fields=_FORM,
             seconds=seconds,
             max_bytes=_ANSWER_BYTES,
@@ -92,35 +106,37 @@ async def ask_token(
         raise NoToken(words, lasting=True) from error
     except WebFailed as error:
         raise NoToken(_got_none(f"{error.host} {error.words}"), lasting=_lasts(error)) from error
-    return _given(answer, host, [asked[name] for name in _SECRETS if name in asked])
-
-
-_SECRETS: Final = ("client_secret", "refresh_token")
-
-
-def _given(answer: WebAnswer, host: str, secrets: list[str]) -> GivenToken:
     facts = _facts(answer)
-    token = facts.get("access_token")
-    if answer.status == _OK and isinstance(token, str):
-        kind = facts.get("token_type", "Bearer")
-        if not isinstance(kind, str) or kind.lower() != "bearer":
-            raise NoToken(_got_none(f"{host} gives tokens of another kind"), lasting=True)
-        if not _sayable(token, _TOKEN_CHARACTERS):
-            raise NoToken(_got_none(f"{host} gave one that cannot be said"), lasting=False)
-        renewed = facts.get("refresh_token")
-        if not isinstance(renewed, str) or not _sayable(renewed, _REFRESH_CHARACTERS):
-            renewed = None
-        return GivenToken(Secret(token), _lifetime(facts), Secret(renewed) if renewed else None)
-    error, description = _text(facts, "error", secrets), _text(facts, "error_description", secrets)
+    if answer.status == _OK and isinstance(facts.get(wanted), str):
+        return {**facts, "host": host}
+    secrets = [form[name] for name in _SECRETS if name in form]
+    name, description = _text(facts, "error", secrets), _text(facts, "error_description", secrets)
     if answer.status // 100 == _REDIRECT:
         refusal = TokenRefusal("sent us elsewhere, which is not followed; correct the URL", True)
-    elif answer.status == _OK and not error:
+    elif answer.status == _OK and not name:
         refusal = TokenRefusal("answered without a token; compare the token URL", False)
     else:
-        refusal = read_refusal(answer.status, error, description)
+        refusal = read_refusal(answer.status, name, description)
     raise NoToken(
-        _got_none(f"{host} {refusal.words}"), lasting=refusal.lasting, pause_seconds=_pause(answer)
+        _got_none(f"{host} {refusal.words}"),
+        lasting=refusal.lasting,
+        pause_seconds=_pause(answer),
+        error=name,
     )
+
+
+def given_in(document: Mapping[str, Any]) -> GivenToken:
+    """The token in a document that `request` gave. Raises `NoToken`."""
+    host, token = document["host"], document["access_token"]
+    kind = document.get("token_type", "Bearer")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        raise NoToken(_got_none(f"{host} gives tokens of another kind"), lasting=True)
+    if not _sayable(token, _TOKEN_CHARACTERS):
+        raise NoToken(_got_none(f"{host} gave one that cannot be said"), lasting=False)
+    renewed = document.get("refresh_token")
+    if not isinstance(renewed, str) or not _sayable(renewed, _REFRESH_CHARACTERS):
+        renewed = None
+    return GivenToken(Secret(token), _lifetime(document), Secret(renewed) if renewed else None)
 
 
 def _got_none(words: str) -> str:

@@ -20,6 +20,7 @@ from pillarbox.handover.settle import Settler
 from pillarbox.handover.sorting import Sorter
 from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
+from pillarbox.net.consents import Consents
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
@@ -77,6 +78,7 @@ class House:
     certificates: Certificates
     pool: Pool[Server, Carrier]
     tokens: AccessTokens
+    consents: Consents
     worker: Worker
     checker: Checker
     notices: Notices
@@ -101,6 +103,7 @@ class House:
                 connect=self.settings.connect,
                 recipes=load_recipes,
                 presets=load_presets,
+                consents=self.consents,
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
@@ -187,7 +190,7 @@ def _build_over(
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    tokens = access_tokens(storage.directory, clock)
+    tokens, consents = access_tokens(storage.directory, clock)
     lines = Lines(settings.hostname, settings.timeouts, tokens)
     pool = _pool(settings, lines, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
@@ -232,6 +235,7 @@ def _build_over(
         certificates=certificates,
         pool=pool,
         tokens=tokens,
+        consents=consents,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         checker=Checker(
             lines, storage.directory, circuits, clock, news,

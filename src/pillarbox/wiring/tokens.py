@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from pillarbox.net.access_tokens import AccessTokens
+from pillarbox.net.consents import Consents
 from pillarbox.net.web_client import WebClient
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.directory import DirectoryStore
@@ -13,8 +14,10 @@ from pillarbox.terms.clock import Clock
 from pillarbox.terms.secret import Secret
 
 
-def access_tokens(directory: DirectoryStore, clock: Clock) -> AccessTokens:
-    """Tokens of servers, whose replaced refresh tokens are stored with them."""
+def access_tokens(directory: DirectoryStore, clock: Clock) -> tuple[AccessTokens, Consents]:
+    """Tokens of servers, whose replaced refresh tokens are stored with them; and consents, which
+    give the first.
+    """
 
     async def keep(server: Server, before: Collection[Secret | None], token: Secret) -> None:
         now = await directory.server(server.id)
@@ -22,4 +25,5 @@ def access_tokens(directory: DirectoryStore, clock: Clock) -> AccessTokens:
         if now.oauth == server.oauth and now.refresh_token in before:
             await directory.save_server(replace(now, refresh_token=token))
 
-    return AccessTokens(WebClient(clear_on_loopback=True), clock, keep)
+    web = WebClient(clear_on_loopback=True)
+    return AccessTokens(web, clock, keep), Consents(web, clock)

@@ -65,6 +65,7 @@ def test_google_without_its_refresh_token_says_that_it_is_missing(do, secret) ->
     )  # fmt: skip
     assert done.code == Exit.DONE, done.err
     assert "refresh token MISSING" in do("server", "show", "g").out
+    assert "server authorize g" in done.out
 
 
 def test_a_secret_from_standard_input_is_read_and_only_one_can_be(do) -> None:
