@@ -138,3 +138,38 @@ async def test_a_server_whose_login_is_switched_off_is_not_logged_in_at(running:
         assert row.state is State.HANDED_OVER
     assert not endpoint.requests
     assert not server.sessions[0].logins
+
+
+async def test_a_check_logs_in_by_token_and_tells_every_step_once(running: Running):
+    endpoint = TokenEndpoint()
+    async with endpoint, tokens_server(endpoint) as server:
+        m365 = await add(running, endpoint, server)
+        await running.house.checker.check(m365, running.app, mail=False)
+        endpoint.tokens[USER] = "the kept one is revoked"
+        report = await running.house.checker.check(m365, running.app, mail=False)
+    assert report.ok, report
+    names = [step.name for step in report.steps]
+    assert len(names) == len(set(names))
+    assert report.steps[-1].words == "XOAUTH2 accepted"
+
+
+@pytest.mark.parametrize(
+    ("endpoint_says", "words"),
+    [
+        (refusal("invalid_client", "AADSTS7000215: x", 401), "the client secret is wrong"),
+        (None, "not for this user name"),
+    ],
+)
+async def test_a_check_tells_why_there_was_no_login(
+    running: Running, endpoint_says: WebReply | None, words: str
+):
+    endpoint = TokenEndpoint(username="somebody.else@example.com")
+    endpoint.answer_always = endpoint_says
+    async with endpoint, tokens_server(endpoint) as server:
+        m365 = await add(running, endpoint, server)
+        report = await running.house.checker.check(m365, running.app, mail=False)
+    assert not report.ok
+    assert report.steps[-1].name == "login"
+    assert words in report.steps[-1].words
+    assert "access token" in report.steps[-1].why
+    assert "s3cret" not in repr(report)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 Keep = Callable[[Server, Collection[Secret | None], Secret], Awaitable[None]]
 """Stores the last for a server, in place of any of those between."""
 
-_ASK_SECONDS: Final = 20.0
+_ASK_SECONDS: Final = 10.0
 _AHEAD_SHARE: Final = 0.1
 _MOST_AHEAD_SECONDS: Final = 300.0
 _MOST_SERVERS: Final = 4096
