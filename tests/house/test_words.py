@@ -29,7 +29,7 @@ INSTEAD = {
     r"envelope senders?|envelope from": "return path",
 }
 # What others call what they sell is said as they say it.
-NAMES = r"\bGoogle Workspace\b"
+NAMES = r"\bGoogle Workspace\b|\bdirectory \(tenant\)|--tenant\b"
 UNFINISHED = r"\b(TODO|FIXME|XXX|HACK|WIP)\b|\b(for now|not yet implemented|work in progress)\b"
 
 

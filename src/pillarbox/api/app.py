@@ -27,6 +27,7 @@ from pillarbox.api.v1 import (
     checks,
     connecting,
     connection_problems,
+    consents,
     credentials,
     events,
     keys,
@@ -47,6 +48,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *apps.ENTRIES,
     *servers.ENTRIES,
     *checks.ENTRIES,
+    *consents.ENTRIES,
     *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pillarbox.api.config import ApiConfig
 from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
+from pillarbox.net.consents import Consents
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
 from pillarbox.policy.presets import Presets
 from pillarbox.policy.recipe import Book
@@ -61,6 +62,8 @@ class Rooms:
     """How programs are connected; read when it is first asked for."""
     presets: Callable[[], Presets] = Presets
     """What is known of well-known services; read when it is first asked for."""
+    consents: Consents | None = None
+    """Where people are asked for refresh tokens; without it nobody is."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None

@@ -9,9 +9,11 @@ import click
 from pillarbox.cli.call import Call
 from pillarbox.cli.checking import check, presets
 from pillarbox.cli.client import Client, segment
+from pillarbox.cli.consent import authorize
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, run_as
+from pillarbox.cli.server_oauth import login_of, oauth_lines
 from pillarbox.cli.server_options import limits_of, of_app, place_of, protection_of
 from pillarbox.cli.server_setup import add, set_
 
@@ -95,6 +97,7 @@ def show(call: Call, name: str, app: str | None) -> None:
 server.add_command(add)
 server.add_command(set_)
 server.add_command(check)
+server.add_command(authorize)
 
 
 @examples(("server enable mycompany", "use it again"))
@@ -167,9 +170,6 @@ def _line(found: dict[str, Any]) -> list[tuple[str, object]]:
     ]
     if found["kind"] == "direct":
         return [("Leads to", place_of(found)), *ours]
-    login = f"{found['username']}, {'with' if found['password_set'] else 'without'} a password"
-    if not found["auth"]:
-        login = f"{found['username']}, not used"
     unchecked = found["encryption"] != "none" and not found["verify"] and not found["pin"]
     return [
         ("Service", found["preset"]),
@@ -179,7 +179,8 @@ def _line(found: dict[str, Any]) -> list[tuple[str, object]]:
         ("Authority", found["ca_file"]),
         ("Public key", found["pin"]),
         *ours,
-        ("Login", login if found["username"] else "none"),
+        ("Login", login_of(found)),
+        *oauth_lines(found),
     ]
 
 

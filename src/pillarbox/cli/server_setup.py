@@ -15,6 +15,12 @@ from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.group import Option, Verb, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import clean, run_as
+from pillarbox.cli.server_oauth import (
+    oauth_options,
+    secrets_in,
+    take_oauth,
+    wants_consent,
+)
 from pillarbox.cli.server_options import (
     LOGIN,
     limits_of,
@@ -38,6 +44,8 @@ _DIRECT: Final = "direct"
      "asks for the password, unseen"),
     ("server add backup --host 192.0.2.7 --port 25 --encryption none --priority 20",
      "a second way out, tried when the first fails"),
+    ("server add --oauth google --client-id ID --client-secret-file F --username me@gmail.com",
+     "a login by access token"),
     ("server add --direct --priority 30", "straight to the recipients' servers, last of all"),
 )  # fmt: skip
 @click.command("add", cls=Verb)
@@ -47,6 +55,7 @@ _DIRECT: Final = "direct"
 @click.option("--region", metavar="REGION", help="Of the preset's, where it has several.")
 @click.option("--direct", is_flag=True, help="No server: deliver to the recipients' own.")
 @server_options
+@oauth_options
 @talks
 def add(
     call: Call,
@@ -58,8 +67,8 @@ def add(
     **values: Any,
 ) -> None:
     """A new way out for an app, by way of a server or direct. Nothing is sent by this."""
-    values = said_of({**values, "name": name})
-    if not direct and "host" not in values and "preset" not in values:
+    values = take_oauth(call, said_of({**values, "name": name}))
+    if not direct and not {"host", "preset", "oauth"} & values.keys():
         direct = _ask_service(call, values)
     if direct:
         values["kind"] = _DIRECT
@@ -79,7 +88,9 @@ def add(
             call.screen.say(f"At most {limits} recipients go through it.")
         for warning in made["warnings"]:
             call.screen.say(call.screen.paint(f"WARNING: {clean(warning)}", "red"))
-        if made["kind"] != _DIRECT:
+        if wants_consent(made):
+            call.screen.say(f"Sign in for it: {run_as()} server authorize {made['name']}")
+        elif made["kind"] != _DIRECT:
             _offer_check(call, made)
         if mode != "live":
             call.screen.say("Nothing is sent yet. To send real mail:")
@@ -99,6 +110,7 @@ def add(
 @of_app
 @click.option("--rename", metavar="NAME", help="Give it another name.")
 @server_options
+@oauth_options
 @click.option("--ask-password", cls=Option, section=LOGIN, is_flag=True, help="Ask for it.")
 @click.option("--forget-password", cls=Option, section=LOGIN, is_flag=True, help="Take it away.")
 @talks
@@ -119,13 +131,13 @@ def set_(
         secret = call.secret("Password", password_file)
     with call.client() as client:
         before = client.get(f"/servers/{segment(name)}", app=app)
-        document = said_of({**values, "name": rename}, before["allowed_senders"])
+        document = take_oauth(call, said_of({**values, "name": rename}, before["allowed_senders"]))
         if secret is not None or forget_password:
             document["password"] = secret.reveal() if secret else None
         after = client.patch(f"/servers/{segment(before['id'])}", document)
     told = describe(before, after)
-    if secret is not None:
-        told = ", ".join(filter(None, (told, "a new password")))
+    new = [f"a new {each}" for each in secrets_in(document)]
+    told = ", ".join(filter(None, (told, *new)))
 
     def words() -> None:
         call.screen.say(f"{after['name']}: {told or 'nothing changed'}")
@@ -195,7 +207,7 @@ def _ask_login(call: Call, values: dict[str, Any], password_file: str | None) ->
         ).strip()
         if username:
             values["username"] = username
-    if values.get("username") and values.get("auth") is not False:
+    if values.get("username") and values.get("auth") is not False and "oauth" not in values:
         secret = call.secret("Password", password_file)
         values["password"] = secret.reveal() if secret else None
 

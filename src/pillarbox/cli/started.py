@@ -31,6 +31,7 @@ _COLOURS: Final = {
     "expired": "red",
     "paused": "amber",
     "recovered": "green",
+    "warning": "amber",
 }
 _WORD_WIDTH: Final = 11
 _SUBJECT_WIDTH: Final = 20

@@ -103,3 +103,16 @@ class Broken(Trouble):
         self.after_dot = after_dot
         self.reused = reused
         self.dialogue = dialogue
+
+
+class LoginFailed(Broken):
+    """There was no login: no access token could be had, or the server refused one just made.
+
+    `words` end a sentence that begins with the server's name. `lasting` says that it will be the
+    same until a person has changed something.
+    """
+
+    def __init__(self, words: str, reply: Reply | None = None, *, lasting: bool) -> None:
+        """See the class."""
+        super().__init__("auth", words, reply)
+        self.lasting = lasting

@@ -12,9 +12,11 @@ from pillarbox.net.errors import Broken
 from pillarbox.protocol.errors import LocalProtocolError
 from pillarbox.protocol.events import Greeted, HelloAnswered, LoginAnswered, TlsAnswered
 from pillarbox.protocol.reply import Reply
+from pillarbox.protocol.sasl import BEARER
 from pillarbox.terms.secret import Secret
 
 _MECHANISMS: Final = ("PLAIN", "LOGIN")
+_REASON_CHARACTERS: Final = 200
 _REFUSALS: Final = {
     "banner": "us at its greeting",
     "ehlo": "our EHLO",
@@ -64,23 +66,37 @@ class Opening:
         wire.session.tls_started()
         wire.hear_early()
 
-    async def login(self, username: str, password: Secret) -> str:
-        """Log in by a mechanism that both sides know; its name."""
+    async def login(
+        self, username: str, password: Secret, *, token: bool = False, host: str = "", port: int = 0
+    ) -> str:
+        """Log in by a mechanism that both sides know; its name.
+
+        With `token` the password is an access token, and `host` and `port` are said along with it
+        where the mechanism wants them.
+        """
         wire = self._wire
         wire.stage = "auth"
         wire.check()
         offered = wire.session.extensions.mechanisms
-        mechanism = next((name for name in _MECHANISMS if name in offered), "")
+        known = BEARER if token else _MECHANISMS
+        mechanism = next((name for name in known if name in offered), "")
         if not mechanism:
             names = " ".join(sorted(offered)) or "no login at all"
-            raise Broken("auth", f"the server offers neither AUTH PLAIN nor LOGIN, but {names}")
+            wanted = "XOAUTH2 nor OAUTHBEARER" if token else "PLAIN nor LOGIN"
+            raise Broken("auth", f"the server offers neither AUTH {wanted}, but {names}")
         try:
-            wire.session.login(mechanism, username, password)
+            wire.session.login(mechanism, username, password, host=host, port=port)
         except LocalProtocolError as error:
             raise Broken("auth", error.sentence) from error
         wire.flush()
         event = await wire.expect(LoginAnswered, "auth", self._timeouts.auth_seconds)
-        self._accepted("auth", f"AUTH {mechanism}", event.reply)
+        try:
+            self._accepted("auth", f"AUTH {mechanism}", event.reply)
+        except Broken as broken:
+            if not event.reason:
+                raise
+            words = f"{broken.words} (it says: {event.reason[:_REASON_CHARACTERS]})"
+            raise Broken("auth", words, event.reply) from None
         return mechanism
 
     def _accepted(self, stage: str, verb: str, reply: Reply) -> Reply:

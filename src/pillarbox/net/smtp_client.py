@@ -72,6 +72,7 @@ class Connection:
         hello_name: str,
         username: str = "",
         password: Secret | None = None,
+        token: Secret | None = None,
         timeouts: ClientTimeouts | None = None,
         local_address: str = "",
         told: Told | None = None,
@@ -80,8 +81,9 @@ class Connection:
 
         `encryption` is ``none``, ``starttls`` or ``tls``; what it asks for is had or the
         connection fails, with nothing of the login or the mail said before. A login in clear
-        happens only with ``none``. Connections come from `local_address` where one is given;
-        `told` hears of each stage when it is behind us. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
+        happens only with ``none``. With an access `token` the login is made by that. Connections
+        come from `local_address` where one is given; `told` hears of each stage when it is behind
+        us. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
         """
         patience = timeouts or ClientTimeouts()
         context = client_context(verify, ca_file) if encryption != "none" else None
@@ -112,10 +114,12 @@ class Connection:
                 if told is not None:
                     told(secured(wire.transport.get_extra_info("ssl_object")))
                 await opening.hello(hello_name)
-            if username:
+            if token is not None:
+                mechanism = await opening.login(username, token, token=True, host=name, port=port)
+            elif username:
                 mechanism = await opening.login(username, password or Secret(""))
-                if told is not None:
-                    told(Progress("auth", mechanism))
+            if mechanism and told is not None:
+                told(Progress("auth", mechanism))
         except Broken as broken:
             broken.dialogue = tuple(connection.dialogue)
             wire.close()

@@ -30,6 +30,7 @@ __all__ = [
     "Stage",
     "from_broken",
     "from_caller_told",
+    "from_login_failed",
     "from_recipients",
     "from_reply",
     "from_trouble",
@@ -284,6 +285,14 @@ def from_broken(
     if error_words:
         words = f"{words}: {error_words}"
     return _outcome(cell, where, cell.category, words, None)
+
+
+def from_login_failed(words: str, reply: Reply | None, *, lasting: bool) -> Outcome:
+    """No login could be made. Nobody's mail is to blame for it; `lasting` says that it stays so until
+    a person has changed something.
+    """
+    cell = TABLE[Stage.AUTH, Mishap.PERMANENT if lasting else Mishap.TEMPORARY]
+    return _outcome(cell, Stage.AUTH, cell.category, words or PHRASES[cell.category], reply)
 
 
 def from_trouble(words: str, *, stage: Stage = Stage.CONNECT) -> Outcome:

@@ -26,6 +26,9 @@ def _remedy(step: StepName, outcome: Outcome, server: Server) -> tuple[str, str]
     """Why it is so, and what to do, as far as anybody can say from here."""
     said = f"{outcome.status} {outcome.text} {outcome.words}".lower()
     change = f"pillarbox server set {server.name}"
+    if step is StepName.LOGIN and server.oauth is not None and server.auth:
+        # What is wrong, and what mends it, stands in the words already.
+        return "The login is made with an access token.", f"{change}, as the page on OAuth shows"
     for at, phrases, why, fix in _KNOWN:
         if at is step and any(phrase in said for phrase in phrases):
             return why, fix.format(change=change)

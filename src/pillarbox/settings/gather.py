@@ -6,7 +6,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -76,6 +76,8 @@ class Settings:
     timeouts: ClientTimeouts
     retention: UpkeepConfig
     log: LogConfig
+    mail_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of other programs, for the default app; one of them is a password."""
 
 
 @dataclass(frozen=True, slots=True)

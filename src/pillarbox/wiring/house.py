@@ -18,7 +18,9 @@ from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
 from pillarbox.handover.sorting import Sorter
+from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
+from pillarbox.net.consents import Consents
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
@@ -51,6 +53,7 @@ from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
 from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
+from pillarbox.wiring.tokens import access_tokens
 
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
@@ -74,6 +77,8 @@ class House:
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
+    tokens: AccessTokens
+    consents: Consents
     worker: Worker
     checker: Checker
     notices: Notices
@@ -98,6 +103,7 @@ class House:
                 connect=self.settings.connect,
                 recipes=load_recipes,
                 presets=load_presets,
+                consents=self.consents,
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
@@ -184,7 +190,8 @@ def _build_over(
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    lines = Lines(settings.hostname, settings.timeouts)
+    tokens, consents = access_tokens(storage.directory, clock)
+    lines = Lines(settings.hostname, settings.timeouts, tokens)
     pool = _pool(settings, lines, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
@@ -227,6 +234,8 @@ def _build_over(
         listener=listener,
         certificates=certificates,
         pool=pool,
+        tokens=tokens,
+        consents=consents,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         checker=Checker(
             lines, storage.directory, circuits, clock, news,

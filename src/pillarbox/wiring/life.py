@@ -31,6 +31,7 @@ from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.interface.store_url import parse_store_url
 from pillarbox.terms.ids import format_message_id
+from pillarbox.wiring.default_app import take_variables
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
 from pillarbox.wiring.service import Service
@@ -153,6 +154,9 @@ async def _live(
             stack, house, take_next_port=take_next_port, passed=service.manager.sockets
         )
         first = await _begin_once(house)
+        await take_variables(
+            settings.mail_variables, house.storage.directory, news, house.clock.now_ms()
+        )
         recovered = await house.storage.queue.recover(house.clock.now_ms())
         if recovered.released or recovered.uncertain:
             _log.warning(
@@ -215,6 +219,7 @@ def bind_ports(
 
 async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     """Start what waits; leaving the stack stops accepting first and closes connections last."""
+    stack.push_async_callback(house.tokens.close)
     stack.push_async_callback(house.pool.close)
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),

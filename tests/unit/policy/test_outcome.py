@@ -16,6 +16,7 @@ from pillarbox.policy.outcome import (
     Outcome,
     from_broken,
     from_caller_told,
+    from_login_failed,
     from_recipients,
     from_reply,
     from_trouble,
@@ -458,3 +459,17 @@ def test_a_special_cell_bears_its_own_category(category: Category) -> None:
 
 def test_every_category_has_a_phrase() -> None:
     assert set(PHRASES) == set(Category)
+
+
+@pytest.mark.parametrize(
+    ("lasting", "category"),
+    [(True, Category.LOGIN_REFUSED), (False, Category.LOGIN_UNAVAILABLE)],
+)
+def test_a_login_that_could_not_be_made_is_the_servers_matter_and_another_may_be_asked(
+    lasting: bool, category: Category
+) -> None:
+    outcome = from_login_failed("has no token: the secret has expired", None, lasting=lasting)
+    assert outcome.state is State.DEFERRED
+    assert outcome.category == category
+    assert outcome.server_at_fault and outcome.next_host and not outcome.maybe_delivered
+    assert outcome.words == "has no token: the secret has expired"

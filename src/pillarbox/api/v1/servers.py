@@ -30,6 +30,7 @@ from pillarbox.api.finding import find_app, find_server
 from pillarbox.api.names import thing_name
 from pillarbox.api.paging import page, read_query
 from pillarbox.api.problems import InvalidRequest, Mistake
+from pillarbox.api.v1.server_oauth import OAuthChange, RefreshToken, oauth_view, with_oauth
 from pillarbox.policy.checkup import warnings_of
 from pillarbox.policy.directory import App
 from pillarbox.policy.events import SwitchFacts
@@ -68,6 +69,8 @@ class ServerChange(Struct):
         "local_address": own_address,
         "preset": one_line,
         "allowed_senders": pattern,
+        "client_secret": one_line,
+        "refresh_token": one_line,
     }
 
     name: str | UnsetType = UNSET
@@ -93,6 +96,9 @@ class ServerChange(Struct):
     max_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
     max_per_minute: _Rate | UnsetType = UNSET
     max_per_day: _Rate | UnsetType = UNSET
+    oauth: OAuthChange | None | UnsetType = UNSET
+    client_secret: _Password | None | UnsetType = UNSET
+    refresh_token: RefreshToken | None | UnsetType = UNSET
 
 
 class NewServer(ServerChange, kw_only=True):
@@ -126,6 +132,7 @@ def server_view(server: Server, app: App) -> dict[str, Any]:
         "auth": server.auth,
         "username": server.username,
         "password_set": bool(server.password),
+        "oauth": oauth_view(server),
         "priority": server.priority,
         "weight": server.weight,
         "status": server.status,
@@ -156,7 +163,7 @@ async def list_servers(call: Call) -> Response:
 async def add_server(call: Call) -> Response:
     """A new server of an app, ready to be used."""
     app = await find_app(call, call.part("app"))
-    values = _values(await call.shape(NewServer))
+    values = with_oauth(_values(await call.shape(NewServer)), None)
     kind, region = values.get("kind", Kind.SMTP), values.pop("region", "")
     if kind is Kind.DIRECT:
         _only_direct(values)
@@ -187,7 +194,7 @@ async def show_server(call: Call) -> Response:
 async def change_server(call: Call) -> Response:
     """Only the fields that are named change."""
     app, server = await _named(call)
-    values = _values(await call.shape(ServerChange))
+    values = with_oauth(_values(await call.shape(ServerChange)), server)
     if server.kind is Kind.DIRECT:
         _only_direct(values)
     if values.get("preset"):
@@ -252,8 +259,9 @@ def _only_direct(values: Mapping[str, Any]) -> None:
 
 def _values(shape: ServerChange) -> dict[str, Any]:
     values = given(shape)
-    if "password" in values:
-        values["password"] = Secret(values["password"]) if values["password"] else None
+    for name in ("password", "client_secret", "refresh_token"):
+        if name in values:
+            values[name] = Secret(values[name]) if values[name] else None
     return values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pillarbox.net.errors import Broken, TlsFilesUnusable
+from pillarbox.net.errors import Broken, LoginFailed, TlsFilesUnusable
 from pillarbox.net.progress import Progress
 from pillarbox.policy.checkup import (
     Result,
@@ -19,7 +19,13 @@ from pillarbox.policy.checkup import (
     tls_step,
 )
 from pillarbox.policy.meaning import Stage
-from pillarbox.policy.outcome import Outcome, from_broken, from_reply, read_stage
+from pillarbox.policy.outcome import (
+    Outcome,
+    from_broken,
+    from_login_failed,
+    from_reply,
+    read_stage,
+)
 from pillarbox.policy.remedy import failed_step
 from pillarbox.policy.server import Encryption, Server
 from pillarbox.terms.clock import Clock
@@ -87,7 +93,9 @@ class Trail:
     def broke(self, broken: Broken) -> None:
         """The connection ended, and with it the check."""
         stage = read_stage(broken.stage)
-        if broken.reply is not None and broken.reply.severity >= _REFUSED:
+        if isinstance(broken, LoginFailed):
+            self.ended(from_login_failed(broken.words, broken.reply, lasting=broken.lasting))
+        elif broken.reply is not None and broken.reply.severity >= _REFUSED:
             self.ended(from_reply(stage, broken.reply))
         else:
             self.ended(from_broken(stage, broken.words, broken.after_dot))

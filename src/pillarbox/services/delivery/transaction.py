@@ -16,7 +16,7 @@ from pillarbox.handover.settle import Recording
 from pillarbox.message.errors import CannotRender
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
 from pillarbox.net.envelope import EnvelopeWords
-from pillarbox.net.errors import Broken
+from pillarbox.net.errors import Broken, LoginFailed
 from pillarbox.net.pool import Pool
 from pillarbox.observe.crash import crash_point
 from pillarbox.policy.meaning import Stage
@@ -24,6 +24,7 @@ from pillarbox.policy.outcome import (
     Outcome,
     from_broken,
     from_caller_told,
+    from_login_failed,
     from_recipients,
     from_reply,
     from_unsuitable,
@@ -313,7 +314,9 @@ def _accepted(
 
 def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
     stage = read_stage(broken.stage)
-    if broken.reply is not None and broken.reply.severity >= _REFUSED:
+    if isinstance(broken, LoginFailed):
+        outcome = from_login_failed(broken.words, broken.reply, lasting=broken.lasting)
+    elif broken.reply is not None and broken.reply.severity >= _REFUSED:
         outcome = from_reply(stage, broken.reply)
     else:
         outcome = from_broken(stage, broken.words, broken.after_dot)
