@@ -83,6 +83,10 @@ class FairTurn(Generic[LaneT]):
         if not lanes:
             del self._lanes[app]
 
+    def others(self, app: Hashable) -> bool:
+        """Whether any app but this one has something to send."""
+        return len(self._lanes) > (app in self._lanes)
+
     def next(self, may: Callable[[LaneT], bool] | None = None) -> LaneT | None:
         """The lane whose turn it is, which then comes last; None where there is none.
 

@@ -16,6 +16,7 @@ from pillarbox.policy.routing import BARRED, Route, servers_in_order, ways_of_la
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.report import Trouble
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
@@ -36,7 +37,7 @@ class Course:
     """
 
     __slots__ = (
-        "_ended", "_recordings", "following", "lane", "left", "next_due_at", "outgoing", "pained",
+        "_ended", "_recordings", "following", "lane", "left", "next_due_at", "outgoing", "pained", "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,8 @@ class Course:
         """Those not settled yet."""
         self.pained = False
         """A server was at fault, or asked for less."""
+        self.trouble: Trouble | None = None
+        """Why some of it did not get away."""
         self.next_due_at = 0
         self._ended = ended
         self._recordings = 1  # the attempt itself
@@ -139,11 +142,13 @@ class Attempts:
                 self._transactions.over(course.outgoing)
                 continue
             # What follows may be said on the same connection only if it goes there for sure.
-            following = course.following if certain and server is servers[0] else None
-            # Where there is room, and nearly always there is, nothing is waited for.
             slots = way.slots
+            following = course.following if certain and server is servers[0] else None
+            if following is not None and slots.others_wait(course.outgoing.app):
+                following = None
+            # Where there is room, and nearly always there is, nothing is waited for.
             if not self._transactions.take_slot(course.outgoing, slots) and not slots.take_now():
-                await slots.take()
+                await slots.take(course.outgoing.app)
             kept = False
             try:
                 kept = await self._at(server, walk, course, following, slots)
@@ -158,6 +163,7 @@ class Attempts:
             ending = endings[delivery]
             by_server.setdefault(ending.server, []).append((addressee, ending.outcome))
         for last, some in by_server.items():
+            course.trouble = Trouble(self._clock.now_ms(), None, some[0][1])
             self._settle(course, some, last)
 
     async def _servers(
@@ -231,6 +237,9 @@ class Attempts:
             walk.record(server, outcome, (addressee.delivery,))
         fault = next((o for _, o in given.outcomes if o.server_at_fault), None)
         course.pained = course.pained or fault is not None
+        refused = next((o for _, o in given.outcomes if not o.taken), None)
+        if refused is not None:
+            course.trouble = Trouble(self._clock.now_ms(), server, refused)
         still_open = set(walk.open)
         return [one for one in given.outcomes if one[0].delivery not in still_open], fault
 
@@ -241,6 +250,7 @@ class Attempts:
 
     def _end(self, course: Course, outcome: Outcome) -> None:
         """The same outcome for all who are left."""
+        course.trouble = Trouble(self._clock.now_ms(), None, outcome)
         self._settle(course, [(addressee, outcome) for addressee in course.left.values()], None)
 
     def _settle(
