@@ -299,12 +299,12 @@ async def test_waiting_deliveries_are_listed_by_app_lane_and_state(
 ) -> None:
     first = await post.accept("a@example.org", "b@example.org")
     await post.accept(state=State.HELD)
-    assert len(await storage.queue.waiting(Selection(app=post.app.id))) == 3
+    assert len(await storage.queue.waiting(Selection(apps=frozenset({post.app.id})))) == 3
     assert len(await storage.queue.waiting(Selection(lane=post.lane, state=State.HELD))) == 1
     (page,) = await storage.queue.waiting(limit=1)
     rest = await storage.queue.waiting(after=page.delivery)
     assert rest[0].recipient == "b@example.org"
-    assert await storage.queue.waiting(Selection(app=post.account.id)) == []
+    assert await storage.queue.waiting(Selection(apps=frozenset({post.account.id}))) == []
     assert page.delivery == delivery_id(first, 1)
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pillarbox.api.config import ApiConfig
 from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
+from pillarbox.policy.breaker import Breaker
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
 from pillarbox.policy.recipe import Book
+from pillarbox.policy.server import Server
+from pillarbox.services.delivery.report import LaneReport
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -56,6 +59,10 @@ class Rooms:
     connect: ConnectConfig = field(default_factory=ConnectConfig)
     recipes: Callable[[], Book] = Book
     """How programs are connected; read when it is first asked for."""
+    lane_report: Callable[[int], LaneReport | None] = lambda lane: None
+    """How a lane does on this node."""
+    circuit: Callable[[Server], Breaker | None] = lambda server: None
+    """Whether this node leaves a server alone; None where it never used it."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None

@@ -72,13 +72,13 @@ def _first_not_before(at_ms: int) -> int:
 
 async def _lanes_of(book: LaneBook, wanted: Selection) -> set[int] | None:
     """The lanes in which they wait; None for any."""
-    if wanted.app is None and not wanted.route and not wanted.destination:
+    if wanted.apps is None and not wanted.route and not wanted.destination:
         return None if wanted.lane is None else {wanted.lane}
     return {
         number
         for number, name in (await book.all()).items()
         if wanted.lane in (None, number)
-        and wanted.app in (None, name.app)
+        and (wanted.apps is None or name.app in wanted.apps)
         and wanted.route in ("", name.route)
         and wanted.destination in ("", name.destination)
     }

@@ -72,6 +72,7 @@ class House:
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
+    circuits: Circuits
     worker: Worker
     notices: Notices
     rounds: Rounds
@@ -96,6 +97,8 @@ class House:
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
+                lane_report=self.worker.report,
+                circuit=self.circuits.peek,
             ),
             owner=owner,
         )
@@ -221,6 +224,7 @@ def _build_over(
         listener=listener,
         certificates=certificates,
         pool=pool,
+        circuits=circuits,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         notices=Notices(
             storage, door, clock, metrics,

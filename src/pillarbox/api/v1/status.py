@@ -11,8 +11,8 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import sees_everything, visible_apps
 from pillarbox.api.paging import read_query
 from pillarbox.api.rooms import ListenerFact
+from pillarbox.api.v1.lanes import totals_of
 from pillarbox.api.v1.nodes import is_alive, state_of
-from pillarbox.api.v1.queue import totals_of
 from pillarbox.message.words import decode_words
 from pillarbox.policy.directory import App
 from pillarbox.policy.explain import explain_route

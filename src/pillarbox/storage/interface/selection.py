@@ -17,7 +17,7 @@ class Selection:
     event of each row is read, for `submitter` and `sender` its message.
     """
 
-    app: ObjectId | None = None
+    apps: frozenset[ObjectId] | None = None
     lane: int | None = None
     route: str = ""
     """Of the lane: ``servers``, ``direct``, ``server``."""
