@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from pillarbox.cli.acting import _print_change
 from pillarbox.cli.call import Call
 from pillarbox.cli.client import Where
 from pillarbox.cli.errors import Exit
-from pillarbox.cli.queue import _print_change, _print_deliveries, word_of
+from pillarbox.cli.queue import _print_deliveries, word_of
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def test_an_empty_queue_says_so(do) -> None:
 
 def test_lanes_are_listed_with_what_waits_in_them(do, waiting: list[str]) -> None:
     said = do("queue", "list").out
-    assert "first-app  its servers        3" in said
+    assert "first-app  its servers  Blocked        3" in said
+    assert do("queue").out == said
     assert json.loads(do("queue", "list", "--json").out)["totals"]["waiting"] == 3
 
 
@@ -93,12 +95,10 @@ def test_many_refusals_are_counted_and_more_is_announced(
     refusals = [{"id": f"dlv_{n}", "why": "It is final."} for n in range(12)]
     total = {
         "dry_run": False, "matched": 9, "changed": 9, "refused": 30, "refusals": refusals,
-        "more": True,
     }  # fmt: skip
     _print_change(Call(Where()), total, "held")
     said = capsys.readouterr().out
     assert said.count("It is final.") == 10
-    assert "There are more; say it again." in said
     assert "and 20 more were refused" in said
 
 

@@ -85,6 +85,8 @@ def _find(servers: Sequence[Server], to: str) -> Server | str | None:
         wanted = None
     for server in servers:
         if server.id == wanted or server.name.lower() == to.lower():
-            return server if server.status == ACTIVE else f"has {to}, but disabled; enable it first."
+            return (
+                server if server.status == ACTIVE else f"has {to}, but disabled; enable it first."
+            )
     names = ", ".join(server.name for server in servers) or "none"
     return f"has no server {to!r}; its servers: {names}."
