@@ -28,12 +28,14 @@ from pillarbox.api.v1 import (
     connection_problems,
     credentials,
     events,
+    explaining,
     keys,
     lanes,
     messages,
     nodes,
     queue,
     rotation,
+    routes,
     servers,
     status,
 )
@@ -41,11 +43,13 @@ from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
 PREFIX: Final = "/pillarbox/v1"
 ENTRIES: Final[tuple[Entry, ...]] = (
+    *explaining.ENTRIES,
     *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
     *accounts.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
+    *routes.ENTRIES,
     *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,

@@ -11,6 +11,7 @@ from pillarbox.handover.gate import Gate
 from pillarbox.policy.breaker import Breaker
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
 from pillarbox.policy.recipe import Book
+from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.report import LaneReport
 from pillarbox.services.submission.authenticate import Authenticator
@@ -59,6 +60,8 @@ class Rooms:
     connect: ConnectConfig = field(default_factory=ConnectConfig)
     recipes: Callable[[], Book] = Book
     """How programs are connected; read when it is first asked for."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    """When deliveries are tried again."""
     lane_report: Callable[[int], LaneReport | None] = lambda lane: None
     """How a lane does on this node."""
     circuit: Callable[[Server], Breaker | None] = lambda server: None

@@ -200,6 +200,12 @@ class SqlQueueStore:
             self._engine, self._lanes, wanted, after, limit, self._operators.shown
         )
 
+    async def one(self, delivery: DeliveryId) -> Waiting | None:
+        """As it is shown to people."""
+        for row in await self._engine.read("queue.one", delivery):
+            return self._operators.shown(to_waiting(row))
+        return None
+
     async def depths(self) -> list[LaneDepth]:
         """Reads the whole queue: for people, not for delivery."""
         return depths_of(await self._engine.read("queue.depths"), await self._lanes.all())

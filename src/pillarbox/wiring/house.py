@@ -97,6 +97,7 @@ class House:
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
+                retry=RetryPolicy(self.settings.retry),
                 lane_report=self.worker.report,
                 circuit=self.circuits.peek,
             ),

@@ -61,7 +61,11 @@ class Mover:
         names = {
             way.label for one in some if isinstance(way := (await self._way(one.app))[2], Server)
         }
-        return f"moved to {', '.join(sorted(names))}" if names else "moved to the order of its app"
+        return (
+            f"moved it to {', '.join(sorted(names))}"
+            if names
+            else "moved it to the order of its app"
+        )
 
     async def _way(self, app_id: ObjectId) -> tuple[App, Sequence[Server], Server | str | None]:
         """The way, None for the app's order, or the end of a sentence about what is missing."""

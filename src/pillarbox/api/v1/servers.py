@@ -16,6 +16,7 @@ from pillarbox.api.fields import Names, Port, Short, address, given, host, one_l
 from pillarbox.api.finding import find_app, find_server
 from pillarbox.api.names import thing_name
 from pillarbox.api.paging import page, read_query
+from pillarbox.api.v1.routes import refuse_if_ruled
 from pillarbox.policy.directory import App
 from pillarbox.policy.routing import ACTIVE, DISABLED
 from pillarbox.policy.server import Encryption, Server
@@ -125,8 +126,9 @@ async def change_server(call: Call) -> Response:
 
 
 async def remove_server(call: Call) -> Response:
-    """What waits is delivered by the app's other servers."""
+    """What waits is delivered by the app's other servers. Refused while rules name it."""
     _, server = await _named(call)
+    await refuse_if_ruled(call, server)
     await call.rooms.storage.directory.remove_server(server.id)
     return gone()
 

@@ -15,7 +15,7 @@ from pillarbox.api.v1.lanes import totals_of
 from pillarbox.api.v1.nodes import is_alive, state_of
 from pillarbox.message.words import decode_words
 from pillarbox.policy.directory import App
-from pillarbox.policy.explain import explain_route
+from pillarbox.policy.explain_route import explain_route
 from pillarbox.policy.routing import active_servers
 from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.terms.clock import format_instant

@@ -215,6 +215,10 @@ class QueueStore(Protocol):
         """Waiting deliveries by id. Reads the queue from end to end: for people."""
         ...
 
+    async def one(self, delivery: DeliveryId) -> Waiting | None:
+        """A waiting delivery with its lane; None where nothing waits of that id."""
+        ...
+
     async def depths(self) -> list[LaneDepth]:
         """All lanes that hold anything."""
         ...
