@@ -48,7 +48,7 @@ class LaneView:
     left_alone_until: int = 0
     """When the first of its ways is tried again, where all are left alone after failures."""
     last_words: str = ""
-    """What the last attempt that did not get away met with."""
+    """What went wrong the last time."""
 
 
 def lane_state(view: LaneView, now_ms: int) -> LaneState:

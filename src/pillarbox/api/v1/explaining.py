@@ -157,7 +157,7 @@ def _way(call: Call, server: Server, history: Sequence[StoredEvent], row: Delive
             continue
         tries += 1
         took = named and row.state in TAKEN and event.seq == row.last_event
-        words = facts.words if named else _part_of(facts.words, server.label)
+        words = _part_of(facts.words, server.label)
     return WayFacts(
         server, paused_until=paused_until(call, server), tries=tries, words=words, took=took
     )

@@ -64,7 +64,7 @@ def totals_of(depths: Sequence[LaneDepth]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """The last attempt that did not get away."""
+    """What went wrong the last time."""
 
     at: int = 0
     words: str = ""

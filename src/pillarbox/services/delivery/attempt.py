@@ -57,7 +57,7 @@ class Course:
         self.pained = False
         """A server was at fault, or asked for less."""
         self.trouble: Trouble | None = None
-        """Why some of it did not get away."""
+        """The last thing that went wrong, whether another server took it afterwards or not."""
         self.next_due_at = 0
         self._ended = ended
         self._recordings = 1  # the attempt itself

@@ -244,10 +244,10 @@ class Lane:
             self._take_a_rest()
             return
         course.one_less()
-        if course.trouble is None:
-            self._rate.count(self._tools.clock.now_ms())
-        else:
+        if course.trouble is not None:
             self._trouble = course.trouble
+        if not course.next_due_at:
+            self._rate.count(self._tools.clock.now_ms())
         if course.pained:
             self._window.pained()
         else:

@@ -14,7 +14,7 @@ _SLICES: Final = 12
 
 
 class Rate:
-    """How many messages got away within the last minute, in slices of five seconds."""
+    """How many messages were settled within the last minute, in slices of five seconds."""
 
     __slots__ = ("_counts", "_slice")
 
@@ -55,16 +55,16 @@ class LaneReport:
     in_memory: int
     """Fresh messages that wait in memory."""
     a_minute: int
-    """Messages that got away within the last minute."""
+    """Messages of which nothing is left in the queue, within the last minute."""
     last_at: int = 0
-    """When the last attempt ended that did not get all of a message away; 0 where there was none."""
+    """When something went wrong the last time; 0 where nothing did."""
     last_words: str = ""
     last_category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the last attempt did not get all of a message away."""
+    """What went wrong the last time, at one server or because there was none."""
 
     at: int
     server: Server | None
