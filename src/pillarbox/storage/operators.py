@@ -7,7 +7,7 @@ from typing import Final
 
 from pillarbox.policy.delivery import FINAL, State
 from pillarbox.storage.claims import to_waiting
-from pillarbox.storage.columns import as_bytes, as_text
+from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Engine, Step
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.queue import Change, Waiting
@@ -40,7 +40,8 @@ class Operators:
     ) -> Change:
         """What is being sent, here or elsewhere, is left as it is and told as refused."""
         free = [d for d in ids if not self._marks.covers(d)]
-        apps: dict[int, bytes] = {d: await self._app_of(message_of(d)) for d in free}
+        app_of = await self._apps_of({message_of(d) for d in free})
+        apps: dict[int, bytes] = {d: app_of.get(message_of(d), b"") for d in free}
         known = [d for d in free if apps[d]]
         done: set[DeliveryId] = set()
         while known:
@@ -61,9 +62,14 @@ class Operators:
         refused = {d: await self.state_of(d) for d in ids if d not in done}
         return Change(tuple(d for d in ids if d in done), refused)
 
-    async def _app_of(self, message: MessageId) -> bytes:
-        rows = await self._engine.read("message.one", message)
-        return as_bytes(rows[0][1]) if rows else b""
+    async def _apps_of(self, messages: set[MessageId]) -> dict[MessageId, bytes]:
+        """One look-up each, or one for all where each would be a round trip."""
+        if self._engine.shared:
+            rows = await self._engine.read("message.many", ",".join(map(str, messages)))
+        else:
+            found = [await self._engine.read("message.one", message) for message in messages]
+            rows = [row for some in found for row in some]
+        return {MessageId(as_int(row[0])): as_bytes(row[1]) for row in rows}
 
     async def state_of(self, delivery: DeliveryId) -> State:
         """Waiting or final. Raises `NotFound`."""

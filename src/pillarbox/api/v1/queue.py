@@ -25,7 +25,8 @@ from pillarbox.storage.interface.queue import Change, Waiting
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import DeliveryId, format_delivery_id, format_message_id, message_of
 
-_MOST: Final = 50_000
+_MOST: Final = 10_000
+"""Deliveries that one request changes; the answer says where the next begins."""
 _SHOWN_REFUSALS: Final = 100
 
 Act = Callable[[Call, Sequence[Meant]], Awaitable[Change]]

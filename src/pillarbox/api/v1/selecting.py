@@ -38,7 +38,8 @@ from pillarbox.terms.ids import (
 )
 
 LARGEST: Final = (1 << 63) - 1
-AT_ONCE: Final = 500
+AT_ONCE: Final = 200
+"""Deliveries that are changed in one go: mail that comes meanwhile waits for no more."""
 
 
 def domain_pattern(text: str) -> str:
