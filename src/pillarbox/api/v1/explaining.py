@@ -177,7 +177,7 @@ def _attempt_words(event: StoredEvent, names: ServerNames) -> str:
     if isinstance(facts, AttemptFacts) and facts.number:
         return f"Attempt {facts.number}: {words}"
     if isinstance(facts, ActionFacts) and facts.by:
-        return f"{words.rstrip('.')}, by {facts.by}."
+        return f"{words[:1].upper()}{words[1:].rstrip('.')}, by {facts.by}."
     return words
 
 
