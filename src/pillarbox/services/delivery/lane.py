@@ -22,7 +22,7 @@ from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.queue import LaneHead, LaneName, QueueStore, Waiting
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import MessageId, message_of
+from pillarbox.terms.ids import MessageId, ObjectId, message_of
 
 _log = logger("delivery")
 
@@ -83,6 +83,11 @@ class Lane:
         self._unloading = False
         self._resting = False
         """Storage is in trouble: every attempt would end as the last one did."""
+
+    @property
+    def app(self) -> ObjectId | None:
+        """Whose mail it is, where that is known."""
+        return self.name.app if self.name is not None else None
 
     @property
     def busy(self) -> bool:
