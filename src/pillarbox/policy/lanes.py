@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from itertools import zip_longest
 from typing import Final, Generic, TypeVar
 
 from pillarbox.policy.directory import App
@@ -45,6 +46,17 @@ def only_way(route: str, destination: str) -> ObjectId | None:
         return None
     named = destination.partition("/")[0]
     return ObjectId(bytes.fromhex(named)) if _HEX.fullmatch(named) else None
+
+
+def by_turns(lanes: Iterable[tuple[LaneT, Hashable]]) -> list[LaneT]:
+    """Lanes, each given with its app, in an order in which apps take turns."""
+    of_app: dict[Hashable, list[LaneT]] = {}
+    for lane, app in lanes:
+        of_app.setdefault(app, []).append(lane)
+    if len(of_app) == 1:
+        return next(iter(of_app.values()))
+    rounds = zip_longest(*of_app.values(), fillvalue=None)
+    return [lane for some in rounds for lane in some if lane is not None]
 
 
 class FairTurn(Generic[LaneT]):

@@ -45,6 +45,11 @@ class ServerNames:
         directory = call.rooms.storage.directory
         return cls({each.id: each for app in apps for each in await directory.servers(app)})
 
+    @property
+    def all(self) -> list[Server]:
+        """The servers themselves."""
+        return list(self._servers.values())
+
     def name_of(self, server: bytes) -> str:
         """Empty where it is not known any more."""
         found = self._servers.get(ObjectId(server))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -12,7 +13,8 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import find_message
 from pillarbox.api.paging import read_query
 from pillarbox.api.v1.events import ServerNames
-from pillarbox.api.v1.routes import in_order, paused_until
+from pillarbox.api.v1.resting import Rest, rests_of
+from pillarbox.api.v1.routes import in_order, way_facts
 from pillarbox.api.v1.standing import last_attempt, standing_of
 from pillarbox.message.words import decode_words
 from pillarbox.policy.delivery import STATE_WORDS, TAKEN, WAITING, State
@@ -35,7 +37,7 @@ from pillarbox.storage.interface.events import StoredEvent
 from pillarbox.storage.interface.messages import StoredMessage
 from pillarbox.storage.interface.queue import DeliveryRow
 from pillarbox.terms.clock import format_instant
-from pillarbox.terms.ids import format_delivery_id, format_message_id, format_object_id
+from pillarbox.terms.ids import ObjectId, format_delivery_id, format_message_id, format_object_id
 
 _MOST: Final = 100
 """Recipients of one message that are explained; the others stand as some of these do."""
@@ -50,8 +52,10 @@ async def explain_message(call: Call) -> Response:
     names = await ServerNames.of_apps(call, {app.id: app})
     servers = await rooms.storage.directory.servers(app.id)
     paused = await rooms.storage.queue.paused_lanes()
+    rests = await rests_of(call, servers)
     explained = [
-        await _explained(call, app, message, row, servers, names, paused) for row in rows[:_MOST]
+        await _explained(call, app, message, row, servers, names, paused, rests)
+        for row in rows[:_MOST]
     ]
     return answer(
         {
@@ -74,6 +78,7 @@ async def _explained(
     servers: Sequence[Server],
     names: ServerNames,
     paused: dict[int, int],
+    rests: Mapping[ObjectId, Rest],
 ) -> dict[str, Any]:
     history = await call.rooms.storage.events.history(row.last_event)
     waiting = await call.rooms.storage.queue.one(row.delivery)
@@ -87,7 +92,7 @@ async def _explained(
     told = explain(standing, call.now_ms)
     wait_ms = call.rooms.retry.wait_ms(row.attempts + 1, row.delivery)
     ways = explain_ways(
-        [_way(call, server, history, row) for server in in_order(app, servers, message.id)],
+        [_way(way_facts(server, rests), history, row) for server in in_order(app, servers, message.id)],
         only, call.now_ms, waits=waits,
     )  # fmt: skip
     why = ""
@@ -143,10 +148,11 @@ def _choice(
     return Choice(rule_number=app.routes.index(rule) + 1 if rule else 0, rule=rule)
 
 
-def _way(call: Call, server: Server, history: Sequence[StoredEvent], row: DeliveryRow) -> WayFacts:
+def _way(way: WayFacts, history: Sequence[StoredEvent], row: DeliveryRow) -> WayFacts:
     """What the history says of a way: the outcome of an attempt that more than one was asked in is
     noted for the last of them, and the others stand in its words.
     """
+    server = way.server
     tries, words, took = 0, "", False
     for event in history:
         facts = event.data
@@ -158,9 +164,7 @@ def _way(call: Call, server: Server, history: Sequence[StoredEvent], row: Delive
         tries += 1
         took = named and row.state in TAKEN and event.seq == row.last_event
         words = _part_of(facts.words, server.label)
-    return WayFacts(
-        server, paused_until=paused_until(call, server), tries=tries, words=words, took=took
-    )
+    return replace(way, tries=tries, words=words, took=took)
 
 
 def _part_of(words: str, name: str) -> str:

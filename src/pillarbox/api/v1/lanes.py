@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import nothing_like, visible_apps
 from pillarbox.api.paging import MOST, limit_of, number_of, page, read_query
 from pillarbox.api.v1.events import ServerNames
-from pillarbox.policy.breaker import Circuit
+from pillarbox.api.v1.resting import Rest, rests_of
 from pillarbox.policy.directory import App
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.lane_state import LANE_WORDS, LaneView, lane_state, way_words, why_lane
@@ -25,6 +25,7 @@ from pillarbox.storage.interface.queue import LaneDepth, LaneName
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import (
     DeliveryId,
+    ObjectId,
     format_delivery_id,
     message_of,
     message_time_ms,
@@ -42,8 +43,11 @@ async def show_lanes(call: Call) -> Response:
     behind = [depth for depth in depths if depth.lane > after]
     paused = await queue.paused_lanes()
     servers = await ServerNames.of_apps(call, apps)
+    rests = await rests_of(call, servers.all)
     lanes = [
-        await _lane_view(call, depth, apps[depth.name.app], servers, paused.get(depth.lane, 0))
+        await _lane_view(
+            call, depth, apps[depth.name.app], servers, paused.get(depth.lane, 0), rests
+        )
         for depth in behind[:limit]
     ]
     following = behind[limit - 1].lane if len(behind) > limit else None
@@ -72,7 +76,12 @@ class _Last:
 
 
 async def _lane_view(
-    call: Call, depth: LaneDepth, app: App, servers: ServerNames, paused_at: int
+    call: Call,
+    depth: LaneDepth,
+    app: App,
+    servers: ServerNames,
+    paused_at: int,
+    rests: Mapping[ObjectId, Rest],
 ) -> dict[str, Any]:
     report = call.rooms.lane_report(depth.lane)
     last = _Last()
@@ -84,7 +93,7 @@ async def _lane_view(
     view = LaneView(
         depth.waiting, depth.held, depth.active, depth.first_due_at or 0, paused_at,
         ways=len(ways), barred=barred.label if barred else "",
-        left_alone_until=_left_alone_until(call, ways), last_words=last.words,
+        left_alone_until=_left_alone_until(ways, rests), last_words=last.words,
     )  # fmt: skip
     state = lane_state(view, call.now_ms)
     only = only_way(depth.name.route, depth.name.destination)
@@ -127,15 +136,11 @@ async def ways_of(
     return ways_of_lane(name.route, only, servers, app.strategy, draw)
 
 
-def _left_alone_until(call: Call, ways: Sequence[Server]) -> int:
+def _left_alone_until(ways: Sequence[Server], rests: Mapping[ObjectId, Rest]) -> int:
     """When the first is tried again; 0 where any may be used now."""
-    ends = []
-    for server in ways:
-        breaker = call.rooms.circuit(server)
-        if breaker is None or breaker.circuit is Circuit.CLOSED or not breaker.paused(call.now_ms):
-            return 0
-        ends.append(breaker.until_at)
-    return min(ends, default=0)
+    if not ways or any(server.id not in rests for server in ways):
+        return 0
+    return min(rests[server.id].until for server in ways)
 
 
 async def _last_of(call: Call, delivery: DeliveryId, servers: ServerNames) -> _Last:

@@ -17,6 +17,7 @@ from pillarbox.api.fields import Names, address
 from pillarbox.api.finding import find_app, find_server, nothing_like
 from pillarbox.api.paging import page, read_query
 from pillarbox.api.problems import InvalidRequest, Mistake, RequestError
+from pillarbox.api.v1.resting import Rest, rests_of
 from pillarbox.api.v1.selecting import domain_pattern
 from pillarbox.policy.directory import App, RouteRule
 from pillarbox.policy.explain_route import (
@@ -29,7 +30,7 @@ from pillarbox.policy.explain_route import (
 from pillarbox.policy.lanes import lane_for, lane_of_way, only_way
 from pillarbox.policy.routing import first_route, rule_for, servers_in_order
 from pillarbox.policy.server import Server
-from pillarbox.terms.ids import format_object_id
+from pillarbox.terms.ids import ObjectId, format_object_id
 
 MOST: Final = 100
 _DIGITS: Final = 4
@@ -137,10 +138,13 @@ async def try_rules(call: Call) -> Response:
     choice = explain_choice(
         Choice(rule_number=number, rule=rule), app, route, way.label if way else ""
     )
+    rests = await rests_of(call, servers)
     ways = explain_ways(
-        [WayFacts(server, paused_until=paused_until(call, server)) for server in in_order(app, servers)],
-        only_way(route, destination), call.now_ms, waits=True,
-    )  # fmt: skip
+        [way_facts(server, rests) for server in in_order(app, servers)],
+        only_way(route, destination),
+        call.now_ms,
+        waits=True,
+    )
     return answer(
         {
             "app": app.name,
@@ -165,10 +169,13 @@ def in_order(app: App, servers: Sequence[Server], draw: int = 0) -> list[Server]
     return ordered + [server for server in servers if server not in ordered]
 
 
-def paused_until(call: Call, server: Server) -> int:
-    """When this node uses a server again; 0 where it is in use."""
-    breaker = call.rooms.circuit(server)
-    return breaker.until_at if breaker is not None and breaker.paused(call.now_ms) else 0
+def way_facts(server: Server, rests: Mapping[ObjectId, Rest]) -> WayFacts:
+    """A way of which nothing happened yet."""
+    rest = rests.get(server.id, _AT_WORK)
+    return WayFacts(server, paused_until=rest.until, pause_words=rest.words)
+
+
+_AT_WORK: Final = Rest(0)
 
 
 async def refuse_if_ruled(call: Call, server: Server) -> None:

@@ -67,6 +67,8 @@ class Lane:
         """A person has stopped it: nothing begins, and what comes fresh goes into storage."""
         self.due_at = 0
         """When waiting mail next falls due, as far as this lane knows; 0 where it does not."""
+        self.app: ObjectId | None = name.app if name is not None else None
+        """Whose mail it is, where that is known."""
         self._tools = tools
         self._changed = changed
         self._window = Window(min(_FIRST_WINDOW, tools.window), tools.window)
@@ -83,11 +85,6 @@ class Lane:
         self._unloading = False
         self._resting = False
         """Storage is in trouble: every attempt would end as the last one did."""
-
-    @property
-    def app(self) -> ObjectId | None:
-        """Whose mail it is, where that is known."""
-        return self.name.app if self.name is not None else None
 
     @property
     def busy(self) -> bool:

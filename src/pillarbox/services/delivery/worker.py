@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from pillarbox.observe.log import logger
-from pillarbox.policy.lanes import FairTurn
+from pillarbox.policy.lanes import by_turns
 from pillarbox.services.delivery.lane import Lane, LaneTools
 from pillarbox.services.delivery.report import LaneReport
 from pillarbox.storage.interface.errors import StorageTrouble
@@ -17,7 +17,6 @@ from pillarbox.storage.interface.queue import LaneName
 _log = logger("delivery")
 
 _SHORTEST_PAUSE_SECONDS: Final = 0.005
-_CLAIMS_A_LOOK: Final = 50
 _LOOK_AGAIN_AFTER: Final = 20
 """Times what a look takes."""
 
@@ -29,7 +28,6 @@ class Worker:
         self._tools = tools
         self._poll_seconds = poll_seconds
         self._lanes: dict[int, Lane] = {}
-        self._due: FairTurn[Lane] = FairTurn()
         self._changed = asyncio.Event()
         self._stopping = False
         self._looked_at = float("-inf")
@@ -106,19 +104,14 @@ class Worker:
         now_ms = clock.now_ms()
         wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
         soonest = self._looked_at + min(wait, self._poll_seconds) - clock.monotonic()
-        for lane in self._lanes.values():
+        # Claiming waits, and new lanes come meanwhile. One app's ten thousand lanes take turns with
+        # the single one of another.
+        for lane in by_turns((lane, lane.app) for lane in self._lanes.values()):
             if lane.due_at and lane.due_at <= now_ms:
-                self._due.add(lane, lane.app)
+                await lane.claim()
             elif lane.due_at:
                 soonest = min(soonest, (lane.due_at - now_ms) / 1000)
-        # By turns, and only so many: what falls due meanwhile must not wait for ten thousand lanes.
-        for _ in range(_CLAIMS_A_LOOK):
-            chosen = self._due.next()
-            if chosen is None:
-                return max(soonest, _SHORTEST_PAUSE_SECONDS)
-            self._due.remove(chosen)
-            await chosen.claim()
-        return _SHORTEST_PAUSE_SECONDS
+        return max(soonest, _SHORTEST_PAUSE_SECONDS)
 
     def _lane(self, number: int, name: LaneName | None) -> Lane:
         lane = self._lanes.get(number)
