@@ -164,3 +164,10 @@ def test_deliveries_are_meant_by_what_they_have_in_common(
     said = do("queue", "hold", *arguments, "--dry-run").out
     assert said.startswith(f"{count} deliver")
     assert len(do("queue", "list", *arguments, "-q").out.split()) == count
+
+
+def test_the_status_names_what_is_paused_so_that_nobody_forgets_it(do, waiting: list[str]) -> None:
+    assert "Paused" not in do("status").out
+    do("queue", "pause", "1")
+    assert "lane 1; pillarbox queue resume LANE" in do("status").out
+    assert json.loads(do("status", "--json").out)["queue"]["paused_lanes"] == [1]

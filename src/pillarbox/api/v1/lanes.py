@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,6 +64,16 @@ def totals_of(depths: Sequence[LaneDepth]) -> dict[str, Any]:
         "oldest": None if oldest is None else format_delivery_id(oldest),
         "oldest_at": None if oldest is None else accepted_at(oldest),
     }
+
+
+async def paused_lanes_of(call: Call, apps: Collection[ObjectId]) -> list[int]:
+    """The lanes of some apps that somebody paused."""
+    queue = call.rooms.storage.queue
+    paused = await queue.paused_lanes()
+    if not paused:
+        return []
+    names = await queue.lane_names(list(paused))
+    return [lane for lane in paused if lane in names and names[lane].app in apps]
 
 
 @dataclass(frozen=True, slots=True)
