@@ -30,11 +30,14 @@ from pillarbox.api.v1 import (
     consents,
     credentials,
     events,
+    explaining,
     keys,
+    lanes,
     messages,
     nodes,
     queue,
     rotation,
+    routes,
     servers,
     status,
 )
@@ -42,6 +45,7 @@ from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
 PREFIX: Final = "/pillarbox/v1"
 ENTRIES: Final[tuple[Entry, ...]] = (
+    *explaining.ENTRIES,
     *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
     *accounts.ENTRIES,
@@ -49,11 +53,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *servers.ENTRIES,
     *checks.ENTRIES,
     *consents.ENTRIES,
+    *routes.ENTRIES,
     *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,
     *rotation.ENTRIES,
     *keys.ENTRIES,
+    *lanes.ENTRIES,
     *queue.ENTRIES,
     *events.ENTRIES,
     *nodes.ENTRIES,

@@ -9,10 +9,14 @@ from pillarbox.api.config import ApiConfig
 from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
 from pillarbox.net.consents import Consents
+from pillarbox.policy.breaker import Breaker
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
 from pillarbox.policy.presets import Presets
 from pillarbox.policy.recipe import Book
+from pillarbox.policy.retry import RetryPolicy
+from pillarbox.policy.server import Server
 from pillarbox.services.delivery.check import Checker
+from pillarbox.services.delivery.report import LaneReport
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -64,6 +68,12 @@ class Rooms:
     """What is known of well-known services; read when it is first asked for."""
     consents: Consents | None = None
     """Where people are asked for refresh tokens; without it nobody is."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    """When deliveries are tried again."""
+    lane_report: Callable[[int], LaneReport | None] = lambda lane: None
+    """How a lane does on this node."""
+    circuit: Callable[[Server], Breaker | None] = lambda server: None
+    """Whether this node leaves a server alone; None where it never used it."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "account": ("pillarbox.cli.account:account", "Whose mail it is, and whether it is taken."),
     "app": ("pillarbox.cli.app:app", "Sending contexts: mode and sender defaults."),
     "server": ("pillarbox.cli.server:server", "The SMTP servers an app sends through."),
+    "route": ("pillarbox.cli.route:route", "Which mail takes a server of its own."),
     "credential": ("pillarbox.cli.credential:credential", "The SMTP logins of an app."),
     "key": ("pillarbox.cli.key:key", "What programs show to the HTTP API."),
     "node": ("pillarbox.cli.node:node", "The nodes that share a database, and draining one."),

@@ -42,6 +42,7 @@ _WHEN: Final[Mapping[Trigger, str]] = {
     Trigger.RELEASE: "somebody releases it",
     Trigger.CANCEL: "somebody cancels it",
     Trigger.RETRY: "somebody wants it tried now",
+    Trigger.MOVE: "somebody sends it another way",
     Trigger.LATE_FAILURE: "a report says that it was returned",
     Trigger.LATE_SUCCESS: "a report confirms it",
     Trigger.COMPLAINT: "the recipient complains",

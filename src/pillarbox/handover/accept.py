@@ -200,7 +200,7 @@ class Door:
         """
         message, born = acceptance.message, acceptance.deliveries
         lanes = [born] if len(born) == 1 else by_lane(born)
-        lanes = [some for some in lanes if self._mirror.reserve(len(head))]
+        lanes = [some for some in lanes if self._mirror.reserve(len(head), message.app)]
         if not lanes:
             return ()
         # See `Outgoing.exact`: these are marked when their own content goes out.
@@ -222,7 +222,7 @@ class Door:
     def _committed(self, arrival: Arrival, event: int, error: BaseException | None) -> None:
         if error is not None:
             for outgoing in arrival.outgoing:
-                self._mirror.give_up(outgoing.size, marked=outgoing.marked)
+                self._mirror.give_up(outgoing.size, outgoing.app, marked=outgoing.marked)
             self._refused(arrival, error)
             return
         crash_point("accept-before-reply")

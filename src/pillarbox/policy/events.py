@@ -118,6 +118,16 @@ class CheckFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Name, result, milliseconds, and what there is to say about it."""
 
 
+class LaneFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Somebody decided something about all mail that takes one way."""
+
+    lane: int
+    route: str = ""
+    destination: str = ""
+    by: str = ""
+    """Who, in words."""
+
+
 class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A notice to a submitter: owed, accepted as a message, or let go."""
 
@@ -170,12 +180,15 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "delivery.retry_asked": EventKind(
         "A person asked for an attempt at once.", "info", ActionFacts
     ),
+    "delivery.moved": EventKind("A person sent a delivery another way.", "info", ActionFacts),
     "delivery.kept": EventKind(
         "The message is kept in the sandbox and does not leave.", "info", ActionFacts
     ),
     "delivery.suppressed": EventKind(
         "The recipient's address is suppressed, so it was not tried.", "info", ActionFacts
     ),
+    "lane.paused": EventKind("A person stopped all mail of a lane.", "info", LaneFacts),
+    "lane.resumed": EventKind("A person let a lane go on.", "info", LaneFacts),
     "server.failing": EventKind("An attempt failed by the server's fault.", "warning", ServerFacts),
     "server.paused": EventKind(
         "The server failed repeatedly and is left alone for a while.", "warning", ServerFacts

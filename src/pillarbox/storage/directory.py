@@ -130,8 +130,15 @@ class SqlDirectoryStore:
             self.forget()
 
     async def remove_server(self, server: ObjectId) -> None:
-        """Raises `NotFound`."""
-        await self._remove("server.delete", server)
+        """With the rules that name it. Raises `NotFound`."""
+        found = await self.server(server)
+        app = await self.app(found.app)
+        left = tuple(rule for rule in app.routes if rule.server != server)
+        steps = [Step("server.delete", (server,))]
+        if left != app.routes:
+            without = replace(app, routes=left)
+            steps.append(Step("app.save", (app.id, app.account, app.name, encode(without))))
+        await self._change(steps, "")
 
     def heard(self, version: int, errors: int) -> None:
         """What the database says of itself, and how many errors its servers have together: where

@@ -79,6 +79,7 @@ class House:
     pool: Pool[Server, Carrier]
     tokens: AccessTokens
     consents: Consents
+    circuits: Circuits
     worker: Worker
     checker: Checker
     notices: Notices
@@ -107,6 +108,9 @@ class House:
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
+                retry=RetryPolicy(self.settings.retry),
+                lane_report=self.worker.report,
+                circuit=self.circuits.peek,
             ),
             owner=owner,
         )
@@ -236,6 +240,7 @@ def _build_over(
         pool=pool,
         tokens=tokens,
         consents=consents,
+        circuits=circuits,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         checker=Checker(
             lines, storage.directory, circuits, clock, news,

@@ -45,15 +45,25 @@ class ServerNames:
         directory = call.rooms.storage.directory
         return cls({each.id: each for app in apps for each in await directory.servers(app)})
 
+    @property
+    def all(self) -> list[Server]:
+        """The servers themselves."""
+        return list(self._servers.values())
+
     def name_of(self, server: bytes) -> str:
         """Empty where it is not known any more."""
         found = self._servers.get(ObjectId(server))
         return found.name if found else ""
 
     def subject_of(self, facts: AttemptFacts) -> str:
-        """Who the words of an attempt speak of: they are the end of a sentence."""
-        if facts.category == Category.NO_ROUTE:
+        """Who the words of an attempt speak of: they are the end of a sentence. Empty where they
+        name their servers themselves.
+        """
+        if facts.category == Category.NO_ROUTE and not facts.words.startswith("the app "):
             return "The app"
+        named = any(facts.words.startswith(f"{each.label} ") for each in self._servers.values())
+        if named or facts.words.startswith("the app "):
+            return ""
         return self.name_of(facts.server) or "The server"
 
     def words_of(self, event: StoredEvent) -> str:
@@ -62,7 +72,12 @@ class ServerNames:
         kind = EVENT_KINDS.get(event.kind)
         about = kind.about if kind else ""
         if isinstance(facts, AttemptFacts) and facts.words:
-            return f"{self.subject_of(facts)} {facts.words}."
+            sentence = f"{self.subject_of(facts)} {facts.words}".lstrip()
+            return (
+                f"{sentence[:1].upper()}{sentence[1:]}."
+                if sentence[:4] == "the "
+                else f"{sentence}."
+            )
         if isinstance(facts, OptionFacts):
             return f"{facts.name}: {facts.value} was not obeyed; {facts.reason}."
         if isinstance(facts, ServerFacts) and facts.words:

@@ -30,6 +30,7 @@ from pillarbox.api.finding import find_app, find_server
 from pillarbox.api.names import thing_name
 from pillarbox.api.paging import page, read_query
 from pillarbox.api.problems import InvalidRequest, Mistake
+from pillarbox.api.v1.routes import refuse_if_ruled
 from pillarbox.api.v1.server_oauth import OAuthChange, RefreshToken, oauth_view, with_oauth
 from pillarbox.policy.checkup import warnings_of
 from pillarbox.policy.directory import App
@@ -205,8 +206,9 @@ async def change_server(call: Call) -> Response:
 
 
 async def remove_server(call: Call) -> Response:
-    """What waits is delivered by the app's other servers."""
+    """What waits is delivered by the app's other servers. Refused while rules name it."""
     _, server = await _named(call)
+    await refuse_if_ruled(call, server)
     await call.rooms.storage.directory.remove_server(server.id)
     return gone()
 

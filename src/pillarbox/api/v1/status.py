@@ -11,11 +11,11 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import sees_everything, visible_apps
 from pillarbox.api.paging import read_query
 from pillarbox.api.rooms import ListenerFact
+from pillarbox.api.v1.lanes import paused_lanes_of, totals_of
 from pillarbox.api.v1.nodes import is_alive, state_of
-from pillarbox.api.v1.queue import totals_of
 from pillarbox.message.words import decode_words
 from pillarbox.policy.directory import App
-from pillarbox.policy.explain import explain_route
+from pillarbox.policy.explain_route import explain_route
 from pillarbox.policy.routing import active_servers
 from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.terms.clock import format_instant
@@ -42,7 +42,7 @@ async def show_status(call: Call) -> Response:
             "ca_path": facts.ca_path,
             "node": await _node(call),
             "apps": [await _app_line(call, app) for app in apps],
-            "queue": totals_of(depths),
+            "queue": totals_of(depths) | {"paused_lanes": await paused_lanes_of(call, seen)},
             "last_message": await _last_message(call),
             "storage": {
                 "writable": health.writable,

@@ -10,15 +10,18 @@ from pillarbox.observe.log import logger
 from pillarbox.policy.directory import App, Strategy
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
+from pillarbox.policy.lanes import only_way
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
-from pillarbox.policy.routing import servers_in_order
+from pillarbox.policy.routing import BARRED, Route, servers_in_order, ways_of_lane
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.report import Trouble
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.interface.queue import LaneName
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId, ObjectId
 
@@ -34,7 +37,7 @@ class Course:
     """
 
     __slots__ = (
-        "_ended", "_recordings", "following", "left", "next_due_at", "outgoing", "pained",
+        "_ended", "_recordings", "following", "lane", "left", "next_due_at", "outgoing", "pained", "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -42,14 +45,19 @@ class Course:
         outgoing: Outgoing,
         following: Following | None,
         ended: Callable[[Outgoing], None],
+        lane: LaneName | None = None,
     ) -> None:
         """`ended` is called when everything about it is durable, also that some of it waits."""
         self.outgoing = outgoing
+        self.lane = lane if lane is not None and lane.route != Route.SERVERS else None
+        """Of mail that does not simply take its app's order."""
         self.following = following
         self.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
         """Those not settled yet."""
         self.pained = False
         """A server was at fault, or asked for less."""
+        self.trouble: Trouble | None = None
+        """The last thing that went wrong, whether another server took it afterwards or not."""
         self.next_due_at = 0
         self._ended = ended
         self._recordings = 1  # the attempt itself
@@ -119,8 +127,10 @@ class Attempts:
 
     async def _along(self, course: Course) -> None:
         """From server to server; most mail is taken by the first."""
-        servers, certain = await self._servers(course.outgoing)
+        servers, certain, barred = await self._servers(course.outgoing, course.lane)
         walk = HostWalk(servers, course.left)
+        if barred is not None:
+            walk.pass_by(barred, BARRED)
         while (server := walk.next_host()) is not None:
             now_ms = self._clock.now_ms()
             if course.too_late(now_ms):
@@ -132,11 +142,13 @@ class Attempts:
                 self._transactions.over(course.outgoing)
                 continue
             # What follows may be said on the same connection only if it goes there for sure.
-            following = course.following if certain and server is servers[0] else None
-            # Where there is room, and nearly always there is, nothing is waited for.
             slots = way.slots
+            following = course.following if certain and server is servers[0] else None
+            if following is not None and slots.others_wait(course.outgoing.app):
+                following = None
+            # Where there is room, and nearly always there is, nothing is waited for.
             if not self._transactions.take_slot(course.outgoing, slots) and not slots.take_now():
-                await slots.take()
+                await slots.take(course.outgoing.app)
             kept = False
             try:
                 kept = await self._at(server, walk, course, following, slots)
@@ -151,17 +163,26 @@ class Attempts:
             ending = endings[delivery]
             by_server.setdefault(ending.server, []).append((addressee, ending.outcome))
         for last, some in by_server.items():
+            course.trouble = Trouble(self._clock.now_ms(), None, some[0][1])
             self._settle(course, some, last)
 
-    async def _servers(self, outgoing: Outgoing) -> tuple[list[Server], bool]:
-        """The servers in the order in which they are tried, and whether every message of the app
-        begins with the same one.
+    async def _servers(
+        self, outgoing: Outgoing, lane: LaneName | None
+    ) -> tuple[list[Server], bool, Server | None]:
+        """The servers in the order in which they are tried, whether every message of the app
+        begins with the same one, and the disabled one that the mail is bound to.
         """
         app = await self._directory.app(outgoing.app)
         servers = await self._directory.servers(outgoing.app)
+        if lane is not None:
+            only = only_way(lane.route, lane.destination)
+            ordered, barred = ways_of_lane(
+                lane.route, only, servers, app.strategy, outgoing.message
+            )
+            return ordered, False, barred
         known = self._certain.get(outgoing.app)
         if known is not None and known[0] is app and known[1] is servers:
-            return known[2], True
+            return known[2], True, None
         ordered = servers_in_order(servers, app.strategy, outgoing.message)
         certain = len(ordered) == 1 or (
             app.strategy is Strategy.PRIORITY
@@ -169,7 +190,7 @@ class Attempts:
         )
         if certain:
             self._certain[outgoing.app] = (app, servers, ordered)
-        return ordered, certain
+        return ordered, certain, None
 
     async def _at(
         self,
@@ -216,6 +237,9 @@ class Attempts:
             walk.record(server, outcome, (addressee.delivery,))
         fault = next((o for _, o in given.outcomes if o.server_at_fault), None)
         course.pained = course.pained or fault is not None
+        refused = next((o for _, o in given.outcomes if not o.taken), None)
+        if refused is not None:
+            course.trouble = Trouble(self._clock.now_ms(), server, refused)
         still_open = set(walk.open)
         return [one for one in given.outcomes if one[0].delivery not in still_open], fault
 
@@ -226,6 +250,7 @@ class Attempts:
 
     def _end(self, course: Course, outcome: Outcome) -> None:
         """The same outcome for all who are left."""
+        course.trouble = Trouble(self._clock.now_ms(), None, outcome)
         self._settle(course, [(addressee, outcome) for addressee in course.left.values()], None)
 
     def _settle(

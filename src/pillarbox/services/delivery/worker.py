@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 from pillarbox.observe.log import logger
+from pillarbox.policy.lanes import by_turns
 from pillarbox.services.delivery.lane import Lane, LaneTools
+from pillarbox.services.delivery.report import LaneReport
 from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.interface.queue import LaneName
 
 _log = logger("delivery")
 
@@ -30,6 +34,7 @@ class Worker:
         self._asked = False
         self._took = 0.0
         self._draining = False
+        self._paused: Mapping[int, int] = {}
 
     def start_mirroring(self) -> None:
         """From now on fresh mail comes straight here."""
@@ -73,6 +78,11 @@ class Worker:
         """Whether anything is on its way."""
         return any(lane.busy for lane in self._lanes.values())
 
+    def report(self, lane: int) -> LaneReport | None:
+        """How a lane does on this node; None where nothing was ever sent from it here."""
+        known = self._lanes.get(lane)
+        return None if known is None else known.report()
+
     async def _look(self) -> float:
         """Claim in every lane whose mail is due; gives the seconds until the next look.
 
@@ -86,23 +96,33 @@ class Worker:
             self._asked = False
             self._looked_at = began_at
             for head in await self._tools.queue.heads(leaving=self._draining):
-                self._lane(head.lane).see_head(head)
+                self._lane(head.lane, head.name).see_head(head)
+            self._paused = await self._tools.queue.paused_lanes()
+            for lane in self._lanes.values():
+                lane.pause(lane.number in self._paused)
             self._took = clock.monotonic() - began_at
         now_ms = clock.now_ms()
         wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
         soonest = self._looked_at + min(wait, self._poll_seconds) - clock.monotonic()
-        for lane in list(self._lanes.values()):  # claiming waits, and new lanes come meanwhile
+        # Claiming waits, and new lanes come meanwhile. One app's ten thousand lanes take turns with
+        # the single one of another.
+        for lane in by_turns((lane, lane.app) for lane in self._lanes.values()):
             if lane.due_at and lane.due_at <= now_ms:
                 await lane.claim()
             elif lane.due_at:
                 soonest = min(soonest, (lane.due_at - now_ms) / 1000)
         return max(soonest, _SHORTEST_PAUSE_SECONDS)
 
-    def _lane(self, number: int) -> Lane:
+    def _lane(self, number: int, name: LaneName | None) -> Lane:
         lane = self._lanes.get(number)
         if lane is None:
-            lane = self._lanes[number] = Lane(number, self._tools, self._changed.set)
+            lane = self._lanes[number] = Lane(
+                number, name, self._tools, self._changed.set, paused=number in self._paused
+            )
         return lane
 
     def _fresh(self, number: int) -> None:
-        self._lane(number).wake()
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = self._lane(number, self._tools.queue.known_lane(number))
+        lane.wake()

@@ -115,7 +115,7 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_server(self, server: ObjectId) -> None:
-        """Raises `NotFound`."""
+        """With the rules of its app that name it. Raises `NotFound`."""
         ...
 
     async def remove_credential(self, credential: ObjectId) -> None:
