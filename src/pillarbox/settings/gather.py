@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
     from pillarbox.net.certificates import TlsConfig
+    from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
@@ -74,6 +75,7 @@ class Settings:
     retry: RetryConfig
     breaker: BreakerConfig
     timeouts: ClientTimeouts
+    dns: DnsConfig
     retention: UpkeepConfig
     log: LogConfig
 
@@ -96,6 +98,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
     from pillarbox.net.certificates import TlsConfig
+    from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
@@ -119,6 +122,7 @@ def all_rooms() -> dict[str, type]:
         "retry": RetryConfig,
         "breaker": BreakerConfig,
         "timeouts": ClientTimeouts,
+        "dns": DnsConfig,
         "retention": UpkeepConfig,
         "log": LogConfig,
     }
