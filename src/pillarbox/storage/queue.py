@@ -75,6 +75,10 @@ class SqlQueueStore:
         """Answered from memory after the first use."""
         return await self._lanes.number(name)
 
+    def known_lane(self, lane: int) -> LaneName | None:
+        """From memory."""
+        return self._lanes.known(lane)
+
     async def lane_names(self, lanes: Sequence[int]) -> dict[int, LaneName]:
         """The names behind lane numbers."""
         wanted = set(lanes)

@@ -10,8 +10,9 @@ from pillarbox.observe.log import logger
 from pillarbox.policy.directory import App, Strategy
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
+from pillarbox.policy.lanes import only_way
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
-from pillarbox.policy.routing import servers_in_order
+from pillarbox.policy.routing import BARRED, Route, servers_in_order, ways_of_lane
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
@@ -19,6 +20,7 @@ from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.interface.queue import LaneName
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId, ObjectId
 
@@ -34,7 +36,7 @@ class Course:
     """
 
     __slots__ = (
-        "_ended", "_recordings", "following", "left", "next_due_at", "outgoing", "pained",
+        "_ended", "_recordings", "following", "lane", "left", "next_due_at", "outgoing", "pained",
     )  # fmt: skip
 
     def __init__(
@@ -42,9 +44,12 @@ class Course:
         outgoing: Outgoing,
         following: Following | None,
         ended: Callable[[Outgoing], None],
+        lane: LaneName | None = None,
     ) -> None:
         """`ended` is called when everything about it is durable, also that some of it waits."""
         self.outgoing = outgoing
+        self.lane = lane if lane is not None and lane.route != Route.SERVERS else None
+        """Of mail that does not simply take its app's order."""
         self.following = following
         self.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
         """Those not settled yet."""
@@ -119,8 +124,10 @@ class Attempts:
 
     async def _along(self, course: Course) -> None:
         """From server to server; most mail is taken by the first."""
-        servers, certain = await self._servers(course.outgoing)
+        servers, certain, barred = await self._servers(course.outgoing, course.lane)
         walk = HostWalk(servers, course.left)
+        if barred is not None:
+            walk.pass_by(barred, BARRED)
         while (server := walk.next_host()) is not None:
             now_ms = self._clock.now_ms()
             if course.too_late(now_ms):
@@ -153,15 +160,23 @@ class Attempts:
         for last, some in by_server.items():
             self._settle(course, some, last)
 
-    async def _servers(self, outgoing: Outgoing) -> tuple[list[Server], bool]:
-        """The servers in the order in which they are tried, and whether every message of the app
-        begins with the same one.
+    async def _servers(
+        self, outgoing: Outgoing, lane: LaneName | None
+    ) -> tuple[list[Server], bool, Server | None]:
+        """The servers in the order in which they are tried, whether every message of the app
+        begins with the same one, and the disabled one that the mail is bound to.
         """
         app = await self._directory.app(outgoing.app)
         servers = await self._directory.servers(outgoing.app)
+        if lane is not None:
+            only = only_way(lane.route, lane.destination)
+            ordered, barred = ways_of_lane(
+                lane.route, only, servers, app.strategy, outgoing.message
+            )
+            return ordered, False, barred
         known = self._certain.get(outgoing.app)
         if known is not None and known[0] is app and known[1] is servers:
-            return known[2], True
+            return known[2], True, None
         ordered = servers_in_order(servers, app.strategy, outgoing.message)
         certain = len(ordered) == 1 or (
             app.strategy is Strategy.PRIORITY
@@ -169,7 +184,7 @@ class Attempts:
         )
         if certain:
             self._certain[outgoing.app] = (app, servers, ordered)
-        return ordered, certain
+        return ordered, certain, None
 
     async def _at(
         self,

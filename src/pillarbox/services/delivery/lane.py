@@ -18,7 +18,7 @@ from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.attempt import Attempts, Course
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.messages import MessageStore
-from pillarbox.storage.interface.queue import LaneHead, QueueStore, Waiting
+from pillarbox.storage.interface.queue import LaneHead, LaneName, QueueStore, Waiting
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import MessageId, message_of
 
@@ -47,9 +47,18 @@ class Lane:
     Fresh mail and waiting mail take turns, so that neither starves the other.
     """
 
-    def __init__(self, number: int, tools: LaneTools, changed: Callable[[], None]) -> None:
-        """`changed` is called when the lane has learnt of an earlier due time."""
+    def __init__(
+        self,
+        number: int,
+        name: LaneName | None,
+        tools: LaneTools,
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed` is called when the lane has learnt of an earlier due time. A lane whose `name`
+        nobody knows takes its app's order.
+        """
         self.number = number
+        self.name = name
         self.due_at = 0
         """When waiting mail next falls due, as far as this lane knows; 0 where it does not."""
         self._tools = tools
@@ -185,7 +194,7 @@ class Lane:
         return None if idle else self._tools.mirror.take(self.number)
 
     async def _attempt(self, outgoing: Outgoing, following: Following) -> None:
-        course = Course(outgoing, following, self._finished)
+        course = Course(outgoing, following, self._finished, self.name)
         self._unfinished += 1
         try:
             await self._tools.attempts.attempt(course)

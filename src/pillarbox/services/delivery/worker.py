@@ -9,6 +9,7 @@ from typing import Final
 from pillarbox.observe.log import logger
 from pillarbox.services.delivery.lane import Lane, LaneTools
 from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.interface.queue import LaneName
 
 _log = logger("delivery")
 
@@ -86,7 +87,7 @@ class Worker:
             self._asked = False
             self._looked_at = began_at
             for head in await self._tools.queue.heads(leaving=self._draining):
-                self._lane(head.lane).see_head(head)
+                self._lane(head.lane, head.name).see_head(head)
             self._took = clock.monotonic() - began_at
         now_ms = clock.now_ms()
         wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
@@ -98,11 +99,14 @@ class Worker:
                 soonest = min(soonest, (lane.due_at - now_ms) / 1000)
         return max(soonest, _SHORTEST_PAUSE_SECONDS)
 
-    def _lane(self, number: int) -> Lane:
+    def _lane(self, number: int, name: LaneName | None) -> Lane:
         lane = self._lanes.get(number)
         if lane is None:
-            lane = self._lanes[number] = Lane(number, self._tools, self._changed.set)
+            lane = self._lanes[number] = Lane(number, name, self._tools, self._changed.set)
         return lane
 
     def _fresh(self, number: int) -> None:
-        self._lane(number).wake()
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = self._lane(number, self._tools.queue.known_lane(number))
+        lane.wake()

@@ -128,6 +128,10 @@ class QueueStore(Protocol):
         """The number of a lane, made at first use; afterwards answered from memory."""
         ...
 
+    def known_lane(self, lane: int) -> LaneName | None:
+        """The name of a lane whose number this process has asked for; otherwise None."""
+        ...
+
     async def lane_names(self, lanes: Sequence[int]) -> dict[int, LaneName]:
         """The names behind lane numbers."""
         ...
