@@ -8,6 +8,7 @@ import socket
 from typing import Final
 
 from pillarbox.net.errors import Broken
+from pillarbox.net.progress import Progress, Told
 
 MAX_ADDRESSES: Final = 6
 _LEAST_SECONDS: Final = 0.01
@@ -27,15 +28,24 @@ _WHY: Final = {
 
 
 async def dial(
-    host: str, port: int, *, seconds: float, local_address: str | None = None
+    host: str,
+    port: int,
+    *,
+    seconds: float,
+    local_address: str = "",
+    told: Told | None = None,
 ) -> socket.socket:
     """A socket connected to the first address of `host` that answers, within `seconds` in all.
 
-    One address that swallows packets gets only its share of the time. Raises `Broken`.
+    One address that swallows packets gets only its share of the time. `told` hears of the stages
+    resolve and connect. Raises `Broken`.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     targets = await _addresses(host, port, seconds)
+    if told is not None:
+        found = ", ".join(address for _, address in targets)
+        told(Progress("resolve", f"{host} = {found}" if found != host else "an address already"))
     reasons: list[str] = []
     for number, (family, address) in enumerate(targets):
         share = (deadline - loop.time()) / (len(targets) - number)
@@ -53,6 +63,8 @@ async def dial(
                 raise
             reasons.append(_why(error, address))
         else:
+            if told is not None:
+                told(Progress("connect", f"{address} port {port}"))
             return sock
     raise Broken("connect", f"cannot connect to {host} port {port}: {'; '.join(reasons)}")
 

@@ -19,6 +19,7 @@ from pillarbox.net.dialogue import Dialogue
 from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken
 from pillarbox.net.opening import Opening
+from pillarbox.net.progress import Progress, Told, secured
 from pillarbox.net.tls import client_context, describe_tls
 from pillarbox.observe.crash import crash_point
 from pillarbox.protocol.client import ClientSession
@@ -72,33 +73,49 @@ class Connection:
         username: str = "",
         password: Secret | None = None,
         timeouts: ClientTimeouts | None = None,
-        local_address: str | None = None,
+        local_address: str = "",
+        told: Told | None = None,
     ) -> Self:
         """Connect and come to the point where mail may be sent.
 
         `encryption` is ``none``, ``starttls`` or ``tls``; what it asks for is had or the
         connection fails, with nothing of the login or the mail said before. A login in clear
-        happens only with ``none``. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
+        happens only with ``none``. Connections come from `local_address` where one is given;
+        `told` hears of each stage when it is behind us. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
         """
         patience = timeouts or ClientTimeouts()
         context = client_context(verify, ca_file) if encryption != "none" else None
         said = Dialogue(asyncio.get_running_loop().time)
         name = host.rstrip(".")
         at_once = context if encryption == "tls" else None
-        sock = await dial(host, port, seconds=patience.connect_seconds, local_address=local_address)
+        sock = await dial(
+            host,
+            port,
+            seconds=patience.connect_seconds,
+            local_address=local_address,
+            told=told,
+        )
         wire = Wire()
         await wire.connect(sock, at_once, name, patience.tls_seconds)
         connection = cls(wire, patience, said)
         opening = Opening(wire, patience, said)
         mechanism = ""
         try:
+            if told is not None and at_once is not None:
+                told(secured(wire.transport.get_extra_info("ssl_object")))
             greeting = await opening.greeted()
+            if told is not None:
+                told(Progress("banner", greeting))
             await opening.hello(hello_name)
             if context is not None and at_once is None:
                 await opening.start_tls(context, name)
+                if told is not None:
+                    told(secured(wire.transport.get_extra_info("ssl_object")))
                 await opening.hello(hello_name)
             if username:
                 mechanism = await opening.login(username, password or Secret(""))
+                if told is not None:
+                    told(Progress("auth", mechanism))
         except Broken as broken:
             broken.dialogue = tuple(connection.dialogue)
             wire.close()

@@ -22,7 +22,6 @@ from pillarbox.net.certificates import Certificates
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
-from pillarbox.net.smtp_client import Connection
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.retry import RetryPolicy
@@ -32,6 +31,7 @@ from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.lane import LaneTools
+from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.transaction import Transactions
@@ -179,7 +179,8 @@ def _build_over(
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    pool = _pool(settings, clock, metrics)
+    lines = Lines(settings.hostname, settings.timeouts)
+    pool = _pool(settings, lines, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
         pool,
@@ -235,20 +236,12 @@ def _build_over(
     )  # fmt: skip
 
 
-def _pool(settings: Settings, clock: Clock, metrics: Metrics) -> Pool[Server, Carrier]:
+def _pool(
+    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics
+) -> Pool[Server, Carrier]:
     async def open_connection(server: Server) -> Carrier:
         try:
-            connection = await Connection.open(
-                server.host,
-                server.port,
-                encryption=server.encryption.value,
-                verify=server.verify,
-                ca_file=server.ca_file,
-                hello_name=settings.hostname,
-                username=server.username,
-                password=server.password,
-                timeouts=settings.timeouts,
-            )
+            connection = await lines.open(server)
         except Broken:
             metrics.server_connections_opened["failed"] += 1
             raise

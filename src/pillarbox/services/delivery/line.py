@@ -1,0 +1,37 @@
+"""a line to a server, opened as its settings say: the same for mail and for a check"""
+
+from __future__ import annotations
+
+from pillarbox.net.client_facts import ClientTimeouts
+from pillarbox.net.progress import Told
+from pillarbox.net.smtp_client import Connection
+from pillarbox.policy.server import Server
+
+
+class Lines:
+    """Opens lines. The only place where a server's settings become those of a connection."""
+
+    def __init__(self, hostname: str, timeouts: ClientTimeouts) -> None:
+        """`hostname` is said to servers that have no EHLO name of their own."""
+        self._hostname = hostname
+        self._timeouts = timeouts
+
+    async def open(self, server: Server, told: Told | None = None) -> Connection:
+        """Connect and come to the point where mail may be sent; `told` hears of each stage.
+
+        Raises `Broken`, or `TlsFilesUnusable` for the authority's file.
+        """
+        username = server.username if server.auth else ""
+        return await Connection.open(
+            server.host,
+            server.port,
+            encryption=server.encryption.value,
+            verify=server.verify,
+            ca_file=server.ca_file,
+            hello_name=server.hello_name or self._hostname,
+            username=username,
+            password=server.password if username else None,
+            timeouts=self._timeouts,
+            local_address=server.local_address,
+            told=told,
+        )
