@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final
+
+from pillarbox.policy.tlsa import Tlsa
 
 
 class Demand(StrEnum):
@@ -23,13 +25,17 @@ class Demand(StrEnum):
     REQUIRETLS = "requiretls"
 
 
-class Tlsa(NamedTuple):
-    """One TLSA record (RFC 6698 §2.1)."""
+@dataclass(frozen=True, slots=True)
+class ReportedPolicy:
+    """What a session counts under, in the report to a domain that wants one (RFC 8460 §4.4)."""
 
-    usage: int
-    selector: int
-    matching: int
-    data: bytes
+    domain: str
+    kind: str
+    """``tlsa``, ``sts`` or ``no-policy-found``."""
+    lines: tuple[str, ...] = ()
+    """The policy as its domain publishes it."""
+    mx: tuple[str, ...] = ()
+    """The patterns of hosts in an MTA-STS policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,12 @@ class TlsPlan:
     """Why nothing may be given to this host; empty where it may. Ends a sentence that begins with
     the host's name.
     """
+    final: bool = False
+    """Whether waiting will not help against the `refusal`."""
+    reported: ReportedPolicy | None = None
+    """Where the domain wants to know what became of sessions; None where it does not."""
+    result: str = ""
+    """What a refusal, or a host that only a policy in testing tolerates, is called in a report."""
 
     @property
     def tries_tls(self) -> bool:
@@ -61,11 +73,31 @@ class TlsPlan:
     def otherwise(self) -> TlsPlan | None:
         """What to go on with, on a new connection, after a handshake has failed; None for nothing:
         then the host is given up, and the mail waits.
+
+        The failure was counted; so what follows is counted no more.
         """
+        if self.refusal or not self.may_fall_back or not self.tries_tls:
+            return None
+        return _MAY if self.testing and self.verify else _NONE
+
+    @property
+    def words(self) -> str:
+        """What is asked of the host, for whoever wants to know why."""
+        if self.refusal:
+            return self.refusal
+        text = _WORDS[self.demand]
         if self.testing:
-            return _MAY
-        return _NONE if self.may_fall_back and self.tries_tls else None
+            text += ", in testing: what does not pass is counted, and the mail delivered"
+        return text
 
 
-_MAY = TlsPlan(Demand.MAY, may_fall_back=True)
-_NONE = TlsPlan(Demand.NONE, may_fall_back=True)
+_MAY: Final = TlsPlan(Demand.MAY, may_fall_back=True)
+_NONE: Final = TlsPlan(Demand.NONE, may_fall_back=True)
+_WORDS: Final = {
+    Demand.NONE: "in clear, because TLS has failed and no policy demands it",
+    Demand.MAY: "by TLS where the host offers it; no policy demands more",
+    Demand.MUST: "by TLS, because the host has TLSA records, though none that can be used",
+    Demand.DANE: "by TLS, with a certificate that matches the TLSA records of the host (DANE)",
+    Demand.MTA_STS: "by TLS, with a valid certificate, as the MTA-STS policy of the domain demands",
+    Demand.REQUIRETLS: "by TLS, with a verified certificate, as the message demands (REQUIRETLS)",
+}

@@ -34,4 +34,6 @@ class Lines:
             timeouts=self._timeouts,
             local_address=server.local_address,
             told=told,
+            pin=server.pin,
+            plan=server.tls,
         )
