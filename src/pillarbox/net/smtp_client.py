@@ -8,7 +8,7 @@ the mail have been delivered although nobody said so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
@@ -79,6 +79,7 @@ class Connection:
         told: Told | None = None,
         pin: str = "",
         plan: TlsPlan | None = None,
+        addresses: Sequence[str] = (),
     ) -> Self:
         """Connect and come to the point where mail may be sent.
 
@@ -87,8 +88,8 @@ class Connection:
         happens only with ``none``. With a `pin` the server's key must be that one, and no
         authority is asked; a `plan` says what is asked of an MX host, and whether one that
         does not offer STARTTLS will do. Connections come from `local_address` where one is
-        given; `told` hears of each stage when it is behind us. Raises `Broken`, or
-        `TlsFilesUnusable` for `ca_file`.
+        given, and lead to one of `addresses` where there are any; `told` hears of each stage
+        when it is behind us. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
         """
         patience = timeouts or ClientTimeouts()
         security = security_for(
@@ -101,6 +102,7 @@ class Connection:
             seconds=patience.connect_seconds,
             local_address=local_address,
             told=told,
+            addresses=addresses,
         )
         wire = Wire()
         await wire.connect(sock, security, patience.tls_seconds)

@@ -111,6 +111,13 @@ class Server:
     """Kept for clients of the compatible API, and without effect."""
     tls: TlsPlan | None = None
     """What is asked of an MX host; worked out when it is tried, and never stored."""
+    addresses: tuple[str, ...] = ()
+    """Where an MX host is, looked up and checked: nothing else is connected to. Never stored."""
+
+    @property
+    def is_mx_host(self) -> bool:
+        """Whether it is one of the recipients' own hosts, made for an attempt."""
+        return bool(self.addresses)
 
     @property
     def label(self) -> str:

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
+    from pillarbox.policy.mx import DirectConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
@@ -76,6 +78,8 @@ class Settings:
     breaker: BreakerConfig
     timeouts: ClientTimeouts
     dns: DnsConfig
+    direct: DirectConfig
+    sites: SiteConfig
     retention: UpkeepConfig
     log: LogConfig
 
@@ -105,7 +109,9 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
+    from pillarbox.policy.mx import DirectConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
@@ -123,6 +129,8 @@ def all_rooms() -> dict[str, type]:
         "breaker": BreakerConfig,
         "timeouts": ClientTimeouts,
         "dns": DnsConfig,
+        "direct": DirectConfig,
+        "sites": SiteConfig,
         "retention": UpkeepConfig,
         "log": LogConfig,
     }

@@ -19,21 +19,27 @@ from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
 from pillarbox.handover.sorting import Sorter
 from pillarbox.net.certificates import Certificates
+from pillarbox.net.dialling import is_own_address
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
+from pillarbox.net.resolver import Resolver
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.server import Server
 from pillarbox.policy.throttle import LoginThrottle
+from pillarbox.services.delivery.atlas import Atlas
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.lane import LaneTools
 from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.notices import Notices
+from pillarbox.services.delivery.sites import Sites
+from pillarbox.services.delivery.straight import Straight
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.submission.authenticate import Authenticator
@@ -72,6 +78,7 @@ class House:
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
+    resolver: Resolver
     worker: Worker
     notices: Notices
     rounds: Rounds
@@ -179,7 +186,7 @@ def _build_over(
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    lines = Lines(settings.hostname, settings.timeouts)
+    lines = Lines(settings.hostname, settings.timeouts, settings.direct.connect_seconds)
     pool = _pool(settings, lines, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
@@ -191,11 +198,13 @@ def _build_over(
         clock,
         most_per_connection=delivery.transactions_per_connection,
     )
+    resolver = Resolver(settings.dns, clock)
     attempts = Attempts(
         storage.directory,
         circuits,
         transactions,
         settler,
+        _straight(settings, resolver, clock),
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
@@ -222,6 +231,7 @@ def _build_over(
         listener=listener,
         certificates=certificates,
         pool=pool,
+        resolver=resolver,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         notices=Notices(
             storage, door, clock, metrics,
@@ -234,6 +244,15 @@ def _build_over(
         ca_path=ca_path,
         started_at=clock.now_ms(),
     )  # fmt: skip
+
+
+def _straight(settings: Settings, resolver: Resolver, clock: Clock) -> Straight:
+    """The direct way."""
+    atlas = Atlas(
+        settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
+    )
+    hosts = MxHosts(settings.breaker, clock)
+    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock)
 
 
 def _pool(

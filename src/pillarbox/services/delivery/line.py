@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.progress import Told
 from pillarbox.net.smtp_client import Connection
@@ -11,10 +13,17 @@ from pillarbox.policy.server import Server
 class Lines:
     """Opens lines. The only place where a server's settings become those of a connection."""
 
-    def __init__(self, hostname: str, timeouts: ClientTimeouts) -> None:
-        """`hostname` is said to servers that have no EHLO name of their own."""
+    def __init__(
+        self, hostname: str, timeouts: ClientTimeouts, mx_connect_seconds: float | None = None
+    ) -> None:
+        """`hostname` is said to servers that have no EHLO name of their own. Connecting to an MX
+        host takes as long as to a server unless `mx_connect_seconds` says otherwise.
+        """
         self._hostname = hostname
         self._timeouts = timeouts
+        self._mx_timeouts = timeouts
+        if mx_connect_seconds is not None:
+            self._mx_timeouts = replace(timeouts, connect_seconds=mx_connect_seconds)
 
     async def open(self, server: Server, told: Told | None = None) -> Connection:
         """Connect and come to the point where mail may be sent; `told` hears of each stage.
@@ -31,9 +40,10 @@ class Lines:
             hello_name=server.hello_name or self._hostname,
             username=username,
             password=server.password if username else None,
-            timeouts=self._timeouts,
+            timeouts=self._mx_timeouts if server.is_mx_host else self._timeouts,
             local_address=server.local_address,
             told=told,
             pin=server.pin,
             plan=server.tls,
+            addresses=server.addresses,
         )

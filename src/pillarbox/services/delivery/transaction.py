@@ -255,7 +255,7 @@ class Transactions:
             given.outcomes += [(addressee, lost) for addressee in accepted]
             return
         crash_point("verdict-received")
-        verdict = from_reply(Stage.VERDICT, reply)
+        verdict = from_reply(Stage.VERDICT, reply, direct=carrier.server.is_mx_host)
         given.outcomes += [(addressee, verdict) for addressee in accepted]
 
     def _next_words(self, carrier: Carrier, following: Following | None) -> EnvelopeWords | None:

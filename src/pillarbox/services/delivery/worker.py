@@ -67,6 +67,7 @@ class Worker:
         self._stopping = True
         self._changed.set()
         self._tools.mirror.listen(None)
+        self._tools.attempts.stop_waiting()
         await asyncio.gather(*(lane.stop(seconds) for lane in self._lanes.values()))
 
     @property
