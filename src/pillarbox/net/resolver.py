@@ -33,7 +33,7 @@ _LEAST_SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 3600.0
 _NEGATIVE_SECONDS: Final = 300.0
 """The longest for which "there is none" is remembered; RFC 2308 §5 allows hours, mail does not."""
-_TROUBLE_SECONDS: Final = 5.0
+_TROUBLE_SECONDS: Final = 2.0
 
 _Key: TypeAlias = tuple[str, str]
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from pillarbox.policy.tlsa import Tlsa
+
+__all__ = ["Answer", "Mx", "Record", "Status", "Tlsa"]
+
 
 class Status(StrEnum):
     """How a question was answered."""
@@ -32,16 +36,6 @@ class Mx:
 
     preference: int
     host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tlsa:
-    """A TLSA record (RFC 6698 §2.1)."""
-
-    usage: int
-    selector: int
-    matching: int
-    data: bytes
 
 
 Record: TypeAlias = str | Mx | Tlsa

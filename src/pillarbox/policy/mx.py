@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from itertools import groupby
 from typing import Final, Literal
+from zlib import crc32
 
 from pillarbox.policy.delivery import State
 from pillarbox.policy.draw import mixed
@@ -38,6 +39,7 @@ class DirectConfig:
         "Addresses that are tried first, or alone; over IPv6 many hosts refuse mail from an "
         "address without a name (PTR).",
     )
+    connections: int = setting(300, "Connections to MX hosts at most, to all of them together.")
     max_hosts: int = setting(20, "MX hosts of one domain that an attempt goes to at most.")
     max_addresses: int = setting(4, "Addresses of one MX host that are tried at most.")
     connect_seconds: float = setting(10.0, "For all addresses of an MX host together.")
@@ -58,6 +60,8 @@ class DirectConfig:
     def __post_init__(self) -> None:
         if not 0 < self.port <= _MAX_PORT:
             raise InvalidSetting("port is a number from 1 to 65535")
+        if self.connections < 1:
+            raise InvalidSetting("connections must be at least 1")
         if self.max_hosts < 1:
             raise InvalidSetting("max_hosts must be at least 1")
         if self.max_addresses < 1:
@@ -127,7 +131,7 @@ def _in_order(records: Sequence[Mx], seed: int, most: int) -> tuple[tuple[str, .
 
 
 def _number(host: str) -> int:
-    return int.from_bytes(host.encode()[-8:], "big")
+    return crc32(host.encode())
 
 
 # --- addresses --------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from pillarbox.policy.outcome import Blame, Outcome
 from pillarbox.policy.window import Window
 from pillarbox.terms.setting import InvalidSetting, setting
 
-_FIRST_PAUSE_SECONDS: Final = 5.0
 _LONGEST_PAUSE_SECONDS: Final = 300.0
 _MINUTE: Final = 60.0
 
@@ -36,6 +35,12 @@ class SiteConfig:
         dict, 'Messages that single sites get in a minute at most, as "example.org" = 30; '
         "more of them are delayed.",
     )  # fmt: skip
+
+    pause_seconds: float = setting(
+        5.0,
+        "How long a site is left alone after it has said that we are too fast; doubled each time "
+        "until it takes mail again.",
+    )
 
     def __post_init__(self) -> None:
         if self.connections < 1 or any(count < 1 for count in self.connections_of.values()):
@@ -76,6 +81,7 @@ class Site:
     """Messages on their way there."""
     next_at: float = 0.0
     """When the next message may begin, by rate and pause."""
+    first_pause_seconds: float = 5.0
     _pause_seconds: float = field(default=0.0)
 
     def may_begin(self, now: float) -> bool:
@@ -104,7 +110,7 @@ class Site:
             outcome.category == Category.RATE_LIMITED
             and now >= self.next_at - self.interval_seconds
         ):
-            grown = self._pause_seconds * 2 or _FIRST_PAUSE_SECONDS
+            grown = self._pause_seconds * 2 or self.first_pause_seconds
             self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, grown)
             self.next_at = max(self.next_at, now + self._pause_seconds)
 
@@ -116,4 +122,5 @@ def new_site(name: str, config: SiteConfig) -> Site:
         name,
         Window(1, config.connections_of.get(name, config.connections)),
         _MINUTE / rate if rate else 0.0,
+        first_pause_seconds=config.pause_seconds,
     )

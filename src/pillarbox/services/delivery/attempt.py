@@ -272,7 +272,8 @@ class Attempts:
             self._settle(course, [(addressee, outcome) for addressee in some], server)
 
         return Errand(
-            way, course.outgoing, walk, course.left, course.lane is not None, give, end,
+            way, course.outgoing, walk, course.left, course.lane is not None, give,
+            self._transactions.part, end,
             lambda: course.too_late(self._clock.now_ms()),
         )  # fmt: skip
 

@@ -26,6 +26,7 @@ from pillarbox.policy.tls_policy import Wish, plan, refused
 from pillarbox.services.delivery.atlas import Atlas, Located
 from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.sites import Sites, registrable
+from pillarbox.services.delivery.slots import Slots
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.hostname import is_domain
 from pillarbox.terms.ids import DeliveryId
@@ -63,6 +64,8 @@ class Errand:
     """Whether all mail of its lane goes to the same domain."""
     give: Callable[[Server, list[Addressee]], Awaitable[None]]
     """Offers the message to a host; what becomes of whom is recorded in the walk."""
+    part: Callable[[Server, int], None]
+    """Says goodbye to a host where more than so many connections are open."""
     end: Callable[[Server, Outcome, Sequence[Addressee]], None]
     """Settles some."""
     too_late: Callable[[], bool]
@@ -102,6 +105,7 @@ class Straight:
         self._sites = sites
         self._clock = clock
         self._plans = plans or Opportunistic()
+        self._slots = Slots(config.connections)
         self.hosts = hosts
 
     def close(self) -> None:
@@ -208,7 +212,7 @@ class Straight:
             if not self.hosts.may_use(one.host):
                 _note(errand, host, mx.left_alone(), some)
                 return
-            await errand.give(host, some)
+            await self._give(host, errand, some)
             last = [errand.walk.last(addressee.delivery) for addressee in some]
             outcomes = [outcome for outcome in last if outcome is not None]
             self._tell_site(site, outcomes)
@@ -219,6 +223,16 @@ class Straight:
             some = errand.still(some)
             failed = any(outcome.stage is Stage.STARTTLS for outcome in outcomes)
             verdict = verdict.otherwise if failed and some else None
+
+    async def _give(self, host: Server, errand: Errand, some: list[Addressee]) -> None:
+        """Over one of the connections that there may be."""
+        if not self._slots.take_now():
+            await self._slots.take()
+        try:
+            await errand.give(host, some)
+        finally:
+            self._slots.give_back()
+        errand.part(host, self._config.connections)
 
     def _tell_site(self, site: Site, outcomes: Sequence[Outcome]) -> None:
         painful = next((outcome for outcome in outcomes if pains(outcome)), None)
