@@ -45,6 +45,9 @@ class SiteConfig:
     def __post_init__(self) -> None:
         if self.connections < 1 or any(count < 1 for count in self.connections_of.values()):
             raise InvalidSetting("connections must be at least 1")
+        for name in (*self.connections_of, *self.per_minute_of):
+            if name != name.lower():
+                raise InvalidSetting(f"sites are written in lower case: {name.lower()!r}")
         if any(rate <= 0 for rate in self.per_minute_of.values()):
             raise InvalidSetting("per_minute_of must be above 0 for each site")
 

@@ -81,6 +81,7 @@ def test_what_says_that_there_is_too_much_of_us_is_told_from_what_does_not() -> 
 
 @pytest.mark.parametrize("values", [
     {"connections": 0}, {"connections_of": {"example.org": 0}}, {"per_minute_of": {"example.org": 0.0}},
+        {"connections_of": {"Example.org": 1}},
 ])  # fmt: skip
 def test_settings_that_cannot_be_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(InvalidSetting):

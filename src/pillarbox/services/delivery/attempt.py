@@ -298,6 +298,7 @@ class Attempts:
             server=server.id if server is not None else None,
             server_errors=server_errors,
             passed_on=given is not None and given.passed_on,
+            direct=server is not None and server.kind is Kind.DIRECT,
         )
         for addressee, _ in endings:
             del course.left[addressee.delivery]
