@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillarbox.policy.directory import App, RouteRule, Strategy
-from pillarbox.policy.routing import Route, active_servers, rule_for, servers_in_order, ways_of_lane
+from pillarbox.policy.routing import (
+    Route,
+    active_servers,
+    first_route,
+    rule_for,
+    servers_in_order,
+    ways_of_lane,
+)
 from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
 
@@ -92,7 +99,7 @@ def test_every_active_server_comes_once_and_the_same_draw_gives_the_same_order(
 
 
 def test_routes_have_the_names_that_lanes_are_stored_under() -> None:
-    assert [route.value for route in Route] == ["servers", "direct"]
+    assert [route.value for route in Route] == ["servers", "direct", "server"]
 
 
 def app_with(*rules: RouteRule) -> App:
@@ -140,6 +147,17 @@ def test_a_rule_for_one_author_is_for_nobody_else_and_case_does_not_matter() -> 
     assert chosen(app, "billing@X.example", "b@y.example") == "1"
     assert chosen(app, "news@x.example", "b@y.example") == ""
     assert chosen(app, "", "b@y.example") == ""
+
+
+def test_new_mail_goes_straight_where_nothing_else_may_come_first() -> None:
+    straight = replace(server("straight", 0), kind=Kind.DIRECT)
+    assert first_route([], Strategy.PRIORITY) is Route.SERVERS
+    assert first_route([server("a", 1), straight], Strategy.PRIORITY) is Route.DIRECT
+    assert first_route([server("a", 0), straight], Strategy.PRIORITY) is Route.SERVERS
+    assert first_route([server("a", 1), straight], Strategy.RANDOM) is Route.SERVERS
+    assert first_route([straight], Strategy.RANDOM) is Route.DIRECT
+    disabled = replace(straight, status="D")
+    assert first_route([server("a", 1), disabled], Strategy.PRIORITY) is Route.SERVERS
 
 
 def lane_ways(route: str, only: bytes | None, servers: list[Server]) -> tuple[list[str], str]:
