@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import dns.rcode
 import pytest
@@ -491,3 +492,52 @@ async def test_where_connections_are_scarce_none_lies_idle_and_all_mail_arrives(
         assert (row.state, row.attempts) == (State.DELIVERED, 1)
     assert sum(len(host.messages) for host in hosts) == 24
     await until(lambda: running.house.pool.open <= 2)
+
+
+async def test_the_way_says_its_own_name_and_comes_from_its_own_address(
+    houses: Houses, farm: MxFarm
+) -> None:
+    host = await farm.host("mx.example.org")
+    farm.domain("example.org", (10, "mx.example.org"))
+    running = await start(houses, farm)
+    (way,) = await running.house.storage.directory.servers(running.app.id)
+    await running.house.storage.directory.save_server(
+        replace(way, hello_name="out.example.com", local_address="127.0.0.99")
+    )
+    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    assert row.state is State.DELIVERED
+    assert host.sessions[0].commands[0].line == b"EHLO out.example.com\r\n"
+    (session,) = [
+        event.data.session
+        for event in await running.house.storage.events.history(row.last_event)
+        if event.kind == "delivery.delivered"
+    ]
+    facts = (await running.house.storage.events.sessions([session]))[session].facts
+    assert (facts.host, facts.address) == ("mx.example.org", host.host)
+
+
+async def test_who_takes_few_recipients_at_once_is_asked_again_for_the_others(
+    houses: Houses, farm: MxFarm
+) -> None:
+    few = Script()
+    for nth in range(3, 11):
+        few.on(Stage.RCPT, say(452, "4.5.3 too many recipients"), nth=nth)
+    host = await farm.host("mx.example.org", few)
+    farm.domain("example.org", (10, "mx.example.org"))
+    running = await start(houses, farm, LATE)
+    receipt = await running.submit(*(f"u{number}@example.org" for number in range(6)))
+    rows = await running.until(receipt.message)
+    assert {(row.state, row.attempts) for row in rows} == {(State.DELIVERED, 1)}
+    assert len(host.messages) == 3
+
+
+async def test_a_caller_who_waits_hears_of_a_domain_that_takes_no_mail(
+    houses: Houses, farm: MxFarm
+) -> None:
+    farm.dns.has("none.example", "MX", "0 .")
+    farm.dns.twists["slow.example"] = silence
+    running = await start(houses, farm)
+    soon = running.house.clock.now_ms() + 3000
+    receipt = await running.submit("a@none.example", "b@slow.example", answer_by=soon)
+    rows = await running.until(receipt.message, seconds=10)
+    assert {row.state for row in rows} == {State.FAILED}

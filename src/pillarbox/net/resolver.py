@@ -105,6 +105,8 @@ class Resolver:
         """The answer, and for how many seconds it holds."""
         import dns.exception
 
+        if not _can_be_asked(name):
+            return Answer(Status.NO_NAME, words=f"{name[:80]!r} cannot be a name"), _MOST_SECONDS
         secure = True
         seconds = _MOST_SECONDS
         at = name
@@ -115,8 +117,9 @@ class Resolver:
             except NoAnswer as none:
                 _log.info("lookup.failed", name=at, type=kind, reason=str(none))
                 return Answer(Status.TROUBLE, words=str(none)), _TROUBLE_SECONDS
-            except (dns.exception.DNSException, ValueError, UnicodeError):
-                return Answer(Status.NO_NAME, words=f"{at[:80]!r} cannot be a name"), seconds
+            except (dns.exception.DNSException, ValueError) as error:
+                words = f"the answer cannot be read: {error}"
+                return Answer(Status.TROUBLE, words=words), _TROUBLE_SECONDS
             secure = secure and self._validated(reply, server)
             seconds = min(seconds, holds)
             if answer.status is not Status.NO_DATA or answer.name == at:
@@ -164,12 +167,22 @@ class Resolver:
         return bool(reply.flags & dns.flags.AD) and (self._config.trust_ad or server.local)
 
 
+def _can_be_asked(name: str) -> bool:
+    """Whether it is a name at all (RFC 1035 §2.3.4); the root has no records for us."""
+    import dns.exception
+    import dns.name
+
+    try:
+        dns.name.from_text(f"{name}.")
+    except (dns.exception.DNSException, UnicodeError):
+        return False
+    return bool(name)
+
+
 def _question(name: str, kind: str, *, extended: bool = True) -> Message:
     import dns.flags
     import dns.message
 
-    if not name:
-        raise ValueError("the root has no records for us")
     if not extended:
         return dns.message.make_query(f"{name}.", kind, use_edns=False)
     question = dns.message.make_query(
