@@ -18,6 +18,10 @@ from pillarbox.terms.ids import new_object_id
 class Resolves(Protocol):
     """What is asked of a resolver."""
 
+    def known(self, name: str, kind: str) -> Answer | None:
+        """What is remembered; None where it would have to be asked."""
+        ...
+
     async def lookup(self, name: str, kind: str, *, anew: bool = False) -> Answer:
         """The records of a type that a name has."""
         ...
@@ -74,7 +78,11 @@ class Atlas:
                 kind for kind, family in (("A", "ipv4"), ("AAAA", "ipv6"))
                 if config.prefer in (f"{family} only", "ipv4", "ipv6")
             ]  # fmt: skip
-            answers = await asyncio.gather(*(self._resolver.lookup(host, kind) for kind in kinds))
+            known = [self._resolver.known(host, kind) for kind in kinds]
+            answers = [answer for answer in known if answer is not None]
+            if len(answers) < len(kinds):
+                asked = (self._resolver.lookup(host, kind) for kind in kinds)
+                answers = list(await asyncio.gather(*asked))
             found = [text for answer in answers for text in answer.texts]
         if not found:
             trouble = next((one for one in answers if one.status is Status.TROUBLE), None)

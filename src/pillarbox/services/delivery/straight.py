@@ -167,9 +167,7 @@ class Straight:
         some: list[Addressee],
     ) -> None:
         for group in found.groups:
-            located = await asyncio.gather(
-                *(self._atlas.locate(host, errand.way.local_address) for host in group)
-            )
+            located = await self._located(group, errand.way.local_address)
             if any(one.own for one in located):
                 # RFC 5321 §5.1: neither we ourselves nor anybody of equal or lower preference.
                 if not visit.others and not visit.missing:
@@ -190,6 +188,14 @@ class Straight:
                     _note(errand, errand.way, mx.no_time_left(visit.domain), still)
                     return
                 await self._at(one, visit.domain, found.secure, site, errand, still)
+
+    async def _located(self, group: Sequence[str], local_address: str) -> list[Located]:
+        """Where hosts of equal preference are."""
+        if len(group) == 1:
+            return [await self._atlas.locate(group[0], local_address)]
+        return list(
+            await asyncio.gather(*(self._atlas.locate(host, local_address) for host in group))
+        )
 
     async def _at(
         self,
