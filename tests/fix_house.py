@@ -16,6 +16,7 @@ from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.net.certificates import TlsConfig
 from pillarbox.net.client_facts import ClientTimeouts
+from pillarbox.net.dns_servers import DnsConfig
 from pillarbox.net.http_server import HttpConfig
 from pillarbox.net.smtp_ports import SmtpConfig
 from pillarbox.observe.log import LogConfig
@@ -25,8 +26,10 @@ from pillarbox.policy.connecting import ConnectConfig
 from pillarbox.policy.delivery import WAITING
 from pillarbox.policy.directory import Account, App, Mode, Uncertain
 from pillarbox.policy.envelope import Envelope, Recipient
+from pillarbox.policy.mx import DirectConfig
 from pillarbox.policy.retry import RetryConfig
 from pillarbox.policy.server import Encryption, Server
+from pillarbox.policy.site import SiteConfig
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig
@@ -69,6 +72,9 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "retry": RetryConfig(first_seconds=0.1, ceiling_seconds=0.4),
         "breaker": BreakerConfig(pause_seconds=0.2, ceiling_seconds=0.5),
         "timeouts": QUICK,
+        "dns": DnsConfig(servers=("127.0.0.1:9",), timeout_seconds=0.2),
+        "direct": DirectConfig(connect_seconds=1.0),
+        "sites": SiteConfig(),
         "retention": UpkeepConfig(disk_floor_mb=1),
         "log": LogConfig(),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 from pillarbox.net.errors import Broken
@@ -34,15 +35,19 @@ async def dial(
     seconds: float,
     local_address: str = "",
     told: Told | None = None,
+    addresses: Sequence[str] = (),
 ) -> socket.socket:
     """A socket connected to the first address of `host` that answers, within `seconds` in all.
 
+    Where `addresses` are given, they were looked up already, and nothing else is connected to.
     One address that swallows packets gets only its share of the time. `told` hears of the stages
     resolve and connect. Raises `Broken`.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    targets = await _addresses(host, port, seconds)
+    targets = [(_family(address), address) for address in addresses] or await _addresses(
+        host, port, seconds
+    )
     if told is not None:
         found = ", ".join(address for _, address in targets)
         told(Progress("resolve", f"{host} = {found}" if found != host else "an address already"))
@@ -72,6 +77,20 @@ async def dial(
 async def look_up(host: str, port: int, seconds: float) -> list[str]:
     """The addresses of `host`, at most six; an address is its own. Raises `Broken`."""
     return [address for _, address in await _addresses(host, port, seconds)]
+
+
+def is_own_address(address: str) -> bool:
+    """Whether an IP address is one of this machine's, as far as the kernel knows."""
+    try:
+        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 async def _addresses(host: str, port: int, seconds: float) -> list[_Target]:

@@ -81,6 +81,8 @@ class Broken(Trouble):
     reached the server: the mail may have been delivered. `reused` means that the connection had
     served before and was lost before any content was sent: trying again on a fresh one costs
     nothing. `dialogue` is what was said until then: milliseconds since the attempt began, line.
+    `tls_result` is what a failure of TLS is called in a report (RFC 8460 §4.3), and `address` where
+    the connection led to, in so far as there was one.
     """
 
     code = "upstream_unreachable"
@@ -94,6 +96,7 @@ class Broken(Trouble):
         after_dot: bool = False,
         reused: bool = False,
         dialogue: tuple[tuple[int, str], ...] = (),
+        tls_result: str = "",
     ) -> None:
         """See the class."""
         super().__init__(words, code=_CODES.get(stage))
@@ -103,6 +106,8 @@ class Broken(Trouble):
         self.after_dot = after_dot
         self.reused = reused
         self.dialogue = dialogue
+        self.tls_result = tls_result
+        self.address = ""
 
 
 class LoginFailed(Broken):

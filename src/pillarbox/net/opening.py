@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Final
 
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.client_wire import Wire
 from pillarbox.net.dialogue import Dialogue
 from pillarbox.net.errors import Broken
+from pillarbox.net.securing import Security
 from pillarbox.protocol.errors import LocalProtocolError
 from pillarbox.protocol.events import Greeted, HelloAnswered, LoginAnswered, TlsAnswered
 from pillarbox.protocol.reply import Reply
@@ -51,20 +51,29 @@ class Opening:
         event = await wire.expect(HelloAnswered, "ehlo", self._timeouts.ehlo_seconds)
         self._accepted("ehlo", "EHLO", event.reply)
 
-    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Say STARTTLS and do the handshake; EHLO must follow."""
+    async def start_tls(self, security: Security) -> bool:
+        """Say STARTTLS and do the handshake, where that is asked for; EHLO must follow then.
+
+        False where it is not asked for, or a server that does not offer it will do.
+        """
+        context = security.context
+        if context is None or security.at_once:
+            return False
         wire = self._wire
         wire.stage = "starttls"
         wire.check()
         if not wire.session.extensions.has("STARTTLS"):
-            raise Broken("starttls", "the server does not offer STARTTLS, and TLS is required")
+            if security.may_be_clear:
+                return False
+            raise security.not_offered()
         wire.session.start_tls()
         wire.flush()
         event = await wire.expect(TlsAnswered, "starttls", self._timeouts.tls_seconds)
         self._accepted("starttls", "STARTTLS", event.reply)
-        await wire.start_tls(context, host, self._timeouts.tls_seconds)
+        await wire.start_tls(context, security, self._timeouts.tls_seconds)
         wire.session.tls_started()
         wire.hear_early()
+        return True
 
     async def login(
         self, username: str, password: Secret, *, token: bool = False, host: str = "", port: int = 0

@@ -116,6 +116,11 @@ class HostWalk(Generic[RecipientT]):
             self._progress = self._progress or outcome.taken
             self._settled[recipient] = Ending(outcome, server, _servers_in(tries))
 
+    def last(self, recipient: RecipientT) -> Outcome | None:
+        """What became of a recipient at the server asked last; None where none was asked."""
+        tries = self._tried.get(recipient)
+        return tries[-1][1] if tries else None
+
     def endings(self) -> dict[RecipientT, Ending]:
         """What it came to for everybody, in the order given. Call it when the walk is over."""
         return {

@@ -34,13 +34,16 @@ if TYPE_CHECKING:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
     from pillarbox.net.certificates import TlsConfig
+    from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
+    from pillarbox.policy.mx import DirectConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
@@ -74,6 +77,9 @@ class Settings:
     retry: RetryConfig
     breaker: BreakerConfig
     timeouts: ClientTimeouts
+    dns: DnsConfig
+    direct: DirectConfig
+    sites: SiteConfig
     retention: UpkeepConfig
     log: LogConfig
     mail_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -98,13 +104,16 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
     from pillarbox.net.certificates import TlsConfig
+    from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
+    from pillarbox.policy.mx import DirectConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
@@ -121,6 +130,9 @@ def all_rooms() -> dict[str, type]:
         "retry": RetryConfig,
         "breaker": BreakerConfig,
         "timeouts": ClientTimeouts,
+        "dns": DnsConfig,
+        "direct": DirectConfig,
+        "sites": SiteConfig,
         "retention": UpkeepConfig,
         "log": LogConfig,
     }

@@ -21,14 +21,17 @@ from pillarbox.handover.sorting import Sorter
 from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
 from pillarbox.net.consents import Consents
+from pillarbox.net.dialling import is_own_address
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
+from pillarbox.net.resolver import Resolver
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.server import Server
 from pillarbox.policy.throttle import LoginThrottle
+from pillarbox.services.delivery.atlas import Atlas
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.check import Checker
@@ -36,7 +39,10 @@ from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.lane import LaneTools
 from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.notices import Notices
+from pillarbox.services.delivery.sites import Sites
+from pillarbox.services.delivery.straight import Straight
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.submission.authenticate import Authenticator
@@ -80,6 +86,7 @@ class House:
     tokens: AccessTokens
     consents: Consents
     circuits: Circuits
+    resolver: Resolver
     worker: Worker
     checker: Checker
     notices: Notices
@@ -195,7 +202,7 @@ def _build_over(
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
     tokens, consents = access_tokens(storage.directory, clock)
-    lines = Lines(settings.hostname, settings.timeouts, tokens)
+    lines = Lines(settings.hostname, settings.timeouts, tokens, settings.direct.connect_seconds)
     pool = _pool(settings, lines, clock, metrics)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
@@ -207,11 +214,13 @@ def _build_over(
         clock,
         most_per_connection=delivery.transactions_per_connection,
     )
+    resolver = Resolver(settings.dns, clock)
     attempts = Attempts(
         storage.directory,
         circuits,
         transactions,
         settler,
+        _straight(settings, resolver, clock),
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
@@ -241,6 +250,7 @@ def _build_over(
         tokens=tokens,
         consents=consents,
         circuits=circuits,
+        resolver=resolver,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
@@ -257,6 +267,15 @@ def _build_over(
         ca_path=ca_path,
         started_at=clock.now_ms(),
     )  # fmt: skip
+
+
+def _straight(settings: Settings, resolver: Resolver, clock: Clock) -> Straight:
+    """The direct way."""
+    atlas = Atlas(
+        settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
+    )
+    hosts = MxHosts(settings.breaker, clock)
+    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock)
 
 
 def _pool(

@@ -220,6 +220,7 @@ def bind_ports(
 async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     """Start what waits; leaving the stack stops accepting first and closes connections last."""
     stack.push_async_callback(house.tokens.close)
+    stack.push_async_callback(house.resolver.close)
     stack.push_async_callback(house.pool.close)
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),

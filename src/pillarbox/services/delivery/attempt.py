@@ -13,11 +13,12 @@ from pillarbox.policy.hosts import HostWalk
 from pillarbox.policy.lanes import only_way
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_trouble
 from pillarbox.policy.routing import BARRED, Route, servers_in_order, ways_of_lane
-from pillarbox.policy.server import Server
+from pillarbox.policy.server import Kind, Server
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.report import Trouble
 from pillarbox.services.delivery.slots import Slots
+from pillarbox.services.delivery.straight import Errand, Straight
 from pillarbox.services.delivery.transaction import Given, Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import StorageTrouble
@@ -93,6 +94,7 @@ class Attempts:
         circuits: Circuits,
         transactions: Transactions,
         settler: Settler,
+        straight: Straight,
         clock: Clock,
         *,
         recipients_per_transaction: int,
@@ -101,6 +103,8 @@ class Attempts:
         self._circuits = circuits
         self._transactions = transactions
         self._settler = settler
+        self._straight = straight
+        self._nobodys = Slots(0)
         self._clock = clock
         self._most_recipients = recipients_per_transaction
         self._certain: dict[ObjectId, tuple[App, Sequence[Server], list[Server]]] = {}
@@ -125,6 +129,10 @@ class Attempts:
         finally:
             self._transactions.over(outgoing)
 
+    def stop_waiting(self) -> None:
+        """This node stops: nobody waits any more for his turn at a site."""
+        self._straight.close()
+
     async def _along(self, course: Course) -> None:
         """From server to server; most mail is taken by the first."""
         servers, certain, barred = await self._servers(course.outgoing, course.lane)
@@ -136,6 +144,11 @@ class Attempts:
             if course.too_late(now_ms):
                 self._end(course, from_caller_told())
                 return
+            if server.kind is Kind.DIRECT:
+                await self._straight.along(self._errand(server, walk, course))
+                if not course.left:
+                    return
+                continue
             way = self._circuits.way(server)
             if not way.breaker.may_use(now_ms):
                 walk.pass_by(server)
@@ -199,12 +212,13 @@ class Attempts:
         course: Course,
         following: Following | None,
         slots: Slots,
+        only: list[Addressee] | None = None,
     ) -> bool:
-        """Everybody who is open, at one server; settles those whom this ends. Gives whether the
-        connection keeps its slot for the message that follows.
+        """Everybody who is open (`only` these), at one server; settles those whom this ends. Gives
+        whether the connection keeps its slot for the message that follows.
         """
         kept = False
-        open_here = list(course.left.values())
+        open_here = list(course.left.values()) if only is None else only
         portions = _portions(open_here, self._most_recipients)
         if len(portions) > 1:
             following = None
@@ -223,7 +237,8 @@ class Attempts:
                 break
             if fault is not None and fault.closes:
                 asked = {addressee.delivery for addressee in some}
-                walk.record(server, fault, [d for d in walk.open if d not in asked])
+                others = [one.delivery for one in open_here if one.delivery not in asked]
+                walk.record(server, fault, [d for d in others if d in course.left])
                 break
         return kept
 
@@ -244,9 +259,32 @@ class Attempts:
         return [one for one in given.outcomes if one[0].delivery not in still_open], fault
 
     def _note_health(self, server: Server, fault: Outcome | None, given: Given) -> int | None:
+        if server.is_mx_host:
+            hosts = self._straight.hosts
+            if fault is not None:
+                hosts.failed(server, fault)
+            elif given.outcomes:
+                hosts.succeeded(server)
+            return None
         if fault is not None:
             return self._circuits.failed(server, fault)
         return self._circuits.succeeded(server) if given.outcomes else None
+
+    def _errand(self, way: Server, walk: HostWalk[DeliveryId], course: Course) -> Errand:
+        """What the direct way needs to know of an attempt, and may do in it."""
+
+        async def give(host: Server, some: list[Addressee]) -> None:
+            await self._at(host, walk, course, None, self._nobodys, some)
+
+        def end(server: Server, outcome: Outcome, some: Sequence[Addressee]) -> None:
+            walk.record(server, outcome, [addressee.delivery for addressee in some])
+            self._settle(course, [(addressee, outcome) for addressee in some], server)
+
+        return Errand(
+            way, course.outgoing, walk, course.left, course.lane is not None, give,
+            self._transactions.part, end,
+            lambda: course.too_late(self._clock.now_ms()),
+        )  # fmt: skip
 
     def _end(self, course: Course, outcome: Outcome) -> None:
         """The same outcome for all who are left."""
@@ -270,6 +308,7 @@ class Attempts:
             server=server.id if server is not None else None,
             server_errors=server_errors,
             passed_on=given is not None and given.passed_on,
+            direct=server is not None and server.kind is Kind.DIRECT,
         )
         for addressee, _ in endings:
             del course.left[addressee.delivery]

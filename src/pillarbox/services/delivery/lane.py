@@ -105,6 +105,14 @@ class Lane:
             last_category="" if trouble is None else trouble.outcome.category,
         )
 
+    def is_at_rest(self, until_ms: int) -> bool:
+        """Whether nothing is on its way, nothing is here, and nothing falls due until then."""
+        return (
+            not (self._tasks or self._unfinished or self._claimed or self._claiming)
+            and not (0 < self.due_at <= until_ms)
+            and not self._tools.mirror.waiting(self.number)
+        )
+
     def wake(self) -> None:
         """There may be something to do: start as many attempts as the window allows."""
         if self.paused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.client_facts import ClientTimeouts
@@ -17,14 +18,22 @@ class Lines:
     """Opens lines. The only place where a server's settings become those of a connection."""
 
     def __init__(
-        self, hostname: str, timeouts: ClientTimeouts, tokens: AccessTokens | None = None
+        self,
+        hostname: str,
+        timeouts: ClientTimeouts,
+        tokens: AccessTokens | None = None,
+        mx_connect_seconds: float | None = None,
     ) -> None:
         """`hostname` is said to servers that have no EHLO name of their own. Without `tokens` nobody
-        logs in by one.
+        logs in by one. Connecting to an MX host takes as long as to a server unless
+        `mx_connect_seconds` says otherwise.
         """
         self._hostname = hostname
         self._timeouts = timeouts
         self._tokens = tokens
+        self._mx_timeouts = timeouts
+        if mx_connect_seconds is not None:
+            self._mx_timeouts = replace(timeouts, connect_seconds=mx_connect_seconds)
 
     async def open(self, server: Server, told: Told | None = None) -> Connection:
         """Connect and come to the point where mail may be sent; `told` hears of each stage.
@@ -57,9 +66,12 @@ class Lines:
             username=username,
             password=server.password if username else None,
             token=token,
-            timeouts=self._timeouts,
+            timeouts=self._mx_timeouts if server.is_mx_host else self._timeouts,
             local_address=server.local_address,
             told=told,
+            pin=server.pin,
+            plan=server.tls,
+            addresses=server.addresses,
         )
 
 

@@ -171,6 +171,11 @@ class Transactions:
         """Whether a connection waits for the message with its slot, which is the caller's now."""
         return self._ahead.take_slot(outgoing, slots)
 
+    def part(self, server: Server, most: int) -> None:
+        """Keep no idle connection to a server where more than `most` are open to all of them."""
+        if self._pool.open > most:
+            self._pool.drop_idle(server)
+
     def over(self, outgoing: Outgoing) -> None:
         """The attempt for a message is over, whichever way it went."""
         self._ahead.forget(outgoing)
@@ -256,7 +261,7 @@ class Transactions:
             given.outcomes += [(addressee, lost) for addressee in accepted]
             return
         crash_point("verdict-received")
-        verdict = from_reply(Stage.VERDICT, reply)
+        verdict = from_reply(Stage.VERDICT, reply, direct=carrier.server.is_mx_host)
         given.outcomes += [(addressee, verdict) for addressee in accepted]
 
     def _next_words(self, carrier: Carrier, following: Following | None) -> EnvelopeWords | None:

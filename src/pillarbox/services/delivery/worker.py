@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -12,11 +12,15 @@ from pillarbox.policy.lanes import by_turns
 from pillarbox.services.delivery.lane import Lane, LaneTools
 from pillarbox.services.delivery.report import LaneReport
 from pillarbox.storage.interface.errors import StorageTrouble
-from pillarbox.storage.interface.queue import LaneName
+from pillarbox.storage.interface.queue import LaneHead, LaneName
 
 _log = logger("delivery")
 
 _SHORTEST_PAUSE_SECONDS: Final = 0.005
+_MANY_LANES: Final = 1000
+"""Lanes with waiting mail that are looked through at every poll; more of them less often."""
+_LONGEST_BETWEEN_SECONDS: Final = 60.0
+_MOST_IDLE_LANES: Final = 64
 _LOOK_AGAIN_AFTER: Final = 20
 """Times what a look takes."""
 
@@ -33,6 +37,8 @@ class Worker:
         self._looked_at = float("-inf")
         self._asked = False
         self._took = 0.0
+        self._waiting = 0
+        """Lanes with waiting mail at the last look."""
         self._draining = False
         self._paused: Mapping[int, int] = {}
 
@@ -71,6 +77,7 @@ class Worker:
         self._stopping = True
         self._changed.set()
         self._tools.mirror.listen(None)
+        self._tools.attempts.stop_waiting()
         await asyncio.gather(*(lane.stop(seconds) for lane in self._lanes.values()))
 
     @property
@@ -91,19 +98,19 @@ class Worker:
         clock = self._tools.clock
         began_at = clock.monotonic()
         # Who is asked all the time must not do nothing but look.
-        wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
-        if began_at - self._looked_at >= min(wait, self._poll_seconds):
+        wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._between()
+        if began_at - self._looked_at >= min(wait, self._between()):
             self._asked = False
             self._looked_at = began_at
-            for head in await self._tools.queue.heads(leaving=self._draining):
+            for head in self._near(await self._tools.queue.heads(leaving=self._draining)):
                 self._lane(head.lane, head.name).see_head(head)
             self._paused = await self._tools.queue.paused_lanes()
             for lane in self._lanes.values():
                 lane.pause(lane.number in self._paused)
             self._took = clock.monotonic() - began_at
         now_ms = clock.now_ms()
-        wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._poll_seconds
-        soonest = self._looked_at + min(wait, self._poll_seconds) - clock.monotonic()
+        wait = self._took * _LOOK_AGAIN_AFTER if self._asked else self._between()
+        soonest = self._looked_at + min(wait, self._between()) - clock.monotonic()
         # Claiming waits, and new lanes come meanwhile. One app's ten thousand lanes take turns with
         # the single one of another.
         for lane in by_turns((lane, lane.app) for lane in self._lanes.values()):
@@ -112,6 +119,24 @@ class Worker:
             elif lane.due_at:
                 soonest = min(soonest, (lane.due_at - now_ms) / 1000)
         return max(soonest, _SHORTEST_PAUSE_SECONDS)
+
+    def _between(self) -> float:
+        """Seconds between looks: more where so many lanes wait that looking itself takes time."""
+        stretched = self._poll_seconds * self._waiting / _MANY_LANES
+        return max(self._poll_seconds, min(stretched, _LONGEST_BETWEEN_SECONDS))
+
+    def _near(self, heads: Sequence[LaneHead]) -> list[LaneHead]:
+        """Those that concern lanes at work, or fall due before the next look but one.
+
+        Mail straight to recipients has a lane for each domain. Those in which nothing happens are
+        forgotten meanwhile: storage knows them.
+        """
+        self._waiting = len(heads)
+        until_ms = self._tools.clock.now_ms() + int(self._between() * 2000)
+        if len(self._lanes) > _MOST_IDLE_LANES:
+            for number in [n for n, lane in self._lanes.items() if lane.is_at_rest(until_ms)]:
+                del self._lanes[number]
+        return [head for head in heads if head.lane in self._lanes or head.first_due_at <= until_ms]
 
     def _lane(self, number: int, name: LaneName | None) -> Lane:
         lane = self._lanes.get(number)

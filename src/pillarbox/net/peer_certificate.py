@@ -1,0 +1,145 @@
+"""the certificate that a server showed, held against a pin or against TLSA records
+
+A handshake that asks no authority lets every certificate pass; what is required instead is looked
+at here, before anything else is said. The chain comes from `SSLObject.get_unverified_chain`, which
+Python has since 3.13, and before that from the object beneath it, which has had the same method
+since 3.10. Where neither exists only the certificate of the server itself is known, and no record
+about a trust anchor matches: mail then waits rather than go to somebody unverified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Sequence
+from typing import Final, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from pillarbox.net.errors import Broken
+from pillarbox.policy.tlsa import Tlsa, Usage
+
+MAX_CHAIN: Final = 10
+
+_RESULTS: Final = {
+    10: "certificate-expired",
+    62: "certificate-host-mismatch",
+    64: "certificate-host-mismatch",
+}
+
+
+def shown_chain(ssl_object: ssl.SSLObject | None) -> list[bytes]:
+    """What the server showed, in DER: its own certificate first, then as it sent them."""
+    if ssl_object is None:
+        return []
+    chain = getattr(ssl_object, "get_unverified_chain", None)
+    if chain is not None:
+        return [bytes(one) for one in chain() or ()][:MAX_CHAIN]
+    beneath = getattr(ssl_object, "_sslobj", None)
+    chain = getattr(beneath, "get_unverified_chain", None)
+    if chain is not None:
+        return [_der(one) for one in chain() or ()][:MAX_CHAIN]
+    leaf = ssl_object.getpeercert(binary_form=True)
+    return [leaf] if leaf else []
+
+
+def fingerprint(certificate: bytes) -> str:
+    """What a pin is: SHA-256 of the SubjectPublicKeyInfo, in hex. Raises `ValueError`."""
+    return hashlib.sha256(_public_key(x509.load_der_x509_certificate(certificate))).hexdigest()
+
+
+def check_pin(chain: Sequence[bytes], pin: str, host: str) -> None:
+    """Raises `Broken` where the server's own key is not the one that was pinned."""
+    try:
+        shown = fingerprint(chain[0])
+    except (ValueError, IndexError):
+        shown = ""
+    if shown != pin.lower().replace(":", ""):
+        told = f"its fingerprint is {shown}" if shown else "it cannot be read"
+        raise Broken(
+            "starttls",
+            f"the certificate of {host} has another key than the one pinned for it: {told}; if the "
+            "server has a new key, pin that one, and otherwise somebody is between you and it",
+            tls_result="certificate-not-trusted",
+        )
+
+
+def check_tlsa(
+    chain: Sequence[bytes], records: Sequence[Tlsa], names: Sequence[str], host: str
+) -> None:
+    """Raises `Broken` where no record matches (RFC 7672 §3.1).
+
+    A record of usage 3 speaks of the server's own key, and then neither names nor dates matter. One
+    of usage 2 speaks of an authority, under which the certificate must be valid for one of `names`.
+    """
+    try:
+        certificates = [x509.load_der_x509_certificate(one) for one in chain]
+        keys = [_public_key(one) for one in certificates]
+    except ValueError:
+        certificates, keys = [], []
+    if certificates and any(
+        record.usage == Usage.END_ENTITY and record.matches(chain[0], keys[0]) for record in records
+    ):
+        return
+    anchors = [
+        certificate
+        for certificate, der, key in zip(certificates[1:], chain[1:], keys[1:], strict=True)
+        if any(
+            record.usage == Usage.TRUST_ANCHOR and record.matches(der, key) for record in records
+        )
+    ]
+    anchors += _whole_anchors(records)
+    if certificates and anchors and _under(certificates, anchors, names):
+        return
+    why = "no TLSA record matches the certificate it showed"
+    if anchors:
+        why = "its certificate is not valid under the authority that its TLSA records name"
+    raise Broken("starttls", f"{host} failed DANE: {why}", tls_result="validation-failure")
+
+
+def result_of(error: BaseException) -> str:
+    """What a handshake that failed is called in a report (RFC 8460 §4.3.1)."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _RESULTS.get(error.verify_code, "certificate-not-trusted")
+    return "validation-failure"
+
+
+def _under(
+    certificates: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+    names: Sequence[str],
+) -> bool:
+    builder = PolicyBuilder().store(Store(list(anchors)))
+    for name in names:
+        try:
+            verifier = builder.build_server_verifier(x509.DNSName(name))
+            verifier.verify(certificates[0], list(certificates[1:]))
+        except (VerificationError, ValueError):
+            continue
+        return True
+    return False
+
+
+def _whole_anchors(records: Sequence[Tlsa]) -> list[x509.Certificate]:
+    """Authorities that stand in the records themselves: a server need not show them as well."""
+    found = []
+    for record in records:
+        if (record.usage, record.selector, record.matching) == (Usage.TRUST_ANCHOR, 0, 0):
+            try:
+                found.append(x509.load_der_x509_certificate(record.data))
+            except ValueError:
+                continue
+    return found
+
+
+def _public_key(certificate: x509.Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _der(certificate: object) -> bytes:
+    if isinstance(certificate, bytes):
+        return certificate
+    public_bytes = getattr(certificate, "public_bytes")  # noqa: B009
+    return cast(bytes, public_bytes(2))  # _ssl.ENCODING_DER
