@@ -32,6 +32,7 @@ WRONG = [
     ("services.delivery.attempt", "socket", {"sockets-in-net"}),
     ("api.messages", "ssl", {"sockets-in-net"}),
     ("policy.mx", "dns", {"sockets-in-net"}),
+    ("services.webhooks.dispatch", "httpcore2", {"sockets-in-net"}),
     ("wiring", "pillarbox.storage.postgres", {"engines-behind-the-door"}),
     ("api.reports", "apsw", {"sql-in-storage"}),
     ("api.reports", "asyncpg", {"sql-in-storage"}),
@@ -46,6 +47,7 @@ RIGHT = [
     ("net.tls", "socket"),
     ("net.tls", "ssl"),
     ("net.resolver", "dns"),
+    ("net.web_stream", "httpcore2"),
     ("storage.sqlite", "apsw"),
     ("storage.postgres", "asyncpg"),
 ]

@@ -88,6 +88,11 @@ def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+async def look_up(host: str, port: int, seconds: float) -> list[str]:
+    """The addresses of `host`, at most six; an address is its own. Raises `Broken`."""
+    return [address for _, address in await _addresses(host, port, seconds)]
+
+
 async def _addresses(host: str, port: int, seconds: float) -> list[_Target]:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
