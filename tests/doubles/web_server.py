@@ -74,6 +74,8 @@ class WebServer:
             task.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
+        for _ in range(10):  # connections that never got as far as a task close meanwhile
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
