@@ -42,6 +42,8 @@ from pillarbox.services.delivery.sites import Sites
 from pillarbox.services.delivery.straight import Straight
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
+from pillarbox.services.people.passwords import Passwords
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.services.submission.desk import Desk
 from pillarbox.services.submission.entrance import Entrance
@@ -75,6 +77,7 @@ class House:
     gate: Gate
     door: Door
     authenticator: Authenticator
+    sign_in: SignIn
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
@@ -92,6 +95,7 @@ class House:
                 storage=self.storage,
                 door=self.door,
                 authenticator=self.authenticator,
+                sign_in=self.sign_in,
                 clock=self.clock,
                 hostname=self.settings.hostname,
                 version=__version__,
@@ -228,6 +232,10 @@ def _build_over(
         gate=gate,
         door=door,
         authenticator=authenticator,
+        # Not the throttle of SMTP: behind a proxy all people come from one address.
+        sign_in=SignIn(
+            storage.users, Passwords(), LoginThrottle(settings.logins), clock, metrics, news
+        ),
         listener=listener,
         certificates=certificates,
         pool=pool,
