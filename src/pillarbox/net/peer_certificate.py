@@ -16,7 +16,13 @@ from typing import Final, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 from pillarbox.net.errors import Broken
 from pillarbox.policy.tlsa import Tlsa, Usage
@@ -111,7 +117,21 @@ def _under(
     anchors: Sequence[x509.Certificate],
     names: Sequence[str],
 ) -> bool:
-    builder = PolicyBuilder().store(Store(list(anchors)))
+    # What browsers ask of authorities of the Web is not asked of one that a zone names for itself;
+    # that an authority is one, and that the certificate bears a name, is.
+    any_extensions = ExtensionPolicy.permit_all()
+    builder = (
+        PolicyBuilder()
+        .store(Store(list(anchors)))
+        .extension_policies(
+            ca_policy=any_extensions.require_present(
+                x509.BasicConstraints, Criticality.AGNOSTIC, None
+            ),
+            ee_policy=any_extensions.require_present(
+                x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
+            ),
+        )
+    )
     for name in names:
         try:
             verifier = builder.build_server_verifier(x509.DNSName(name))
