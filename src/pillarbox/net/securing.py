@@ -33,6 +33,11 @@ class Security:
         return self.plan is not None and self.plan.may_fall_back
 
     @property
+    def proves(self) -> bool:
+        """Whether the server is who it says, once TLS has begun and `check` has passed."""
+        return bool(self.verify or self.pin or (self.plan is not None and self.plan.tlsa))
+
+    @property
     def checked(self) -> str:
         """What is known of who the server is, once `check` has passed; for people."""
         if self.pin:

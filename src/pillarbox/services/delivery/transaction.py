@@ -274,6 +274,8 @@ class Transactions:
         outgoing = following.take()
         if outgoing is None or outgoing.content is None:
             return None
+        if outgoing.facts.tls and not carrier.hop.requires_tls:
+            return None
         if outgoing.facts.smtputf8 and not carrier.hop.smtputf8:
             return None  # some of it may not be sayable there; its own turn will tell
         try:
