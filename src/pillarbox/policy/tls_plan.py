@@ -45,6 +45,8 @@ class TlsPlan:
     demand: Demand
     verify: bool = False
     """By the authorities of this machine, for the name of the host."""
+    ca_file: str = ""
+    """PEM file of the authorities to `verify` by; empty for those of this machine."""
     tlsa: tuple[Tlsa, ...] = ()
     """With any, the certificate must match one of these, and no authority is asked."""
     names: tuple[str, ...] = ()
