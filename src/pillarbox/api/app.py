@@ -35,6 +35,7 @@ from pillarbox.api.v1 import (
     rotation,
     servers,
     status,
+    tls,
 )
 from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
@@ -53,6 +54,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *queue.ENTRIES,
     *events.ENTRIES,
     *nodes.ENTRIES,
+    *tls.ENTRIES,
 )
 """Our own API, as data."""
 
