@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pillarbox.net.errors import Broken
 from pillarbox.net.peer_certificate import check_pin, check_tlsa, shown_chain
 from pillarbox.net.tls import client_context
-from pillarbox.policy.tls_plan import TlsPlan
+from pillarbox.policy.tls_plan import Demand, TlsPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Security:
             return "certificate pinned"
         if self.plan is not None and self.plan.tlsa:
             return "certificate verified by DANE"
+        if self.verify and self.plan is not None and self.plan.demand is Demand.MTA_STS:
+            return "certificate verified as MTA-STS demands"
         return "certificate verified" if self.verify else "certificate not verified"
 
     def check(self, transport: asyncio.BaseTransport) -> None:

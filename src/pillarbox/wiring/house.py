@@ -40,6 +40,8 @@ from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.sites import Sites
 from pillarbox.services.delivery.straight import Straight
+from pillarbox.services.delivery.tls_plans import TlsPlans
+from pillarbox.services.delivery.tls_sessions import TlsSessions
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.people.passwords import Passwords
@@ -57,6 +59,7 @@ from pillarbox.terms.clock import Clock, SystemClock
 from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
 from pillarbox.wiring.recipes import load_recipes
+from pillarbox.wiring.tls_rooms import TlsRooms, build_tls
 
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
@@ -82,6 +85,7 @@ class House:
     certificates: Certificates
     pool: Pool[Server, Carrier]
     resolver: Resolver
+    tls: TlsRooms
     worker: Worker
     notices: Notices
     rounds: Rounds
@@ -191,7 +195,12 @@ def _build_over(
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
     lines = Lines(settings.hostname, settings.timeouts, settings.direct.connect_seconds)
-    pool = _pool(settings, lines, clock, metrics)
+    resolver = Resolver(settings.dns, clock)
+    tls = build_tls(
+        settings, storage, door, resolver, clock,
+        port=settings.direct.port, allowed_networks=settings.direct.allowed_networks,
+    )  # fmt: skip
+    pool = _pool(settings, lines, clock, metrics, tls.sessions)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
         pool,
@@ -202,13 +211,12 @@ def _build_over(
         clock,
         most_per_connection=delivery.transactions_per_connection,
     )
-    resolver = Resolver(settings.dns, clock)
     attempts = Attempts(
         storage.directory,
         circuits,
         transactions,
         settler,
-        _straight(settings, resolver, clock),
+        _straight(settings, resolver, clock, tls.plans),
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
@@ -240,6 +248,7 @@ def _build_over(
         certificates=certificates,
         pool=pool,
         resolver=resolver,
+        tls=tls,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         notices=Notices(
             storage, door, clock, metrics,
@@ -254,25 +263,27 @@ def _build_over(
     )  # fmt: skip
 
 
-def _straight(settings: Settings, resolver: Resolver, clock: Clock) -> Straight:
+def _straight(settings: Settings, resolver: Resolver, clock: Clock, plans: TlsPlans) -> Straight:
     """The direct way."""
     atlas = Atlas(
         settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
     )
     hosts = MxHosts(settings.breaker, clock)
-    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock)
+    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock, plans)
 
 
 def _pool(
-    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics
+    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics, sessions: TlsSessions
 ) -> Pool[Server, Carrier]:
     async def open_connection(server: Server) -> Carrier:
         try:
             connection = await lines.open(server)
-        except Broken:
+        except Broken as broken:
             metrics.server_connections_opened["failed"] += 1
+            sessions.broke(server, broken)
             raise
         metrics.server_connections_opened["opened"] += 1
+        sessions.opened(server, connection.facts)
         return Carrier(server, connection)
 
     # Transactions are counted by the delivery service, which must not say goodbye before the last

@@ -24,6 +24,7 @@ from pillarbox.policy.tlsa import Tlsa
 from pillarbox.services.delivery.tls_sessions import TlsSessions
 from pillarbox.storage.interface.tls import KeptPolicy, TlsStore
 from pillarbox.terms.clock import Clock
+from pillarbox.terms.hostname import is_domain
 from pillarbox.terms.setting import InvalidSetting, setting
 
 _log = logger("delivery")
@@ -98,6 +99,8 @@ class TlsPlans:
         """
         if wish is Wish.OPTIONAL:
             return MAY
+        if not is_domain(domain):  # an address: it has no records, and nothing speaks for it
+            return plan(host, TlsFacts(domain=domain, wish=wish))
         wants_report = await self._wants_report(domain)
         sts = await self._policy(domain, wants_report=wants_report)
         state, records, names = await self._records(domain, host, mx_secure=mx_secure)
