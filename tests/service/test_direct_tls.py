@@ -222,6 +222,7 @@ async def test_enforce_without_one_defers_and_nothing_is_said_in_clear(
     server = await scene.host(kind)
     row, told = await scene.deliver()
     assert row.state is State.DEFERRED and why in told
+    assert "the MTA-STS policy of the domain demands" in told
     assert server.sessions and untouched(server)
 
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.outcome import Stage
+from pillarbox.policy.outcome import Stage, from_broken
 from pillarbox.policy.tls_policy import (
     MAY,
     Demand,
     TlsaState,
     TlsFacts,
     Wish,
+    insisting,
     plan,
     refused,
 )
@@ -116,6 +117,20 @@ def test_a_refusal_defers_and_names_the_policy_that_demanded_it() -> None:
         assert outcome.state is State.DEFERRED and outcome.next_host
         assert outcome.stage is Stage.STARTTLS
         assert words in outcome.words
+
+
+def test_a_failure_of_tls_says_who_demanded_it_where_somebody_did() -> None:
+    failed = from_broken(Stage.STARTTLS, "the certificate has expired")
+    for facts, words in (
+        (ENFORCE, "MTA-STS policy"),
+        (DANE, "(DANE)"),
+        (USELESS_DANE, "TLSA records"),
+        (replace(ENFORCE, wish=Wish.REQUIRED), "REQUIRETLS"),
+    ):
+        told = insisting(failed, plan(HOST, facts)).words
+        assert told.startswith(failed.words) and words in told
+    for facts in (NOTHING, TESTING):
+        assert insisting(failed, plan(HOST, facts)) == failed
 
 
 def test_sessions_count_under_the_policy_that_holds_where_the_domain_asks_for_it() -> None:
