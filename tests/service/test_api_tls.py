@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pillarbox.policy.tls_plan import ReportedPolicy
+from dataclasses import replace
+
+from pillarbox.policy.tls_plan import Demand, ReportedPolicy, TlsPlan
 from pillarbox.policy.tls_report import DAY_MS, Counted, day_of
+from pillarbox.policy.tlsa import Tlsa
 from tests.fix_api_face import CLOCK, Face
 
 STS = ReportedPolicy("example.com", "sts", ("mode: enforce",), ("mx.example.com",))
@@ -71,6 +74,32 @@ async def test_what_is_no_date_is_refused(face: Face) -> None:
     for wrong in ("tomorrow", "2026-13-01", "20261105T00"):
         answer = await face.own("GET", f"/tls/report?day={wrong}")
         assert answer.status == 422 and "2026-11-05" in answer.body.decode(), answer.body
+
+
+async def test_what_is_asked_of_hosts_is_told_in_words_with_what_it_rests_on(face: Face) -> None:
+    record = Tlsa(3, 1, 1, bytes(32))
+    plans = [
+        ("mx1.example.com", TlsPlan(Demand.DANE, tlsa=(record,))),
+        ("mx2.example.com", TlsPlan(Demand.MTA_STS, refusal="it is not listed")),
+    ]
+
+    async def tls_of(domain: str) -> list[tuple[str, TlsPlan]]:
+        assert domain == "xn--bcher-kva.example"
+        return plans
+
+    face.rooms = replace(face.rooms, tls_of=tls_of)
+    face.rebuild()
+    answer = await face.own("GET", "/tls/policies/Bücher.example.")
+    assert answer.status == 200, answer.body
+    first, second = answer.json()["items"]
+    assert first["demand"] == "dane" and first["tlsa"] == [record.text]
+    assert not first["may_be_clear"] and not first["refused"]
+    assert second["refused"] and second["words"] == "it is not listed"
+
+
+async def test_what_is_no_domain_is_refused(face: Face) -> None:
+    answer = await face.own("GET", "/tls/policies/-nonsense-")
+    assert answer.status == 422
 
 
 async def test_a_key_that_does_not_see_everything_sees_nothing_of_it(face: Face) -> None:

@@ -325,6 +325,20 @@ async def test_dane_of_one_host_lets_the_next_one_have_the_mail(scene: Scene) ->
     assert untouched(wrong) and in_tls(right)
 
 
+# --- what is told before mail is sent ---------------------------------------------------------
+
+
+async def test_what_a_domain_demands_is_told_before_mail_is_sent(scene: Scene) -> None:
+    scene.policy("enforce")
+    server = await scene.host("good")
+    scene.farm.domain("example.org", (20, "mx.evil.example"), (10, MX))
+    running = await scene.start()
+    (first, good), (second, bad) = await running.house.tls.plans.of_domain("example.org")
+    assert (first, good.demand.value) == (MX, "mta-sts") and "MTA-STS" in good.words
+    assert second == "mx.evil.example" and "MTA-STS policy of example.org" in bad.words
+    assert not server.sessions
+
+
 # --- what the message wants ------------------------------------------------------------------
 
 

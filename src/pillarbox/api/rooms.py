@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
 from pillarbox.policy.directory import App
 from pillarbox.policy.recipe import Book
 from pillarbox.policy.server import Server
+from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
@@ -91,6 +92,8 @@ class Rooms:
     """Whether mail can be taken charge of just now; without one, always."""
     checker: Checker | None = None
     """Who tries servers out; without one, nobody does."""
+    tls_of: Callable[[str], Awaitable[list[tuple[str, TlsPlan]]]] | None = None
+    """What is asked of the TLS of a domain's MX hosts; without it, nobody can say."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
     """Hears of every message that was refused: error code, whose it was, the sentence."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pillarbox.cli.call import Call
+from pillarbox.cli.client import segment
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean
@@ -15,12 +16,43 @@ from pillarbox.cli.output import Column, clean
 @click.group(
     cls=Noun,
     examples=[
+        ("tls policy example.com", "what mail to a domain is held to"),
         ("tls report", "what was counted today"),
         ("tls report --day 2026-11-05", "on another day"),
     ],
 )
 def tls() -> None:
     """TLS with the hosts that mail goes to directly: how often it was had, and why not."""
+
+
+@examples(
+    ("tls policy example.com", "what mail to a domain would be held to"),
+    ("tls policy example.com --json", "with the TLSA records"),
+)
+@tls.command("policy")
+@click.argument("domain")
+@talks
+def policy(call: Call, domain: str) -> None:
+    """What is asked of the TLS of a domain's MX hosts, and because of which rule.
+
+    Looked up now, as direct delivery does it: MTA-STS, and DANE where the resolver validates.
+    """
+    with call.client() as client:
+        found = client.get(f"/tls/policies/{segment(domain)}")
+
+    def words() -> None:
+        if not found["items"]:
+            call.screen.say(f"{clean(found['domain'])} has no MX hosts.")
+        for each in found["items"]:
+            call.screen.say(call.screen.paint(clean(each["host"]), "bold"))
+            call.screen.say(f"  {_said(each)}")
+
+    call.result(found, "host", words)
+
+
+def _said(each: dict[str, Any]) -> str:
+    said = clean(each["words"])
+    return f"Gets no mail: {said}." if each["refused"] else f"Gets mail {said}."
 
 
 @examples(

@@ -109,6 +109,7 @@ class House:
                 connect=self.settings.connect,
                 recipes=load_recipes,
                 gate=self.gate,
+                tls_of=self.tls.plans.of_domain,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
             ),

@@ -10,6 +10,26 @@ ONE = {
 }  # fmt: skip
 
 
+HOST = {
+    "host": "mx.example.com", "demand": "dane", "refused": False, "words": "by TLS (DANE)",
+    "may_be_clear": False, "testing": False, "tlsa": [], "reported": False,
+}  # fmt: skip
+
+
+def test_what_is_asked_of_each_host_is_a_sentence(do, answering) -> None:
+    refused = {**HOST, "refused": True, "words": "it is not listed", "host": "mx2\x1b.example.com"}
+    canned = answering({"domain": "example.com", "items": [HOST, refused], "next": None})
+    said = do("tls", "policy", "example.com").out
+    assert said.splitlines()[:2] == ["mx.example.com", "  Gets mail by TLS (DANE)."]
+    assert said.splitlines()[3] == "  Gets no mail: it is not listed." and "\x1b" not in said
+    assert canned.asked[0][1].endswith("/tls/policies/example.com")
+
+
+def test_a_domain_without_hosts_has_none(do, answering) -> None:
+    answering({"domain": "example.com", "items": [], "next": None})
+    assert do("tls", "policy", "example.com").out == "example.com has no MX hosts.\n"
+
+
 def test_without_sessions_there_is_a_line_that_says_of_whom(do) -> None:
     said = do("tls", "report", "--day", "2026-11-05", "--domain", "example.com")
     assert said.code == Exit.DONE

@@ -24,6 +24,7 @@ from pillarbox.policy.tlsa import Tlsa
 from pillarbox.services.delivery.tls_sessions import TlsSessions
 from pillarbox.storage.interface.tls import KeptPolicy, TlsStore
 from pillarbox.terms.clock import Clock
+from pillarbox.terms.errors import Trouble
 from pillarbox.terms.hostname import is_domain
 from pillarbox.terms.setting import InvalidSetting, setting
 
@@ -34,6 +35,8 @@ _Kept = TypeVar("_Kept")
 _MOST_DOMAINS: Final = 20_000
 _AGAIN_MS: Final = 300_000
 """How long a policy that could not be fetched is left alone (RFC 8461 §3.3)."""
+_MOST_HOSTS: Final = 20
+"""Of one domain, for whoever looks."""
 _MAX_PORT: Final = 65_535
 
 
@@ -97,6 +100,29 @@ class TlsPlans:
 
         Raises `StorageTrouble` where kept policies cannot be read.
         """
+        verdict = await self._judged(domain, host, mx_secure=mx_secure, wish=wish)
+        if verdict.refusal:
+            self._sessions.refused(host, verdict)
+        return verdict
+
+    async def of_domain(self, domain: str) -> list[tuple[str, TlsPlan]]:
+        """The plan for each MX host of a domain, in their order; nothing is counted.
+
+        Raises `Trouble` where the hosts cannot be looked up.
+        """
+        answer = await self._resolver.lookup(domain, "MX")
+        if answer.status is Status.TROUBLE:
+            raise Trouble(f"the MX hosts of {domain} could not be looked up: {answer.words}")
+        exchangers = sorted(answer.exchangers, key=lambda one: one.preference)[:_MOST_HOSTS]
+        hosts = [one.host for one in exchangers if one.host]
+        if answer.status is Status.NO_DATA:
+            hosts = [domain]  # RFC 5321 §5.1: it is its own host
+        return [
+            (host, await self._judged(domain, host, mx_secure=answer.secure, wish=Wish.NOTHING))
+            for host in hosts
+        ]
+
+    async def _judged(self, domain: str, host: str, *, mx_secure: bool, wish: Wish) -> TlsPlan:
         if wish is Wish.OPTIONAL:
             return MAY
         if not is_domain(domain):  # an address: it has no records, and nothing speaks for it
@@ -120,8 +146,6 @@ class TlsPlans:
                 wants_report=wants_report,
             ),
         )
-        if verdict.refusal:
-            self._sessions.refused(host, verdict)
         if verdict.verify and self._config.ca_file:
             return replace(verdict, ca_file=self._config.ca_file)
         return verdict
