@@ -27,9 +27,12 @@ from pillarbox.policy.breaker import BreakerConfig
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Account, App, Key, Mode
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.throttle import LoginThrottle, ThrottleConfig
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.line import Lines
+from pillarbox.services.people.passwords import Passwords
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import (
     Authenticator,
     hash_secret,
@@ -281,6 +284,14 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         door=door,
         authenticator=Authenticator(storage.directory, CLOCK),
         checker=_checker(storage),
+        sign_in=SignIn(
+            storage.users,
+            Passwords(),
+            LoginThrottle(ThrottleConfig()),
+            CLOCK,
+            Metrics(version="1"),
+            News(),
+        ),
         clock=CLOCK,
         hostname="mail.example.com",
         version="1.2.3",

@@ -33,7 +33,9 @@ from pillarbox.policy.site import SiteConfig
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig
+from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
+from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 from pillarbox.settings import Settings
 from pillarbox.settings.process import ROLES
 from pillarbox.storage.interface.errors import StorageBroken
@@ -75,6 +77,8 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "dns": DnsConfig(servers=("127.0.0.1:9",), timeout_seconds=0.2),
         "direct": DirectConfig(connect_seconds=1.0),
         "sites": SiteConfig(),
+        "tls_policy": TlsPolicyConfig(),
+        "tls_reports": TlsReportConfig(),
         "retention": UpkeepConfig(disk_floor_mb=1),
         "log": LogConfig(),
     }

@@ -162,6 +162,12 @@ LOOK_UPS: dict[str, LookUp] = {
     "key.one": by("key(id)", of=(KEY,)),
     "key.delete": by("key(id)", of=(KEY,)),
     "key.used": by("key(id)", of=(KEY, NOW)),
+    # TLS
+    "tls.policy": by("sts_policy(domain)", of=("name7", NOW)),
+    "tls.of_day": by("tls_session_day", of=(7,)),
+    "tls.of_domain": by("tls_session_day", of=(7, "name7")),
+    "tls.reported": by("tls_session_day", of=(7, "name7")),
+    "tls.trim_sessions": by("tls_session_day", of=(3,)),
 }
 """With each: the parameters it is tried with."""
 
@@ -173,6 +179,8 @@ READ_WHOLE: dict[str, str] = {
     "recover.release": "what a dead process held, once after its death",
     "recover.leases": "what a dead process read, once after its death",
     "recover.clear_started": "as many rows as messages are on their way",
+    "tls.trim_policies": "once a day",
+    "tls.unreported": "every row of the last two weeks, some times an hour",
     "started.of": "as many rows as messages are on their way",
     "started.others": "as many rows as messages are on their way",
     "upload.of": "as many rows as long messages are arriving",
@@ -303,6 +311,11 @@ def beside(dialect: Dialect) -> list[str]:
         say.into(
             "credential", "id, app, name, username, facts",
             f"{named('crd')}, {app}, 'name' || n, 'user' || n, {facts}", ROWS,
+        ),
+        say.into("sts_policy", "domain, expires_at, facts", f"'name' || n, {NOW}, {facts}", ROWS),
+        say.into(
+            "tls_session", "id, day, domain, count, reported, facts",
+            f"{named('tls')}, n, 'name' || n, 1, 0, {facts}", ROWS,
         ),
         say.into(
             "key", "id, account, name, secret_hash, facts",

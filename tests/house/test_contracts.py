@@ -33,6 +33,7 @@ WRONG = [
     ("api.messages", "ssl", {"sockets-in-net"}),
     ("services.webhooks.dispatch", "httpcore2", {"sockets-in-net"}),
     ("policy.mx", "dns", {"sockets-in-net"}),
+    ("services.webhooks.dispatch", "httpcore2", {"sockets-in-net"}),
     ("wiring", "pillarbox.storage.postgres", {"engines-behind-the-door"}),
     ("api.reports", "apsw", {"sql-in-storage"}),
     ("api.reports", "asyncpg", {"sql-in-storage"}),
@@ -48,6 +49,7 @@ RIGHT = [
     ("net.tls", "ssl"),
     ("net.web_stream", "httpcore2"),
     ("net.resolver", "dns"),
+    ("net.web_stream", "httpcore2"),
     ("storage.sqlite", "apsw"),
     ("storage.postgres", "asyncpg"),
 ]

@@ -40,6 +40,7 @@ from pillarbox.api.v1 import (
     routes,
     servers,
     status,
+    tls,
 )
 from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
@@ -63,6 +64,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *queue.ENTRIES,
     *events.ENTRIES,
     *nodes.ENTRIES,
+    *tls.ENTRIES,
 )
 """Our own API, as data."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from pillarbox.api.config import ApiConfig
@@ -15,8 +15,10 @@ from pillarbox.policy.presets import Presets
 from pillarbox.policy.recipe import Book
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.server import Server
+from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.report import LaneReport
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -52,6 +54,7 @@ class Rooms:
     door: Door
     authenticator: Authenticator
     checker: Checker
+    sign_in: SignIn
     clock: Clock
     hostname: str
     version: str
@@ -76,6 +79,8 @@ class Rooms:
     """Whether this node leaves a server alone; None where it never used it."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
+    tls_of: Callable[[str], Awaitable[list[tuple[str, TlsPlan]]]] | None = None
+    """What is asked of the TLS of a domain's MX hosts; without it, nobody can say."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
     """Hears of every message that was refused: error code, whose it was, the sentence."""
 

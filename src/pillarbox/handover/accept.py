@@ -158,7 +158,7 @@ class Door:
         facts = facts_of(
             envelope, submitter, origin, resolved.options,
             header_bytes=tidied.header_bytes, blocks=len(blocks) + stored_blocks,
-            eight_bit=content.eight_bit or not head.isascii(),
+            eight_bit=content.eight_bit or not head.isascii(), tls_optional=tidied.tls_optional,
         )  # fmt: skip
         state = _STATE_OF_MODE[submitter.mode]
         if arrival.held and state is State.QUEUED:

@@ -25,6 +25,8 @@ class Hop:
     """SMTPUTF8 (RFC 6531)."""
     dsn: bool = False
     """DSN (RFC 3461): who asked for notices is passed on, and whoever takes it on writes them."""
+    requires_tls: bool = False
+    """REQUIRETLS (RFC 8689), of a server that has proved who it is."""
 
 
 def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:

@@ -15,8 +15,15 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 from pillarbox.net.errors import Broken
 from pillarbox.policy.tlsa import Tlsa, Usage
@@ -46,17 +53,15 @@ def shown_chain(ssl_object: ssl.SSLObject | None) -> list[bytes]:
 
 
 def fingerprint(certificate: bytes) -> str:
-    """What a pin is: SHA-256 of the SubjectPublicKeyInfo, in hex. Raises `ValueError`."""
-    return hashlib.sha256(_public_key(x509.load_der_x509_certificate(certificate))).hexdigest()
+    """What a pin is: SHA-256 of the SubjectPublicKeyInfo, in hex; empty where it cannot be read."""
+    key = _public_key(certificate)
+    return hashlib.sha256(key).hexdigest() if key else ""
 
 
 def check_pin(chain: Sequence[bytes], pin: str, host: str) -> None:
     """Raises `Broken` where the server's own key is not the one that was pinned."""
-    try:
-        shown = fingerprint(chain[0])
-    except (ValueError, IndexError):
-        shown = ""
-    if shown != pin.lower().replace(":", ""):
+    shown = fingerprint(chain[0]) if chain else ""
+    if not shown or shown != pin.lower().replace(":", ""):
         told = f"its fingerprint is {shown}" if shown else "it cannot be read"
         raise Broken(
             "starttls",
@@ -74,24 +79,25 @@ def check_tlsa(
     A record of usage 3 speaks of the server's own key, and then neither names nor dates matter. One
     of usage 2 speaks of an authority, under which the certificate must be valid for one of `names`.
     """
-    try:
-        certificates = [x509.load_der_x509_certificate(one) for one in chain]
-        keys = [_public_key(one) for one in certificates]
-    except ValueError:
-        certificates, keys = [], []
-    if certificates and any(
+    keys = [_public_key(one) for one in chain]
+    if chain and any(
         record.usage == Usage.END_ENTITY and record.matches(chain[0], keys[0]) for record in records
     ):
         return
     anchors = [
-        certificate
-        for certificate, der, key in zip(certificates[1:], chain[1:], keys[1:], strict=True)
+        der
+        for der, key in zip(chain[1:], keys[1:], strict=True)
         if any(
             record.usage == Usage.TRUST_ANCHOR and record.matches(der, key) for record in records
         )
     ]
-    anchors += _whole_anchors(records)
-    if certificates and anchors and _under(certificates, anchors, names):
+    # An authority may stand in the record itself; then a server need not show it as well.
+    anchors += [
+        record.data
+        for record in records
+        if (record.usage, record.selector, record.matching) == (Usage.TRUST_ANCHOR, 0, 0)
+    ]
+    if chain and anchors and _under(chain, anchors, names):
         return
     why = "no TLSA record matches the certificate it showed"
     if anchors:
@@ -106,36 +112,44 @@ def result_of(error: BaseException) -> str:
     return "validation-failure"
 
 
-def _under(
-    certificates: Sequence[x509.Certificate],
-    anchors: Sequence[x509.Certificate],
-    names: Sequence[str],
-) -> bool:
-    builder = PolicyBuilder().store(Store(list(anchors)))
+def _under(chain: Sequence[bytes], anchors: Sequence[bytes], names: Sequence[str]) -> bool:
+    try:
+        certificate, *between = (x509.load_der_x509_certificate(one) for one in chain)
+        store = Store([x509.load_der_x509_certificate(one) for one in anchors])
+    except ValueError:
+        return False
+    # What browsers ask of authorities of the Web is not asked of one that a zone names for itself;
+    # that an authority is one, and that the certificate bears a name, is.
+    any_extensions = ExtensionPolicy.permit_all()
+    builder = (
+        PolicyBuilder()
+        .store(store)
+        .extension_policies(
+            ca_policy=any_extensions.require_present(
+                x509.BasicConstraints, Criticality.AGNOSTIC, None
+            ),
+            ee_policy=any_extensions.require_present(
+                x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
+            ),
+        )
+    )
     for name in names:
         try:
             verifier = builder.build_server_verifier(x509.DNSName(name))
-            verifier.verify(certificates[0], list(certificates[1:]))
+            verifier.verify(certificate, between)
         except (VerificationError, ValueError):
             continue
         return True
     return False
 
 
-def _whole_anchors(records: Sequence[Tlsa]) -> list[x509.Certificate]:
-    """Authorities that stand in the records themselves: a server need not show them as well."""
-    found = []
-    for record in records:
-        if (record.usage, record.selector, record.matching) == (Usage.TRUST_ANCHOR, 0, 0):
-            try:
-                found.append(x509.load_der_x509_certificate(record.data))
-            except ValueError:
-                continue
-    return found
-
-
-def _public_key(certificate: x509.Certificate) -> bytes:
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _public_key(certificate: bytes) -> bytes:
+    """The SubjectPublicKeyInfo; empty, which matches nothing, where nobody here can read it."""
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return b""
 
 
 def _der(certificate: object) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pillarbox.net.errors import Broken
 from pillarbox.net.peer_certificate import check_pin, check_tlsa, shown_chain
 from pillarbox.net.tls import client_context
-from pillarbox.policy.tls_plan import TlsPlan
+from pillarbox.policy.tls_plan import Demand, TlsPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,19 @@ class Security:
         return self.plan is not None and self.plan.may_fall_back
 
     @property
+    def proves(self) -> bool:
+        """Whether the server is who it says, once TLS has begun and `check` has passed."""
+        return bool(self.verify or self.pin or (self.plan is not None and self.plan.tlsa))
+
+    @property
     def checked(self) -> str:
         """What is known of who the server is, once `check` has passed; for people."""
         if self.pin:
             return "certificate pinned"
         if self.plan is not None and self.plan.tlsa:
             return "certificate verified by DANE"
+        if self.verify and self.plan is not None and self.plan.demand is Demand.MTA_STS:
+            return "certificate verified as MTA-STS demands"
         return "certificate verified" if self.verify else "certificate not verified"
 
     def check(self, transport: asyncio.BaseTransport) -> None:

@@ -59,6 +59,8 @@ class Connection:
         """How many were begun on it."""
         self._dot_sent = False
         self._ahead = False
+        self.proven = False
+        """Whether it is under TLS, with a server that has shown who it is."""
         self.idle_since = self._loop.time()
         """Monotonic seconds at which the last transaction ended."""
 
@@ -326,6 +328,7 @@ class Connection:
     ) -> None:
         transport = self._wire.transport
         tls = describe_tls(transport.get_extra_info("ssl_object"))
+        self.proven = bool(tls) and security.proves
         offered = self._wire.session.extensions.keywords
         self.facts = ConnectionFacts(
             host=host,

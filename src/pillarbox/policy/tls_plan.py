@@ -45,6 +45,8 @@ class TlsPlan:
     demand: Demand
     verify: bool = False
     """By the authorities of this machine, for the name of the host."""
+    ca_file: str = ""
+    """PEM file of the authorities to `verify` by; empty for those of this machine."""
     tlsa: tuple[Tlsa, ...] = ()
     """With any, the certificate must match one of these, and no authority is asked."""
     names: tuple[str, ...] = ()
@@ -81,6 +83,11 @@ class TlsPlan:
         return _MAY if self.testing and self.verify else _NONE
 
     @property
+    def insists(self) -> str:
+        """Who will not have the mail go otherwise, as an addition to a sentence; empty where it may."""
+        return "" if self.may_fall_back else _INSISTS[self.demand]
+
+    @property
     def words(self) -> str:
         """What is asked of the host, for whoever wants to know why."""
         if self.refusal:
@@ -93,6 +100,14 @@ class TlsPlan:
 
 _MAY: Final = TlsPlan(Demand.MAY, may_fall_back=True)
 _NONE: Final = TlsPlan(Demand.NONE, may_fall_back=True)
+_INSISTS: Final = {
+    Demand.NONE: "",
+    Demand.MAY: "",
+    Demand.MUST: "the host has TLSA records, which demand TLS",
+    Demand.DANE: "the TLSA records of the host demand TLS with a certificate that matches (DANE)",
+    Demand.MTA_STS: "the MTA-STS policy of the domain demands TLS with a valid certificate",
+    Demand.REQUIRETLS: "the message demands TLS with a verified certificate (REQUIRETLS)",
+}
 _WORDS: Final = {
     Demand.NONE: "in clear, because TLS has failed and no policy demands it",
     Demand.MAY: "by TLS where the host offers it; no policy demands more",

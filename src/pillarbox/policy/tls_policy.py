@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from msgspec.structs import replace as changed
+
 from pillarbox.policy.meaning import Stage
 from pillarbox.policy.outcome import Outcome, from_broken, from_unsuitable
 from pillarbox.policy.tls_plan import Demand, ReportedPolicy, TlsPlan
@@ -25,6 +27,7 @@ __all__ = [
     "Tlsa",
     "TlsaState",
     "Wish",
+    "insisting",
     "plan",
     "refused",
 ]
@@ -94,6 +97,13 @@ def refused(verdict: TlsPlan) -> Outcome:
     if verdict.final:
         return from_unsuitable(verdict.refusal, detail="7.30")
     return from_broken(Stage.STARTTLS, verdict.refusal)
+
+
+def insisting(outcome: Outcome, verdict: TlsPlan) -> Outcome:
+    """What a failure of TLS comes to, with words about who demanded it, if anybody did."""
+    if not verdict.insists:
+        return outcome
+    return changed(outcome, words=f"{outcome.words}; {verdict.insists}")
 
 
 def _verdict(host: str, facts: TlsFacts) -> TlsPlan:

@@ -43,6 +43,8 @@ class Tlsa(NamedTuple):
     def matches(self, certificate: bytes, public_key: bytes) -> bool:
         """Whether it speaks of a certificate, given in DER beside its SubjectPublicKeyInfo."""
         chosen = public_key if self.selector == 1 else certificate
+        if not chosen:
+            return False
         if self.matching == 1:
             chosen = hashlib.sha256(chosen).digest()
         elif self.matching == 2:

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
+    from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
+    from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
 _MAX_SECRET_BYTES: Final = 64 * 1024
 _OTHERS_MAY_READ: Final = 0o044
@@ -80,6 +82,8 @@ class Settings:
     dns: DnsConfig
     direct: DirectConfig
     sites: SiteConfig
+    tls_policy: TlsPolicyConfig
+    tls_reports: TlsReportConfig
     retention: UpkeepConfig
     log: LogConfig
     mail_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -116,7 +120,9 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
+    from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
+    from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
     return {
         "smtp": SmtpConfig,
@@ -133,6 +139,8 @@ def all_rooms() -> dict[str, type]:
         "dns": DnsConfig,
         "direct": DirectConfig,
         "sites": SiteConfig,
+        "tls_policy": TlsPolicyConfig,
+        "tls_reports": TlsReportConfig,
         "retention": UpkeepConfig,
         "log": LogConfig,
     }

@@ -43,8 +43,12 @@ from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.sites import Sites
 from pillarbox.services.delivery.straight import Straight
+from pillarbox.services.delivery.tls_plans import TlsPlans
+from pillarbox.services.delivery.tls_sessions import TlsSessions
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
+from pillarbox.services.people.passwords import Passwords
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.services.submission.desk import Desk
 from pillarbox.services.submission.entrance import Entrance
@@ -59,6 +63,7 @@ from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
 from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
+from pillarbox.wiring.tls_rooms import TlsRooms, build_tls
 from pillarbox.wiring.tokens import access_tokens
 
 _MARKED: Final = 64
@@ -80,6 +85,7 @@ class House:
     gate: Gate
     door: Door
     authenticator: Authenticator
+    sign_in: SignIn
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
@@ -87,6 +93,7 @@ class House:
     consents: Consents
     circuits: Circuits
     resolver: Resolver
+    tls: TlsRooms
     worker: Worker
     checker: Checker
     notices: Notices
@@ -102,6 +109,7 @@ class House:
                 door=self.door,
                 authenticator=self.authenticator,
                 checker=self.checker,
+                sign_in=self.sign_in,
                 clock=self.clock,
                 hostname=self.settings.hostname,
                 version=__version__,
@@ -113,6 +121,7 @@ class House:
                 presets=load_presets,
                 consents=self.consents,
                 gate=self.gate,
+                tls_of=self.tls.plans.of_domain,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
                 retry=RetryPolicy(self.settings.retry),
@@ -203,7 +212,12 @@ def _build_over(
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
     tokens, consents = access_tokens(storage.directory, clock)
     lines = Lines(settings.hostname, settings.timeouts, tokens, settings.direct.connect_seconds)
-    pool = _pool(settings, lines, clock, metrics)
+    resolver = Resolver(settings.dns, clock)
+    tls = build_tls(
+        settings, storage, door, resolver, clock,
+        port=settings.direct.port, allowed_networks=settings.direct.allowed_networks,
+    )  # fmt: skip
+    pool = _pool(settings, lines, clock, metrics, tls.sessions)
     circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
     transactions = Transactions(
         pool,
@@ -214,13 +228,12 @@ def _build_over(
         clock,
         most_per_connection=delivery.transactions_per_connection,
     )
-    resolver = Resolver(settings.dns, clock)
     attempts = Attempts(
         storage.directory,
         circuits,
         transactions,
         settler,
-        _straight(settings, resolver, clock),
+        _straight(settings, resolver, clock, tls.plans),
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
@@ -244,6 +257,10 @@ def _build_over(
         gate=gate,
         door=door,
         authenticator=authenticator,
+        # Not the throttle of SMTP: behind a proxy all people come from one address.
+        sign_in=SignIn(
+            storage.users, Passwords(), LoginThrottle(settings.logins), clock, metrics, news
+        ),
         listener=listener,
         certificates=certificates,
         pool=pool,
@@ -251,6 +268,7 @@ def _build_over(
         consents=consents,
         circuits=circuits,
         resolver=resolver,
+        tls=tls,
         worker=Worker(tools, poll_seconds=delivery.poll_seconds),
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
@@ -269,25 +287,27 @@ def _build_over(
     )  # fmt: skip
 
 
-def _straight(settings: Settings, resolver: Resolver, clock: Clock) -> Straight:
+def _straight(settings: Settings, resolver: Resolver, clock: Clock, plans: TlsPlans) -> Straight:
     """The direct way."""
     atlas = Atlas(
         settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
     )
     hosts = MxHosts(settings.breaker, clock)
-    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock)
+    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock, plans)
 
 
 def _pool(
-    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics
+    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics, sessions: TlsSessions
 ) -> Pool[Server, Carrier]:
     async def open_connection(server: Server) -> Carrier:
         try:
             connection = await lines.open(server)
-        except Broken:
+        except Broken as broken:
             metrics.server_connections_opened["failed"] += 1
+            sessions.broke(server, broken)
             raise
         metrics.server_connections_opened["opened"] += 1
+        sessions.opened(server, connection.facts)
         return Carrier(server, connection)
 
     # Transactions are counted by the delivery service, which must not say goodbye before the last

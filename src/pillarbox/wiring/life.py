@@ -221,9 +221,11 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     """Start what waits; leaving the stack stops accepting first and closes connections last."""
     stack.push_async_callback(house.tokens.close)
     stack.push_async_callback(house.resolver.close)
+    stack.push_async_callback(house.tls.close)
     stack.push_async_callback(house.pool.close)
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),
+        ("tls-reports", house.tls.reports),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
         rooms += [("delivery", house.worker), ("notices", house.notices)]
@@ -237,6 +239,7 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         house.certificates.stop()
         house.notices.stop()
         house.rounds.stop()
+        house.tls.reports.stop()
         await house.worker.stop(_DRAIN_SECONDS)
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 

@@ -208,7 +208,7 @@ class Straight:
     ) -> None:
         """One host; and the same again in clear, where TLS fails and nothing demands it."""
         verdict: TlsPlan | None = await self._plans.plan_for(
-            domain, one.host, mx_secure=secure, wish=Wish.NOTHING
+            domain, one.host, mx_secure=secure, wish=Wish(errand.outgoing.facts.tls)
         )
         while verdict is not None:
             host = self._server(one, errand.way, verdict)
@@ -268,7 +268,8 @@ class Straight:
         return replace(
             way, name=one.host, host=one.host, port=self._config.port, addresses=one.addresses,
             encryption=Encryption.STARTTLS if verdict.tries_tls else Encryption.NONE,
-            verify=verdict.verify, tls=verdict, auth=False, username="", password=None, ca_file="",
+            verify=verdict.verify, ca_file=verdict.ca_file, tls=verdict, auth=False, username="",
+            password=None,
         )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from pillarbox.policy.outcome import (
     read_stage,
 )
 from pillarbox.policy.server import Server
+from pillarbox.policy.tls_policy import insisting
 from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier
@@ -129,7 +130,7 @@ class Transactions:
             try:
                 carrier, fresh = (said, False) if said else await self._pool.take(server)
             except Broken as broken:
-                return _broken(broken, addressees, 0)
+                return _broken(server, broken, addressees, 0)
             try:
                 return await self._exchange(carrier, outgoing, addressees, following)
             except Broken as broken:
@@ -139,7 +140,7 @@ class Transactions:
                 if broken.reused and not fresh:
                     continue
                 session = carrier.session(self._events, self._clock.now_ms())
-                return _broken(broken, addressees, session)
+                return _broken(server, broken, addressees, session)
             except BaseException:
                 self._pool.discard(carrier)
                 raise
@@ -275,6 +276,8 @@ class Transactions:
         outgoing = following.take()
         if outgoing is None or outgoing.content is None:
             return None
+        if outgoing.facts.tls and not carrier.hop.requires_tls:
+            return None
         if outgoing.facts.smtputf8 and not carrier.hop.smtputf8:
             return None  # some of it may not be sayable there; its own turn will tell
         try:
@@ -317,7 +320,7 @@ def _accepted(
     return accepted
 
 
-def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
+def _broken(server: Server, broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
     stage = read_stage(broken.stage)
     if isinstance(broken, LoginFailed):
         outcome = from_login_failed(broken.words, broken.reply, lasting=broken.lasting)
@@ -325,4 +328,6 @@ def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Gi
         outcome = from_reply(stage, broken.reply)
     else:
         outcome = from_broken(stage, broken.words, broken.after_dot)
+    if server.tls is not None and stage is Stage.STARTTLS:
+        outcome = insisting(outcome, server.tls)
     return Given([(addressee, outcome) for addressee in addressees], session, broken.dialogue)
