@@ -25,6 +25,9 @@ from pillarbox.observe.news import News
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Account, App, Key, Mode
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.throttle import LoginThrottle, ThrottleConfig
+from pillarbox.services.people.passwords import Passwords
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import (
     Authenticator,
     hash_secret,
@@ -261,6 +264,10 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         storage=storage,
         door=door,
         authenticator=Authenticator(storage.directory, CLOCK),
+        sign_in=SignIn(
+            storage.users, Passwords(), LoginThrottle(ThrottleConfig()), CLOCK,
+            Metrics(version="1"), News(),
+        ),
         clock=CLOCK,
         hostname="mail.example.com",
         version="1.2.3",

@@ -28,6 +28,13 @@ class ApiConfig:
     answer_seconds: float = setting(
         20.0, about="How long the email service waits for the fate of a message before it answers."
     )
+    show_server_passwords: bool = setting(
+        True,
+        about=(
+            "Whether the compatible server API gives passwords of servers back, as its clients expect:"
+            " to users who may change servers, over TLS or from this machine. Otherwise: a mask."
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Raises `InvalidSetting`."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pillarbox.api.config import ApiConfig
 from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
+from pillarbox.policy.directory import App
 from pillarbox.policy.recipe import Book
+from pillarbox.policy.server import Server
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -37,6 +41,32 @@ class SmtpFacts:
     """Ports on which other servers bring back mail; those for both are in each list."""
 
 
+class CheckReport(Protocol):
+    """What a check found."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the server can be used."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one sentence that a person can act on."""
+        ...
+
+
+class Checker(Protocol):
+    """Tries a server out, step by step."""
+
+    async def check(
+        self, server: Server, app: App, *, mail: bool, sender: str | None
+    ) -> CheckReport:
+        """With `mail` its last step is a mail to the app's test address, and the result enables or
+        disables the server.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rooms:
     """All that lies below and that requests reach; made once, by wiring."""
@@ -44,6 +74,7 @@ class Rooms:
     storage: Storage
     door: Door
     authenticator: Authenticator
+    sign_in: SignIn
     clock: Clock
     hostname: str
     version: str
@@ -58,6 +89,8 @@ class Rooms:
     """How programs are connected; read when it is first asked for."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
+    checker: Checker | None = None
+    """Who tries servers out; without one, nobody does."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
     """Hears of every message that was refused: error code, whose it was, the sentence."""
 

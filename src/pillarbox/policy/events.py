@@ -96,6 +96,16 @@ class ServerFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """End of the pause, 0 where there is none."""
 
 
+class PasswordShownFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Somebody was given passwords of servers in clear."""
+
+    by: str
+    """The user's e-mail address, or ``owner``."""
+    address: str = ""
+    """The peer's IP address; empty for the socket of the data directory's owner."""
+    servers: int = 0
+
+
 class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A notice to a submitter: owed, accepted as a message, or let go."""
 
@@ -159,6 +169,12 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
         "The server failed repeatedly and is left alone for a while.", "warning", ServerFacts
     ),
     "server.recovered": EventKind("The server works again.", "info", ServerFacts),
+    "server.password_shown": EventKind(
+        "Somebody who may change servers was given their passwords in clear. Told once in ten minutes"
+        " for the same user, app and address.",
+        "info",
+        PasswordShownFacts,
+    ),
     "notice.owed": EventKind("The submitter is owed a notice.", "info", NoticeFacts),
     "notice.accepted": EventKind("A notice is on its way as a message.", "info", NoticeFacts),
     "notice.dropped": EventKind(

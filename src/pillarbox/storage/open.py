@@ -26,6 +26,7 @@ from pillarbox.storage.problems import SqlProblemStore
 from pillarbox.storage.queue import SqlQueueStore
 from pillarbox.storage.retention import SqlRetention
 from pillarbox.storage.sqlite import SqliteEngine
+from pillarbox.storage.users import SqlUserStore
 from pillarbox.storage.vault import Vault
 from pillarbox.terms.ids import MessageId
 
@@ -52,6 +53,7 @@ class SqlStorage:
         self.retention = SqlRetention(engine)
         self.events = SqlEventStore(engine, highest_session)
         self.limits = SqlLimitStore(engine)
+        self.users = SqlUserStore(engine)
 
         engine.listen("directory", self.directory.forget)
         engine.listen("servers", self.directory.forget_servers)

@@ -36,6 +36,8 @@ from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
+from pillarbox.services.people.passwords import Passwords
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.services.submission.desk import Desk
 from pillarbox.services.submission.entrance import Entrance
@@ -69,6 +71,7 @@ class House:
     gate: Gate
     door: Door
     authenticator: Authenticator
+    sign_in: SignIn
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
@@ -85,6 +88,7 @@ class House:
                 storage=self.storage,
                 door=self.door,
                 authenticator=self.authenticator,
+                sign_in=self.sign_in,
                 clock=self.clock,
                 hostname=self.settings.hostname,
                 version=__version__,
@@ -218,6 +222,10 @@ def _build_over(
         gate=gate,
         door=door,
         authenticator=authenticator,
+        # Not the throttle of SMTP: behind a proxy all people come from one address.
+        sign_in=SignIn(
+            storage.users, Passwords(), LoginThrottle(settings.logins), clock, metrics, news
+        ),
         listener=listener,
         certificates=certificates,
         pool=pool,

@@ -13,6 +13,7 @@ from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.storage.interface.problems import ProblemStore
 from pillarbox.storage.interface.queue import QueueStore
 from pillarbox.storage.interface.retention import RetentionStore
+from pillarbox.storage.interface.users import UserStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,11 @@ class Storage(Protocol):
     @property
     def limits(self) -> LimitStore:
         """What those who share it may do together."""
+        ...
+
+    @property
+    def users(self) -> UserStore:
+        """People who sign in."""
         ...
 
     async def health(self) -> Health:
