@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "server": ("pillarbox.cli.server:server", "The SMTP servers an app sends through."),
     "credential": ("pillarbox.cli.credential:credential", "The SMTP logins of an app."),
     "key": ("pillarbox.cli.key:key", "What programs show to the HTTP API."),
+    "user": ("pillarbox.cli.user:user", "People who sign in with a password."),
     "node": ("pillarbox.cli.node:node", "The nodes that share a database, and draining one."),
     "store": ("pillarbox.cli.store:store", "A whole store, moved to another place."),
     "migrate": ("pillarbox.cli.migrate:migrate", "The schema of the store, brought up to date."),

@@ -170,8 +170,8 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     ),
     "server.recovered": EventKind("The server works again.", "info", ServerFacts),
     "server.password_shown": EventKind(
-        "Somebody who may change servers was given their passwords in clear. Told once in ten minutes"
-        " for the same user, app and address.",
+        "Somebody who may change servers was given their passwords in clear; told at most once in ten"
+        " minutes for one user, app and address.",
         "info",
         PasswordShownFacts,
     ),
