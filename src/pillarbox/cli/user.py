@@ -115,8 +115,10 @@ def set_(call: Call, email: str, *, new_email: str | None, **values: Any) -> Non
     if not document:
         raise WrongUsage("nothing to change was named", fix="user set --help")
     with call.client() as client:
-        after = client.patch(f"/users/{segment(email)}", document)
-    call.result(after, "email", lambda: call.screen.say(f"{after['email']}: {describe(document)}."))
+        before = client.get(f"/users/{segment(email)}")
+        after = client.patch(f"/users/{before['id']}", document)
+    told = describe(before, after) or "nothing changed"
+    call.result(after, "email", lambda: call.screen.say(f"{after['email']}: {told}."))
 
 
 @examples(("user password ann@example.com", "asks for it, unseen; signs her out everywhere"))
