@@ -52,7 +52,7 @@ FIRST = MESSAGE << 10
 DELIVERY = FIRST | 1
 LAST = FIRST | 1023
 LATEST = 1 << 52
-CREDENTIAL, KEY, SERVER, OWNER = b"crd7", b"key7", b"srv7", 1
+CREDENTIAL, KEY, SERVER, USER, OWNER = b"crd7", b"key7", b"srv7", b"usr7", 1
 SHARDS = ",".join(map(str, range(8)))
 LEASES = "1:0,2:1,3:7"
 
@@ -158,6 +158,16 @@ LOOK_UPS: dict[str, LookUp] = {
     "key.one": by("key(id)", of=(KEY,)),
     "key.delete": by("key(id)", of=(KEY,)),
     "key.used": by("key(id)", of=(KEY, NOW)),
+    "person.one": by("person(id)", of=(USER,)),
+    "person.by_email": by("person(email)", of=("user7@example.test",)),
+    "person.used": by("person(id)", of=(USER, "hash7", NOW)),
+    "person.delete": by("person(id)", of=(USER,)),
+    "token.save": by("person(id)", of=(b"new", USER, NOW, NOW + HOUR, "hash7")),
+    "token.trim": by("token_person", "token(hash)", of=(USER, 100)),
+    "token.user": by("token(hash)", "person(id)", of=(b"token7", NOW)),
+    "token.used": by("token(hash)", of=(b"token7", NOW)),
+    "token.delete_of_person": by("token_person", of=(USER,)),
+    "token.drop": by("token_end", "token(hash)", of=(NOW, PAGE)),
 }
 """With each: the parameters it is tried with."""
 
@@ -180,6 +190,7 @@ READ_WHOLE: dict[str, str] = {
     "credential.all": "a list for people",
     "credential.delete_of_app": "once, when the app goes",
     "key.all": "a list for people",
+    "person.all": "a list for people",
 }
 """Statements that read a table from end to end, and why they may."""
 
@@ -301,6 +312,14 @@ def beside(dialect: Dialect) -> list[str]:
         say.into(
             "key", "id, account, name, secret_hash, facts",
             f"{named('key')}, {app}, 'name' || n, {named('hash')}, {facts}", ROWS,
+        ),
+        say.into(
+            "person", "id, account, email, secret, facts",
+            f"{named('usr')}, {app}, 'user' || n || '@example.test', 'hash' || n, {facts}", ROWS,
+        ),
+        say.into(
+            "token", "hash, person, opened_at, expires_at, used_at",
+            f"{named('token')}, {named('usr')}, {NOW} + n, {NOW} + n, {NOW}", ROWS,
         ),
     ]  # fmt: skip
 

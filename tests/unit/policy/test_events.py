@@ -26,6 +26,7 @@ NAMED = {
     "server.failing",
     "server.paused",
     "server.recovered",
+    "server.password_shown",
     "notice.owed",
     "notice.accepted",
     "notice.dropped",

@@ -8,7 +8,7 @@ WHERE id = $2::bytea AND secret = $5::text
 -- All but the newest of a user; what another node is removing just now is left to it.
 DELETE FROM token WHERE hash IN (
     SELECT hash FROM token
-    WHERE hash IN (SELECT hash FROM token WHERE person = $1 ORDER BY opened_at DESC, hash OFFSET $2)
+    WHERE hash IN (SELECT hash FROM token WHERE person = $1 ORDER BY opened_at DESC OFFSET $2)
     FOR UPDATE SKIP LOCKED
 )
 

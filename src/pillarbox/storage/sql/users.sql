@@ -32,7 +32,7 @@ SELECT $1, $2, $3, $4, $3 FROM person WHERE id = $2 AND secret = $5
 -- name: token.trim
 -- All but the newest of a user.
 DELETE FROM token WHERE hash IN
-    (SELECT hash FROM token WHERE person = $1 ORDER BY opened_at DESC, hash LIMIT 1000000 OFFSET $2)
+    (SELECT hash FROM token WHERE person = $1 ORDER BY opened_at DESC LIMIT 1000000 OFFSET $2)
 
 -- name: token.user
 -- Whose it is, while it is good.
