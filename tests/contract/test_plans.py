@@ -163,11 +163,11 @@ LOOK_UPS: dict[str, LookUp] = {
     "person.used": by("person(id)", of=(USER, "hash7", NOW)),
     "person.delete": by("person(id)", of=(USER,)),
     "token.save": by("person(id)", of=(b"new", USER, NOW, NOW + HOUR, "hash7")),
-    "token.trim": by("token_person", "token(hash)", of=(USER, 100)),
-    "token.user": by("token(hash)", "person(id)", of=(b"token7", NOW)),
+    "token.trim": by("token_person", of=(USER, 99)),
+    "token.one": by("token(hash)", of=(b"token7",)),
     "token.used": by("token(hash)", of=(b"token7", NOW)),
     "token.delete_of_person": by("token_person", of=(USER,)),
-    "token.drop": by("token_end", "token(hash)", of=(NOW, PAGE)),
+    "token.drop": by("token_end", of=(NOW + PAGE,)),
 }
 """With each: the parameters it is tried with."""
 

@@ -125,13 +125,12 @@ async def test_the_oldest_tokens_of_a_user_give_way(storage: Storage, post: Post
     assert gone == [0, 1]
 
 
-async def test_tokens_that_are_over_are_removed_in_slices(storage: Storage, post: Post) -> None:
+async def test_tokens_that_are_over_are_removed_and_no_others(storage: Storage, post: Post) -> None:
     made = await saved(storage, post)
     for number in range(5):
         await storage.users.open_token(made, token(number, expires_at=NOW + number))
-    assert await storage.users.drop_tokens(NOW + 3, 2) == 2
-    assert await storage.users.drop_tokens(NOW + 3, 2) == 1
-    assert await storage.users.drop_tokens(NOW + 3, 2) == 0
+    assert await storage.users.drop_tokens(NOW + 3) == 3
+    assert await storage.users.drop_tokens(NOW + 3) == 0
     assert await storage.users.close_tokens(made.id) == 2
 
 
@@ -142,8 +141,8 @@ async def test_the_last_use_of_a_token_is_noted_to_the_minute(storage: Storage, 
     async def noted() -> int:
         """Behind everything that was asked for before."""
         await storage._engine.change()  # type: ignore[attr-defined]
-        rows = await storage._engine.read("token.user", token().token_hash, NOW)  # type: ignore[attr-defined]
-        return int(rows[0][3])
+        rows = await storage._engine.read("token.one", token().token_hash)  # type: ignore[attr-defined]
+        return int(rows[0][2])
 
     await storage.users.user_with_token(token().token_hash, NOW + 59_999)
     assert await noted() == NOW
