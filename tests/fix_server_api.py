@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from pillarbox.policy.directory import Account, App
 from pillarbox.policy.user import User, UserRole
 from pillarbox.terms.ids import new_object_id
-from pillarbox.terms.secret import Secret
 from tests.doubles.form_client import FormClient, Reply, Value
 from tests.fix_house import Running
 
@@ -78,6 +80,12 @@ def url_of(running: Running, prefix: str = "") -> str:
     return f"http://127.0.0.1:{running.http_port}{prefix}"
 
 
+@cache
+def _password_hash() -> str:
+    """Hashing takes long by design, so it is done once."""
+    return PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY).hash(PASSWORD)
+
+
 async def add_user(
     running: Running,
     email: str = EMAIL,
@@ -88,8 +96,7 @@ async def add_user(
     house = running.house
     user = User(
         new_object_id(), (account or running.account).id, email, role=role,
-        password_hash=await house.sign_in.passwords.hash(Secret(PASSWORD)),
-        created_at=house.clock.now_ms(),
+        password_hash=_password_hash(), created_at=house.clock.now_ms(),
     )  # fmt: skip
     await house.storage.users.save_user(user)
     return user
