@@ -77,12 +77,12 @@ async def test_a_wrong_password_and_nobody_take_the_same_time(storage: Storage) 
     stored = await passwords.hash(PASSWORD)
     assert stored.split("$")[:4] == NOBODY.split("$")[:4], "the same parameters, the same work"
     spans: dict[str, list[float]] = {"known": [], "unknown": []}
-    for _ in range(7):
+    for _ in range(3):
         for name, against in (("known", stored), ("unknown", NOBODY)):
-            began = time.perf_counter()
+            began = time.process_time()
             assert not await passwords.matches(against, Secret("wrong"))
-            spans[name].append(time.perf_counter() - began)
-    # The fastest of each: whatever else this machine does only adds.
+            spans[name].append(time.process_time() - began)
+    # Of all processors, and the least of each: what else this machine does matters little.
     known, unknown = min(spans["known"]), min(spans["unknown"])
     assert 0.5 < known / unknown < 2, {name: statistics.median(s) for name, s in spans.items()}
 
@@ -137,7 +137,7 @@ async def test_those_who_wait_for_their_turn_are_bounded(sign_in: SignIn) -> Non
 async def test_whoever_goes_away_gives_up_their_turn_once_its_work_is_done(
     sign_in: SignIn,
 ) -> None:
-    for _ in range(5):
+    for _ in range(3):
         leaving = asyncio.create_task(sign_in.passwords.matches(NOBODY, PASSWORD))
         await asyncio.sleep(0)
         leaving.cancel()
