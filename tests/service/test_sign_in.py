@@ -66,6 +66,16 @@ async def test_an_address_that_failed_often_is_sent_away_and_others_are_not(
     }  # fmt: skip
 
 
+async def test_of_guesses_that_are_sent_at_once_the_right_one_is_not_told(
+    sign_in: SignIn,
+) -> None:
+    guesses = [*["wrong"] * 4, PASSWORD.reveal()]  # two at a time, in their order
+    results = await asyncio.gather(
+        *(sign_in.open(EMAIL, Secret(guess), HERE) for guess in guesses), return_exceptions=True
+    )
+    assert all(isinstance(result, SignInRefused) for result in results)
+
+
 async def test_a_wrong_password_and_nobody_are_told_alike(sign_in: SignIn) -> None:
     wrong = await refused(sign_in, EMAIL, "wrong")
     unknown = await refused(sign_in, "eve@example.com", PASSWORD.reveal())
