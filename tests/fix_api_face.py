@@ -264,14 +264,6 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         storage=storage,
         door=door,
         authenticator=Authenticator(storage.directory, CLOCK),
-        sign_in=SignIn(
-            storage.users,
-            Passwords(),
-            LoginThrottle(ThrottleConfig()),
-            CLOCK,
-            Metrics(version="1"),
-            News(),
-        ),
         clock=CLOCK,
         hostname="mail.example.com",
         version="1.2.3",
@@ -281,6 +273,14 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
             (ListenerFact("127.0.0.1", 2525, "STARTTLS"),), "/data/ca.pem"
         ),
         config=ApiConfig(),
+        sign_in=SignIn(
+            storage.users,
+            Passwords(),
+            LoginThrottle(ThrottleConfig()),
+            CLOCK,
+            Metrics(version="1"),
+            News(),
+        ),
     )
     made = Face(storage, door, rooms, app, account, "")
     door.face = made

@@ -74,7 +74,6 @@ class Rooms:
     storage: Storage
     door: Door
     authenticator: Authenticator
-    sign_in: SignIn
     clock: Clock
     hostname: str
     version: str
@@ -83,6 +82,7 @@ class Rooms:
     metrics_text: Callable[[], bytes]
     """The metrics in Prometheus' text format."""
     smtp_facts: Callable[[], SmtpFacts]
+    sign_in: SignIn
     config: ApiConfig = field(default_factory=ApiConfig)
     connect: ConnectConfig = field(default_factory=ConnectConfig)
     recipes: Callable[[], Book] = Book

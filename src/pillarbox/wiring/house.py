@@ -71,7 +71,6 @@ class House:
     gate: Gate
     door: Door
     authenticator: Authenticator
-    sign_in: SignIn
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
@@ -80,6 +79,7 @@ class House:
     rounds: Rounds
     ca_path: Path | None
     started_at: int
+    sign_in: SignIn
 
     def app(self, *, owner: bool) -> ASGIApp:
         """The REST face; `owner` only for the socket in the data directory."""
@@ -88,7 +88,6 @@ class House:
                 storage=self.storage,
                 door=self.door,
                 authenticator=self.authenticator,
-                sign_in=self.sign_in,
                 clock=self.clock,
                 hostname=self.settings.hostname,
                 version=__version__,
@@ -100,6 +99,7 @@ class House:
                 gate=self.gate,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
+                sign_in=self.sign_in,
             ),
             owner=owner,
         )
@@ -222,10 +222,6 @@ def _build_over(
         gate=gate,
         door=door,
         authenticator=authenticator,
-        # Not the throttle of SMTP: behind a proxy all people come from one address.
-        sign_in=SignIn(
-            storage.users, Passwords(), LoginThrottle(settings.logins), clock, metrics, news
-        ),
         listener=listener,
         certificates=certificates,
         pool=pool,
@@ -240,6 +236,10 @@ def _build_over(
         ),
         ca_path=ca_path,
         started_at=clock.now_ms(),
+        # Not the throttle of SMTP: behind a proxy all people come from one address.
+        sign_in=SignIn(
+            storage.users, Passwords(), LoginThrottle(settings.logins), clock, metrics, news
+        ),
     )  # fmt: skip
 
 

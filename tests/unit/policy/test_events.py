@@ -26,10 +26,10 @@ NAMED = {
     "server.failing",
     "server.paused",
     "server.recovered",
-    "server.password_shown",
     "notice.owed",
     "notice.accepted",
     "notice.dropped",
+    "server.password_shown",
 }
 
 
