@@ -137,7 +137,8 @@ async def test_whoever_is_shown_passwords_stands_in_the_log_once_in_a_while(
         return [each.data for each in events if each.kind == "server.password_shown"]  # type: ignore[misc]
 
     made = await caller.saved()
-    assert await told() == [PasswordShownFacts(EMAIL, LOOPBACK[0], 1)]
+    words = f"{EMAIL} at 127.0.0.1 was given the password of a server in clear."
+    assert await told() == [PasswordShownFacts(EMAIL, LOOPBACK[0], 1, words)]
     for _ in range(3):
         await shown(caller, made["_id"])
     await shown(caller, made["_id"], client=FAR)
@@ -148,7 +149,7 @@ async def test_whoever_is_shown_passwords_stands_in_the_log_once_in_a_while(
     await member.get("/private/smtps/findById", idsmtp=made["_id"])
     assert [facts.by for facts in await told()] == ["bob@example.com", EMAIL]
     shown_later = (await face.own("GET", "/events")).json()["items"]
-    assert SECRET not in json.dumps(shown_later)
+    assert SECRET not in json.dumps(shown_later) and words in {e["words"] for e in shown_later}
 
 
 async def test_no_password_is_shown_where_that_cannot_be_noted(
@@ -227,6 +228,7 @@ async def test_a_body_larger_than_anything_meant_is_refused_unread(caller: Calle
     for path in ("/private/smtps/save", "/private/apps/save", "/auth/login"):
         answer = await caller.ask("POST", path, b"a=" + b"x" * 1_100_000)
         assert answer.status == 413
+    assert (await caller.ask("POST", "/auth/login", b"a=" + b"x" * 17_000)).status == 413
     stranger = Caller(caller.face, "nobody")
     assert (await stranger.ask("POST", "/private/smtps/save", b"x" * 1_100_000)).status == 401
 

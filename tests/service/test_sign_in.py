@@ -18,11 +18,13 @@ from pillarbox.services.people.passwords import NOBODY, Passwords
 from pillarbox.services.people.sign_in import SignIn, SignInRefused
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.interface.store_url import DATABASE_NAME
+from pillarbox.storage.interface.users import NewToken
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import SystemClock
 from pillarbox.terms.errors import Trouble
 from pillarbox.terms.ids import new_object_id
 from pillarbox.terms.secret import Secret
+from tests.fix_house import Running
 
 EMAIL, PASSWORD = "ann@example.com", Secret("open sesame, says Ann")
 HERE, ELSEWHERE = "192.0.2.7", "192.0.2.8"
@@ -153,6 +155,16 @@ async def test_whoever_goes_away_gives_up_their_turn_once_its_work_is_done(
         leaving.cancel()
         await asyncio.wait([leaving])
     assert (await sign_in.open(EMAIL, PASSWORD, HERE)).user.email == EMAIL
+
+
+async def test_tokens_that_are_over_do_not_stay(running: Running) -> None:
+    users, now_ms = running.house.storage.users, running.house.clock.now_ms()
+    user = User(new_object_id(), running.account.id, EMAIL)
+    await users.save_user(user)
+    for number, expires_at in ((1, now_ms - 1), (2, now_ms + 60_000)):
+        assert await users.open_token(user, NewToken(bytes([number]) * 32, now_ms, expires_at))
+    await running.house.rounds.retain()
+    assert await users.close_tokens(user.id) == 1
 
 
 async def test_neither_password_nor_token_is_on_disk_or_in_the_log(

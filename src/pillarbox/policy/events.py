@@ -116,6 +116,7 @@ class PasswordShownFacts(msgspec.Struct, frozen=True, gc=False, array_like=True)
     address: str = ""
     """The peer's IP address; empty for the socket of the data directory's owner."""
     servers: int = 0
+    words: str = ""
 
 
 class EventKind(NamedTuple):

@@ -50,7 +50,10 @@ class KnownPasswords:
         told_at = self._told.get(key)
         if told_at is not None and now_ms - told_at < _TOLD_AGAIN_MS:
             return
-        facts = PasswordShownFacts(visitor.name, address, count)
+        whose = "a server" if count == 1 else f"{count} servers"
+        where = f" at {address}" if address else ""
+        words = f"{visitor.name}{where} was given the password of {whose} in clear."
+        facts = PasswordShownFacts(visitor.name, address, count, words)
         await self._rooms.storage.events.append(now_ms, app.id, "server.password_shown", facts)
         self._told[key] = now_ms
         self._told.move_to_end(key)

@@ -111,12 +111,13 @@ def of_query(request: Request) -> Parameters:
     return Parameters(_once(request.query_params.multi_items()))
 
 
-async def of_body(request: Request, rooms: Rooms) -> Parameters:
-    """Those of a POST: JSON, whatever it is declared to be, or a form. Raises `RequestError`."""
+async def of_body(request: Request, rooms: Rooms, *, most_kb: int | None = None) -> Parameters:
+    """Those of a POST: JSON, whatever it is declared to be, or a form. Raises `RequestError`, also
+    for a body larger than `most_kb`, or else than is set.
+    """
     config = rooms.config
-    body = await read_body(
-        request, limit=config.max_small_body_kb * 1024, seconds=config.body_seconds
-    )
+    limit = most_kb or config.max_small_body_kb
+    body = await read_body(request, limit=limit * 1024, seconds=config.body_seconds)
     declared = media_type(request)
     if body[:1024].lstrip()[:1] == b"{" or declared.endswith("json"):
         return Parameters(_once(_members(body)))

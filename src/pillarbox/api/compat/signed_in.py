@@ -22,6 +22,8 @@ from pillarbox.terms.secret import Secret
 _MEMBER: Final = "USER"
 _ADMIN: Final = "ADMIN"
 _FORBIDDEN: Final = 403
+_MOST_KB: Final = 16
+"""Of whoever nobody knows yet."""
 
 
 class NotSignedIn(RequestError):
@@ -99,7 +101,7 @@ async def identify(rooms: Rooms, request: Request, *, owner: bool) -> Visitor:
 
 async def log_in(rooms: Rooms, request: Request) -> Response:
     """A token for a user name and a password."""
-    parameters = await of_body(request, rooms)
+    parameters = await of_body(request, rooms, most_kb=_MOST_KB)
     username = parameters.required("username")
     password = Secret(parameters.required("password", most=LONGEST_PASSWORD))
     address = channel_of(request).address
