@@ -118,7 +118,11 @@ async def of_body(request: Request, rooms: Rooms, *, most_kb: int | None = None)
     config = rooms.config
     limit = most_kb or config.max_small_body_kb
     body = await read_body(request, limit=limit * 1024, seconds=config.body_seconds)
-    declared = media_type(request)
+    return read_parameters(body, media_type(request))
+
+
+def read_parameters(body: bytes, declared: str) -> Parameters:
+    """Those of a body of a declared type. Raises `RequestError`."""
     if body[:1024].lstrip()[:1] == b"{" or declared.endswith("json"):
         return Parameters(_once(_members(body)))
     if declared not in ("", _FORM):
