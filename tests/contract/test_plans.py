@@ -52,7 +52,7 @@ FIRST = MESSAGE << 10
 DELIVERY = FIRST | 1
 LAST = FIRST | 1023
 LATEST = 1 << 52
-CREDENTIAL, KEY, SERVER, OWNER = b"crd7", b"key7", b"srv7", 1
+CREDENTIAL, KEY, SERVER, USER, OWNER = b"crd7", b"key7", b"srv7", b"usr7", 1
 SHARDS = ",".join(map(str, range(8)))
 LEASES = "1:0,2:1,3:7"
 
@@ -168,6 +168,16 @@ LOOK_UPS: dict[str, LookUp] = {
     "tls.of_domain": by("tls_session_day", of=(7, "name7")),
     "tls.reported": by("tls_session_day", of=(7, "name7")),
     "tls.trim_sessions": by("tls_session_day", of=(3,)),
+    "person.one": by("person(id)", of=(USER,)),
+    "person.by_email": by("person(email)", of=("user7@example.test",)),
+    "person.used": by("person(id)", of=(USER, "hash7", NOW)),
+    "person.delete": by("person(id)", of=(USER,)),
+    "token.save": by("person(id)", of=(b"new", USER, NOW, NOW + HOUR, "hash7")),
+    "token.trim": by("token_person", of=(USER, 99)),
+    "token.one": by("token(hash)", of=(b"token7",)),
+    "token.used": by("token(hash)", of=(b"token7", NOW)),
+    "token.delete_of_person": by("token_person", of=(USER,)),
+    "token.drop": by("token_end", of=(NOW + PAGE,)),
 }
 """With each: the parameters it is tried with."""
 
@@ -193,6 +203,7 @@ READ_WHOLE: dict[str, str] = {
     "credential.all": "a list for people",
     "credential.delete_of_app": "once, when the app goes",
     "key.all": "a list for people",
+    "person.all": "a list for people",
 }
 """Statements that read a table from end to end, and why they may."""
 
@@ -320,6 +331,14 @@ def beside(dialect: Dialect) -> list[str]:
         say.into(
             "key", "id, account, name, secret_hash, facts",
             f"{named('key')}, {app}, 'name' || n, {named('hash')}, {facts}", ROWS,
+        ),
+        say.into(
+            "person", "id, account, email, secret, facts",
+            f"{named('usr')}, {app}, 'user' || n || '@example.test', 'hash' || n, {facts}", ROWS,
+        ),
+        say.into(
+            "token", "hash, person, opened_at, expires_at, used_at",
+            f"{named('token')}, {named('usr')}, {NOW} + n, {NOW} + n, {NOW}", ROWS,
         ),
     ]  # fmt: skip
 

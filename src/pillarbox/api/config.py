@@ -30,10 +30,8 @@ class ApiConfig:
     )
     show_server_passwords: bool = setting(
         True,
-        about=(
-            "Whether the compatible server API gives passwords of servers back, as its clients expect:"
-            " to users who may change servers, over TLS or from this machine. Otherwise: a mask."
-        ),
+        about="Whether the compatible server API gives the passwords of servers back, to users who may"
+        " change servers, over TLS or from this machine alone; otherwise it shows a mask.",
     )
 
     def __post_init__(self) -> None:

@@ -128,16 +128,6 @@ class LaneFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Who, in words."""
 
 
-class PasswordShownFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Somebody was given passwords of servers in clear."""
-
-    by: str
-    """The user's e-mail address, or ``owner``."""
-    address: str = ""
-    """The peer's IP address; empty for the socket of the data directory's owner."""
-    servers: int = 0
-
-
 class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A notice to a submitter: owed, accepted as a message, or let go."""
 
@@ -148,6 +138,17 @@ class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Id of the message that pays it."""
     obligation: int = 0
     reason: str = ""
+
+
+class PasswordShownFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Somebody was given passwords of servers in clear."""
+
+    by: str
+    """The user's e-mail address, or ``owner``."""
+    address: str = ""
+    """The peer's IP address; empty for the socket of the data directory's owner."""
+    servers: int = 0
+    words: str = ""
 
 
 class EventKind(NamedTuple):
@@ -209,16 +210,16 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     ),
     "server.enabled": EventKind("The server is used again.", "info", SwitchFacts),
     "server.disabled": EventKind("The server is used no more.", "warning", SwitchFacts),
-    "server.password_shown": EventKind(
-        "Somebody who may change servers was given their passwords in clear. Told once in ten minutes"
-        " for the same user, app and address.",
-        "info",
-        PasswordShownFacts,
-    ),
     "notice.owed": EventKind("The submitter is owed a notice.", "info", NoticeFacts),
     "notice.accepted": EventKind("A notice is on its way as a message.", "info", NoticeFacts),
     "notice.dropped": EventKind(
         "A notice that was owed could not be given and was let go.", "warning", NoticeFacts
+    ),
+    "server.password_shown": EventKind(
+        "Somebody who may change servers was given their passwords in clear; told at most once in ten"
+        " minutes for one user, app and address.",
+        "info",
+        PasswordShownFacts,
     ),
 }
 """Every kind of event there is; webhooks, log, dashboard and API use these names."""

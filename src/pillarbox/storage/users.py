@@ -68,27 +68,28 @@ class SqlUserStore:
                 "token.save",
                 (token.token_hash, user.id, token.opened_at, token.expires_at, secret),
             ),
-            Step("token.trim", (user.id, MOST_TOKENS)),
+            Step("token.trim", (user.id, MOST_TOKENS - 1)),
         )
         return bool(results[0])
 
     async def user_with_token(self, token_hash: bytes, now_ms: int) -> User | None:
         """Nobody waits for the last use to be written."""
-        rows = await self._engine.read("token.user", token_hash, now_ms)
-        if not rows:
+        tokens = await self._engine.read("token.one", token_hash)
+        if not tokens or as_int(tokens[0][1]) <= now_ms:
             return None
-        if now_ms - as_int(rows[0][3]) >= _NOTED_AFTER_MS:
+        rows = await self._engine.read("person.one", as_bytes(tokens[0][0]))
+        if now_ms - as_int(tokens[0][2]) >= _NOTED_AFTER_MS:
             step = Step("token.used", (token_hash, now_ms))
             self._engine.submit_soon(Change([step]), _let_go)
-        return _user(rows[0])
+        return _user(rows[0]) if rows else None
 
     async def close_tokens(self, user: ObjectId) -> int:
         """All of them."""
         return len((await self._engine.change(Step("token.delete_of_person", (user,))))[0])
 
-    async def drop_tokens(self, before_ms: int, limit: int) -> int:
-        """The oldest first."""
-        return len((await self._engine.change(Step("token.drop", (before_ms, limit))))[0])
+    async def drop_tokens(self, before_ms: int) -> int:
+        """All at once: there are few."""
+        return len((await self._engine.change(Step("token.drop", (before_ms,))))[0])
 
 
 def _user(row: Row) -> User:

@@ -35,6 +35,7 @@ NAMED = {
     "notice.owed",
     "notice.accepted",
     "notice.dropped",
+    "server.password_shown",
 }
 
 

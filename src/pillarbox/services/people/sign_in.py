@@ -75,6 +75,8 @@ class SignIn:
         if user is None or not right or not user.active:
             await self._failed(username, address)
             raise SignInRefused
+        # Of many guesses that were sent at once, those behind the one too many tell nothing.
+        self._turn_away(address)
         opened = await self._opened(user)
         if opened is None:
             raise SignInRefused

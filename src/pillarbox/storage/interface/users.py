@@ -9,7 +9,7 @@ from pillarbox.policy.user import User
 from pillarbox.terms.ids import ObjectId
 
 MOST_TOKENS: Final = 100
-"""Of one user at a time; the oldest give way."""
+"""Of one user at a time; the oldest give way. Those of one millisecond count as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,6 @@ class UserStore(Protocol):
         """End all tokens of a user; gives how many there were."""
         ...
 
-    async def drop_tokens(self, before_ms: int, limit: int) -> int:
-        """Remove tokens that were over before an instant, at most `limit`; gives how many."""
+    async def drop_tokens(self, before_ms: int) -> int:
+        """Remove tokens that were over before an instant; gives how many."""
         ...

@@ -31,13 +31,12 @@ SELECT $1, $2, $3, $4, $3 FROM person WHERE id = $2 AND secret = $5
 
 -- name: token.trim
 -- All but the newest of a user.
-DELETE FROM token WHERE hash IN
-    (SELECT hash FROM token WHERE person = $1 ORDER BY opened_at DESC, hash LIMIT 1000000 OFFSET $2)
+DELETE FROM token WHERE person = $1 AND opened_at <
+    (SELECT opened_at FROM token WHERE person = $1 ORDER BY opened_at DESC LIMIT 1 OFFSET $2)
 
--- name: token.user
--- Whose it is, while it is good.
-SELECT p.facts, p.secret, p.used_at, t.used_at FROM token t JOIN person p ON p.id = t.person
-WHERE t.hash = $1 AND t.expires_at > $2
+-- name: token.one
+-- Whose it is, and until when.
+SELECT person, expires_at, used_at FROM token WHERE hash = $1
 
 -- name: token.used
 -- Last use.
@@ -49,6 +48,4 @@ DELETE FROM token WHERE person = $1 RETURNING 1
 
 -- name: token.drop
 -- Those that are over.
-DELETE FROM token WHERE hash IN
-    (SELECT hash FROM token WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)
-RETURNING 1
+DELETE FROM token WHERE expires_at < $1 RETURNING 1
