@@ -220,7 +220,8 @@ class Attempts:
         return [one for one in given.outcomes if one[0].delivery not in still_open], fault
 
     def _note_health(self, server: Server, fault: Outcome | None, given: Given) -> int | None:
-        if fault is not None:
+        # One that takes others of the same message works, whatever it says of one recipient.
+        if fault is not None and not any(outcome.taken for _, outcome in given.outcomes):
             return self._circuits.failed(server, fault)
         return self._circuits.succeeded(server) if given.outcomes else None
 
