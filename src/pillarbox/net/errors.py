@@ -103,3 +103,8 @@ class Broken(Trouble):
         self.after_dot = after_dot
         self.reused = reused
         self.dialogue = dialogue
+
+    @property
+    def misbehaved(self) -> bool:
+        """Whether it was we who hung up, because what the server said was no SMTP reply."""
+        return self.error_code == "upstream_misbehaved"
