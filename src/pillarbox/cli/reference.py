@@ -16,6 +16,7 @@ from pillarbox.cli.group import Noun, Verb
 from pillarbox.cli.main import cli
 from pillarbox.cli.markdown import opening, page, table, wrapped
 from pillarbox.cli.options import HOW, WHICH
+from pillarbox.cli.reply_page import REPLY_PAGES
 from pillarbox.policy.delivery import BIRTH, STATE_WORDS, TRANSITIONS, WAITING, State, Trigger
 from pillarbox.policy.events import EVENT_KINDS
 from pillarbox.settings import SERVED, all_rooms, known
@@ -224,6 +225,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/states.md": states_page,
     "docs/reference/events.md": events_page,
+    **REPLY_PAGES,
     **CLIENT_PAGES,
 }
 """Each page, from the root of the repository, and what makes its text."""
