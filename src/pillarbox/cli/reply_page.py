@@ -120,7 +120,9 @@ def _told_by(category: Category) -> str:
     for rule in RULES:
         if rule.category is category:
             told = [str(code) for code in sorted(rule.codes)[:2]]
-            told += [f"{status}*" if status.endswith(".") else status for status in rule.statuses[:2]]
+            told += [
+                f"{status}*" if status.endswith(".") else status for status in rule.statuses[:2]
+            ]
             told += [f"“{phrase}”" for phrase in rule.phrases[:2]]
             return ", ".join(filter(None, told))
     return ""
