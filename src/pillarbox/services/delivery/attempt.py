@@ -133,6 +133,7 @@ class Attempts:
                 continue
             # What follows may be said on the same connection only if it goes there for sure.
             following = course.following if certain and server is servers[0] else None
+            course.outgoing.elsewhere = walk.goes_on
             # Where there is room, and nearly always there is, nothing is waited for.
             slots = way.slots
             if not self._transactions.take_slot(course.outgoing, slots) and not slots.take_now():

@@ -197,7 +197,7 @@ class Transactions:
         connection = carrier.connection
         size = len(content) if isinstance(content, bytes) else outgoing.size
         words = words_for(outgoing.facts, addressees, size, carrier.hop)
-        answered = await connection.envelope(words)
+        answered = await connection.envelope(words, elsewhere=outgoing.elsewhere)
         given.session = carrier.session(self._events, self._clock.now_ms())
         accepted = _accepted(given, answered, addressees)
         if accepted and answered.ready:
