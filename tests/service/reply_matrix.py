@@ -60,6 +60,15 @@ REPLIES: Final[dict[Stage, tuple[Step, Step]]] = {
 }
 _CODES: Final = {Stage.BANNER: 220, Stage.STARTTLS: 220, Stage.AUTH: 235, Stage.DATA: 354}
 """Of a reply that would have been right, had it not been so long; 250 elsewhere."""
+SPECIAL: Final[dict[str, Step]] = {
+    "relay": say(554, "5.7.1 <bob@example.org>: Relay access denied"),
+    "login": say(530, "5.7.0 Authentication required"),
+    "grey": say(450, "4.7.1 greylisted, see you later"),
+    "rate": say(450, "4.7.28 you send too much mail"),
+    "filter": say(451, "4.7.1 cannot judge this just now"),
+    "refused": drop(),
+}
+"""Replies that say more than their code; and ``refused``: nobody listens."""
 HOWS: Final = ("4xx", "5xx", "421", "drop", "stall", "garbage", "oversize")
 
 
@@ -96,9 +105,7 @@ def steps_of(stage: Stage, how: str, gate: Gate) -> tuple[Step, ...]:
             return (garbage(),)
         case "oversize":
             return (long_line(_CODES.get(stage, 250)),)
-        case "relay":
-            return (say(554, "5.7.1 <bob@example.org>: Relay access denied"),)
-    raise ValueError(how)
+    return (SPECIAL[how],)
 
 
 def script_of(stage: Stage, how: str, recipients: Sequence[str], gate: Gate) -> Script:
@@ -136,6 +143,8 @@ class Player:
         async with AsyncExitStack() as stack:
             first = await stack.enter_async_context(self._double(stage, script))
             stack.callback(gate.release)
+            if how == "refused":
+                await first.stop_listening()
             app = await self._app(f"{stage}-{how}-{len(recipients)}-{alone}")
             way = await self._server(app, first, 0, stage)
             doubles = [first]
@@ -149,7 +158,8 @@ class Player:
             message = await self._submit(app, recipients)
             rows = await self._attempted(message, recipients)
             endings = [await self._ending(row) for row in rows]
-            await first.until(lambda: script.rules[0].done > 0)  # what never happened shows nothing
+            if how != "refused":  # what never happened would show nothing
+                await first.until(lambda: script.rules[0].done > 0)
             said = await self._held_against(app, way, server)
             if doubted := [row for row in rows if row.uncertain]:
                 await self._try_again(doubted)

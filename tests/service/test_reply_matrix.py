@@ -100,10 +100,22 @@ quit      garbage   -      0   +taken             +taken !no_such_recipient     
 quit      oversize  -      0   +taken             +taken !no_such_recipient              1   1 -
 """
 
+SAID_MORE: Final = """
+banner    refused   blamed 1   unreachable        unreachable unreachable                2   2 -
+mail      login     blamed 1   login_required     login_required login_required          2   2 -
+rcpt      login     blamed 1   login_required     +taken login_required                  2   1 2
+rcpt      grey      -      0   greylisted         +taken greylisted                      2   1 2
+rcpt      rate      blamed 1   rate_limited       +taken rate_limited                    2   1 2
+data      relay     blamed 1   relay_denied       relay_denied !no_such_recipient        2   2 -
+dot       filter    -      0   content_deferred   content_deferred !no_such_recipient    2   2 -
+dot       rate      blamed 1   rate_limited       rate_limited !no_such_recipient        2   2 -
+"""
+"""Where nobody listens; and where words say more than the code."""
+
 RELAY_DENIED: Final = """
 rcpt      relay     blamed 1   relay_denied       +taken relay_denied                    2   1 2
+mail      relay     blamed 1   relay_denied       relay_denied relay_denied              2   2 -
 """
-"""With others accepted beside him the server works, so nothing is held against it; see below."""
 
 
 class Cell(NamedTuple):
@@ -192,6 +204,10 @@ async def test_denied_relaying_is_the_servers_fault_and_never_the_recipients(
     houses: Houses, tmp_path: Path
 ) -> None:
     await assert_plays(houses, tmp_path, read(RELAY_DENIED))
+
+
+async def test_words_that_say_more_than_a_code_are_heard(houses: Houses, tmp_path: Path) -> None:
+    await assert_plays(houses, tmp_path, read(SAID_MORE))
 
 
 async def assert_plays(houses: Houses, folder: Path, cells: list[Cell]) -> None:
