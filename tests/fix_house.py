@@ -53,6 +53,7 @@ QUICK = ClientTimeouts(
     tls_seconds=1.0,
     auth_seconds=1.0,
     envelope_seconds=1.0,
+    elsewhere_seconds=1.0,
     block_seconds=1.0,
     verdict_seconds=1.0,
     quit_seconds=0.5,

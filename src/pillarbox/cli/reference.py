@@ -17,6 +17,7 @@ from pillarbox.cli.main import cli
 from pillarbox.cli.markdown import opening, page, table, wrapped
 from pillarbox.cli.options import HOW, WHICH
 from pillarbox.cli.preset_page import PRESET_PAGES
+from pillarbox.cli.reply_page import REPLY_PAGES
 from pillarbox.policy.delivery import BIRTH, STATE_WORDS, TRANSITIONS, WAITING, State, Trigger
 from pillarbox.policy.events import EVENT_KINDS
 from pillarbox.settings import SERVED, all_rooms, known
@@ -226,6 +227,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/states.md": states_page,
     "docs/reference/events.md": events_page,
+    **REPLY_PAGES,
     **CLIENT_PAGES,
     **PRESET_PAGES,
 }

@@ -109,6 +109,11 @@ class Broken(Trouble):
         self.tls_result = tls_result
         self.address = ""
 
+    @property
+    def misbehaved(self) -> bool:
+        """Whether it was we who hung up, because what the server said was no SMTP reply."""
+        return self.error_code == "upstream_misbehaved"
+
 
 class LoginFailed(Broken):
     """There was no login: no access token could be had, or the server refused one just made.

@@ -165,8 +165,10 @@ class Connection:
 
     # --- a transaction ----------------------------------------------------------------------
 
-    async def envelope(self, words: EnvelopeWords) -> EnvelopeAnswered:
+    async def envelope(self, words: EnvelopeWords, *, elsewhere: bool = False) -> EnvelopeAnswered:
         """Say MAIL, RCPT and DATA, in one go where the server takes that.
+
+        Where the mail could go `elsewhere`, less patience is had: nothing of its content has left.
 
         Raises `Broken`; it is `reused` where the connection had carried mail before, so that a
         fresh one may be tried at no cost. Raises `LocalProtocolError` for what cannot be said.
@@ -174,6 +176,8 @@ class Connection:
         wire = self._wire
         again = self.transactions > 0
         seconds = self._timeouts.envelope_seconds
+        if elsewhere:
+            seconds = min(seconds, self._timeouts.elsewhere_seconds)
         self._said.begin()
         wire.stage = "mail"
         try:

@@ -62,6 +62,11 @@ class HostWalk(Generic[RecipientT]):
         """The recipients not settled yet, in the order given."""
         return tuple(recipient for recipient in self._tried if recipient not in self._settled)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are servers behind the one to try now."""
+        return self._place < len(self._servers)
+
     def next_host(self) -> Server | None:
         """The server to try now; None when everybody is settled or no server is left.
 

@@ -111,8 +111,10 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def closes(self) -> bool:
-        """Whether the connection is of no more use: broken, or closed by a 421."""
-        return self.blame is Blame.LINK or (self.reply is not None and self.reply.code == _CLOSING)
+        """Whether the connection is of no more use: broken, ended over garbage, or by a 421."""
+        if self.reply is None:
+            return self.server_at_fault
+        return self.blame is Blame.LINK or self.reply.code == _CLOSING
 
     @property
     def code(self) -> int:
@@ -242,20 +244,12 @@ def from_recipients(
 ) -> tuple[Outcome | None, ...]:
     """What the replies to all RCPT of one transaction mean, in order; None for those accepted.
 
-    A server that denies relaying to everybody does not know us, and that is no recipient's fault. One
-    that took others and denies this recipient means it: no other server taking it, it fails.
+    A server that denies relaying does not know us, or does not serve this way out; no recipient can
+    help that, whether or not others were accepted beside him.
     """
-    outcomes = [
+    return tuple(
         None if reply.code // 100 == 2 else from_reply(Stage.RCPT, reply, failover=failover)
         for reply in replies
-    ]
-    if None not in outcomes:
-        return tuple(outcomes)
-    return tuple(
-        replace(outcome, state=State.FAILED, blame=Blame.RECIPIENT)
-        if outcome is not None and outcome.category == Category.RELAY_DENIED
-        else outcome
-        for outcome in outcomes
     )
 
 

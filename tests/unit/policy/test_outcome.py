@@ -285,10 +285,11 @@ def test_relaying_denied_to_everybody_is_the_servers_fault(reply: Reply) -> None
         assert (outcome.state, outcome.next_host, outcome.blame) == (LATER, True, Blame.SERVER)
 
 
-def test_relaying_denied_to_one_while_others_are_taken_is_meant_for_that_one() -> None:
-    _, denied = from_recipients([ACCEPTED, DENIED])
+def test_relaying_denied_to_one_while_others_are_taken_is_no_recipients_fault_either() -> None:
+    accepted, denied = from_recipients([ACCEPTED, DENIED])
+    assert accepted is None
     assert denied is not None
-    assert (denied.state, denied.next_host, denied.blame) == (NEVER, True, Blame.RECIPIENT)
+    assert (denied.state, denied.next_host, denied.blame) == (LATER, True, Blame.SERVER)
 
 
 def test_relaying_denied_beside_other_refusals_is_still_the_servers_fault() -> None:

@@ -155,6 +155,7 @@ class Attempts:
                 self._transactions.over(course.outgoing)
                 continue
             # What follows may be said on the same connection only if it goes there for sure.
+            course.outgoing.elsewhere = walk.goes_on
             slots = way.slots
             following = course.following if certain and server is servers[0] else None
             if following is not None and slots.others_wait(course.outgoing.app):
@@ -259,6 +260,9 @@ class Attempts:
         return [one for one in given.outcomes if one[0].delivery not in still_open], fault
 
     def _note_health(self, server: Server, fault: Outcome | None, given: Given) -> int | None:
+        # One that takes others of the same message works, whatever it says of one recipient.
+        if fault is not None and any(outcome.taken for _, outcome in given.outcomes):
+            fault = None
         if server.is_mx_host:
             hosts = self._straight.hosts
             if fault is not None:

@@ -21,6 +21,7 @@ from pillarbox.net.pool import Pool
 from pillarbox.observe.crash import crash_point
 from pillarbox.policy.meaning import Stage
 from pillarbox.policy.outcome import (
+    Mishap,
     Outcome,
     from_broken,
     from_caller_told,
@@ -203,13 +204,14 @@ class Transactions:
         connection = carrier.connection
         size = len(content) if isinstance(content, bytes) else outgoing.size
         words = words_for(outgoing.facts, addressees, size, carrier.hop)
-        answered = await connection.envelope(words)
+        answered = await connection.envelope(words, elsewhere=outgoing.elsewhere)
         given.session = carrier.session(self._events, self._clock.now_ms())
         accepted = _accepted(given, answered, addressees)
         if accepted and answered.ready:
             await self._send(given, outgoing, content, accepted, following)
-        elif accepted and answered.data is not None:
-            refused = from_reply(Stage.DATA, answered.data)
+        elif accepted:
+            # Without an answer to DATA a 421 came before it, and speaks to those accepted as well.
+            refused = from_reply(Stage.DATA, answered.data or answered.recipients[-1])
             given.outcomes += [(addressee, refused) for addressee in accepted]
         given.dialogue = tuple(connection.dialogue)
         return given
@@ -258,7 +260,7 @@ class Transactions:
         except Broken as broken:
             self._pool.discard(carrier)
             given.carrier = None
-            lost = from_broken(read_stage(broken.stage), broken.words, broken.after_dot)
+            lost = _unsaid(broken)
             given.outcomes += [(addressee, lost) for addressee in accepted]
             return
         crash_point("verdict-received")
@@ -327,7 +329,13 @@ def _broken(server: Server, broken: Broken, addressees: Sequence[Addressee], ses
     elif broken.reply is not None and broken.reply.severity >= _REFUSED:
         outcome = from_reply(stage, broken.reply)
     else:
-        outcome = from_broken(stage, broken.words, broken.after_dot)
+        outcome = _unsaid(broken)
     if server.tls is not None and stage is Stage.STARTTLS:
         outcome = insisting(outcome, server.tls)
     return Given([(addressee, outcome) for addressee in addressees], session, broken.dialogue)
+
+
+def _unsaid(broken: Broken) -> Outcome:
+    """What a conversation that ended without a reply means."""
+    mishap = Mishap.GARBAGE if broken.misbehaved else None
+    return from_broken(read_stage(broken.stage), broken.words, broken.after_dot, mishap=mishap)
