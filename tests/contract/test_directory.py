@@ -8,6 +8,7 @@ import pytest
 
 from pillarbox.policy.credential import Credential, Former, LoginUse, Uses
 from pillarbox.policy.directory import Account, Key, Mode
+from pillarbox.policy.events import SwitchFacts
 from pillarbox.policy.server import Grant, OAuth, Server
 from pillarbox.storage.interface.errors import Conflict, NotFound, Unstorable
 from pillarbox.storage.interface.store import Storage
@@ -173,6 +174,39 @@ async def test_a_settlement_moves_a_servers_error_count(storage: Storage, post: 
         settlement.server, settlement.server_errors = mine.id, change
         await settle(storage.queue, settlement)
         assert (await storage.directory.server(mine.id)).errors == count
+
+
+async def test_a_judged_server_has_its_status_its_count_and_its_event_in_one_commit(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one", password=Secret("s3cret"))
+    await storage.directory.save_server(mine)
+    settlement = post.settlement()
+    settlement.server, settlement.server_errors = mine.id, 1
+    await settle(storage.queue, settlement)
+    counted = await storage.directory.server(mine.id)
+    version = storage.directory.version
+    told = ("server.disabled", SwitchFacts(mine.id, "one", "check", "it does not answer"))
+    await storage.directory.judge_server(replace(counted, status="D"), NOW, [told])
+    found = await storage.directory.server(mine.id)
+    assert (found.status, found.errors, found.password) == ("D", 1, Secret("s3cret"))
+    assert storage.directory.version > version
+    await storage.directory.judge_server(replace(found, status="A", errors=0), NOW, [])
+    found = await storage.directory.server(mine.id)
+    assert (found.status, found.errors) == ("A", 0)
+    (event,) = await storage.events.recent(1, app=post.app.id)
+    assert (event.kind, event.data) == told
+
+
+async def test_a_judged_server_that_was_removed_stays_away_and_nothing_is_told(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one")
+    told = ("server.disabled", SwitchFacts(mine.id, "one"))
+    with pytest.raises(NotFound):
+        await storage.directory.judge_server(replace(mine, status="D"), NOW, [told])
+    assert list(await storage.directory.servers(post.app.id)) == []
+    assert "server.disabled" not in {e.kind for e in await storage.events.recent(10)}
 
 
 async def test_a_name_with_a_nul_is_refused_on_either_engine(storage: Storage) -> None:

@@ -11,6 +11,7 @@ from pillarbox.policy.events import AttemptFacts
 from pillarbox.storage.interface.companions import PayObligation, RecordCall
 from pillarbox.storage.interface.errors import AlreadyPaid, NotFound, Repeated
 from pillarbox.storage.interface.queue import LaneName
+from pillarbox.storage.interface.selection import Selection
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import delivery_id
 from tests.contract.conftest import Place
@@ -298,12 +299,12 @@ async def test_waiting_deliveries_are_listed_by_app_lane_and_state(
 ) -> None:
     first = await post.accept("a@example.org", "b@example.org")
     await post.accept(state=State.HELD)
-    assert len(await storage.queue.waiting(app=post.app.id)) == 3
-    assert len(await storage.queue.waiting(lane=post.lane, state=State.HELD)) == 1
+    assert len(await storage.queue.waiting(Selection(apps=frozenset({post.app.id})))) == 3
+    assert len(await storage.queue.waiting(Selection(lane=post.lane, state=State.HELD))) == 1
     (page,) = await storage.queue.waiting(limit=1)
     rest = await storage.queue.waiting(after=page.delivery)
     assert rest[0].recipient == "b@example.org"
-    assert await storage.queue.waiting(app=post.account.id) == []
+    assert await storage.queue.waiting(Selection(apps=frozenset({post.account.id}))) == []
     assert page.delivery == delivery_id(first, 1)
 
 

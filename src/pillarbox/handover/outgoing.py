@@ -26,8 +26,8 @@ class Outgoing:
     """Deliveries of one message that go together: same next hop, return path and rendition."""
 
     __slots__ = (
-        "__weakref__", "addressees", "answer_by", "app", "claimed", "content", "exact", "expires_at", "facts",
-        "lane", "mark", "marked", "message", "mirrored", "plain", "size",
+        "__weakref__", "addressees", "answer_by", "app", "claimed", "content", "elsewhere", "exact",
+        "expires_at", "facts", "lane", "mark", "marked", "message", "mirrored", "plain", "size",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,8 @@ class Outgoing:
         """What storage gave out, and wants to hear of when it is finished."""
         self.mark: asyncio.Future[frozenset[DeliveryId]] | None = None
         """A start mark for it is being written; gives what must not leave after all."""
+        self.elsewhere = False
+        """Whether, as things stand in this attempt, another server could take it instead."""
         self.exact = answer_by is not None or facts.uncertain == Uncertain.HOLD
         """Whether its start mark must mean that its own content is about to go out.
 

@@ -26,6 +26,8 @@ class Hop:
     """SMTPUTF8 (RFC 6531)."""
     dsn: bool = False
     """DSN (RFC 3461): who asked for notices is passed on, and whoever takes it on writes them."""
+    requires_tls: bool = False
+    """REQUIRETLS (RFC 8689), of a server that has proved who it is."""
     sender: DefaultSender | None = None
     """Who stands in here for the author, the return path, or both."""
 

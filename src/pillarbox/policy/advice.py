@@ -124,6 +124,14 @@ CARDS: Final[dict[Category, Card]] = {
         "The line broke after all was sent. Another attempt may deliver it a second time.",
     ),
     Category.NO_ROUTE: Card("No active server", "Add a server to the app, or enable one."),
+    Category.LOOKUP_FAILED: Card(
+        "Domain cannot be looked up",
+        "We try again. Check the DNS servers of this machine if it concerns every domain.",
+    ),
+    Category.NOT_PERMITTED: Card(
+        "Private address, not permitted",
+        "List its network in direct.allowed_networks if mail is meant to go there.",
+    ),
     Category.PAUSED: Card(
         "Server is paused after failures",
         "Nothing; it is tried again by itself when the pause is over.",

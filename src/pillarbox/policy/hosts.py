@@ -65,6 +65,11 @@ class HostWalk(Generic[RecipientT]):
         """The recipients not settled yet, in the order given."""
         return tuple(recipient for recipient in self._tried if recipient not in self._settled)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are servers behind the one to try now."""
+        return self._place < len(self._servers)
+
     def next_host(self) -> Server | None:
         """The server to try now; None when everybody is settled or no server is left.
 
@@ -123,6 +128,11 @@ class HostWalk(Generic[RecipientT]):
                 continue
             self._progress = self._progress or outcome.taken
             self._settled[recipient] = Ending(outcome, server, _servers_in(tries))
+
+    def last(self, recipient: RecipientT) -> Outcome | None:
+        """What became of a recipient at the server asked last; None where none was asked."""
+        tries = self._tried.get(recipient)
+        return tries[-1][1] if tries else None
 
     def endings(self) -> dict[RecipientT, Ending]:
         """What it came to for everybody, in the order given. Call it when the walk is over."""

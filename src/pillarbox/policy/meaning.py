@@ -70,6 +70,8 @@ class Category(StrEnum):
     UNSUITABLE = "unsuitable"
     UNCERTAIN = "uncertain"
     NO_ROUTE = "no_route"
+    LOOKUP_FAILED = "lookup_failed"
+    NOT_PERMITTED = "not_permitted"
     PAUSED = "paused"
     LIMIT_REACHED = "limit_reached"
     OUR_TROUBLE = "our_trouble"
@@ -114,6 +116,8 @@ PHRASES: Final[dict[Category, str]] = {
     Category.UNSUITABLE: "does not take mail of this form",
     Category.UNCERTAIN: "was lost after all had been sent, so it may have been delivered",
     Category.NO_ROUTE: "has no active server that could take it",
+    Category.LOOKUP_FAILED: "could not be looked up in the DNS",
+    Category.NOT_PERMITTED: "has an address to which mail may not go",
     Category.PAUSED: "is left alone for a while after repeated failures",
     Category.LIMIT_REACHED: "has been given as much as the limits set for it allow",
     Category.OUR_TROUBLE: "was not asked, because of trouble on our side",

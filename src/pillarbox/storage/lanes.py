@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Engine, Row, Step
+from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.queue import LaneDepth, LaneName
 from pillarbox.terms.ids import DeliveryId, ObjectId
 
@@ -16,6 +17,7 @@ class LaneBook:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._numbers: dict[LaneName, int] = {}
+        self._names: dict[int, LaneName] = {}
 
     async def number(self, name: LaneName) -> int:
         """A lane's number; two who ask for a new one at once get the same."""
@@ -24,7 +26,20 @@ class LaneBook:
             key = (name.app, name.route, name.destination)
             rows = await self._engine.change(Step("lane.add", key), Step("lane.find", key))
             known = self._numbers[name] = as_int(rows[1][0][0])
+            self._names[known] = name
         return known
+
+    def known(self, number: int) -> LaneName | None:
+        """The name of a lane, if it was ever asked for here."""
+        return self._names.get(number)
+
+    async def name(self, number: int) -> LaneName:
+        """The name of a lane. Raises `NotFound`."""
+        if number not in self._names:
+            self._names.update(await self.all())
+        if number not in self._names:
+            raise NotFound("There is no such lane.")
+        return self._names[number]
 
     async def all(self) -> dict[int, LaneName]:
         """Every lane there is."""

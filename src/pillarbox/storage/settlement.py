@@ -69,7 +69,7 @@ class MarkBook:
 class MarkMember(Member):
     """A start mark of its own, ahead of the content it speaks of."""
 
-    __slots__ = ("_deliveries", "_gone", "_mark", "_owner", "_together", "_verify")
+    __slots__ = ("_deliveries", "_gone", "_lane", "_mark", "_owner", "_together", "_verify")
     settles = True
     refuses = False
 
@@ -81,12 +81,14 @@ class MarkMember(Member):
         *,
         verify: bool,
         together: bool = False,
+        lane: int = 0,
     ) -> None:
         """`verify` looks whether the deliveries are still there to be sent, with one statement
-        for all where the engine can do that `together`.
+        for all where the engine can do that `together`: there, and in `lane`.
         """
         super().__init__()
         self._together = together
+        self._lane = lane
         self._mark = mark
         self._owner = owner
         self._deliveries = deliveries
@@ -102,14 +104,15 @@ class MarkMember(Member):
         return [Step("queue.to_mark", (delivery,)) for delivery in self._deliveries]
 
     def resolve(self, results: list[list[Row]]) -> None:
-        """What an operator held or cancelled after it was claimed must not leave."""
+        """What an operator held, cancelled or moved after it was claimed must not leave."""
         if results:
-            found = {row[0]: row[8] for rows in results for row in rows}
-            self._gone = frozenset(
-                delivery
-                for delivery in self._deliveries
-                if found.get(delivery, OWNER_HELD) == OWNER_HELD
-            )
+            here = {
+                row[0]
+                for rows in results
+                for row in rows
+                if row[8] != OWNER_HELD and self._lane in (0, row[1])
+            }
+            self._gone = frozenset(each for each in self._deliveries if each not in here)
 
     def write(self, batch: Batch) -> frozenset[int]:
         """Gives the deliveries that must not leave any more."""

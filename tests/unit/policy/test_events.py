@@ -22,6 +22,9 @@ NAMED = {
     "delivery.kept",
     "delivery.suppressed",
     "delivery.retry_asked",
+    "delivery.moved",
+    "lane.paused",
+    "lane.resumed",
     "message.option_ignored",
     "server.failing",
     "server.paused",
@@ -30,9 +33,13 @@ NAMED = {
     "server.quota_near",
     "server.quota_reached",
     "server.quota_over",
+    "server.checked",
+    "server.enabled",
+    "server.disabled",
     "notice.owed",
     "notice.accepted",
     "notice.dropped",
+    "server.password_shown",
 }
 
 

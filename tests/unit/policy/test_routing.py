@@ -15,6 +15,7 @@ from pillarbox.policy.routing import (
     first_route,
     rule_for,
     servers_in_order,
+    ways_of_lane,
 )
 from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
@@ -157,3 +158,31 @@ def test_new_mail_goes_straight_where_nothing_else_may_come_first() -> None:
     assert first_route([straight], Strategy.RANDOM) is Route.DIRECT
     disabled = replace(straight, status="D")
     assert first_route([server("a", 1), disabled], Strategy.PRIORITY) is Route.SERVERS
+
+
+def lane_ways(route: str, only: bytes | None, servers: list[Server]) -> tuple[list[str], str]:
+    bound = ObjectId(only) if only else None
+    ordered, barred = ways_of_lane(route, bound, servers, Strategy.PRIORITY, 1)
+    return names(ordered), barred.name if barred else ""
+
+
+def test_mail_bound_to_one_way_takes_that_and_no_other() -> None:
+    servers = [server("a", 0), server("b", 1)]
+    assert lane_ways(Route.SERVER, b"b", servers) == (["b"], "")
+
+
+def test_mail_bound_to_a_disabled_way_waits_and_it_is_said_for_which() -> None:
+    servers = [server("a", 0), server("b", 1, status="D")]
+    assert lane_ways(Route.SERVER, b"b", servers) == ([], "b")
+
+
+def test_mail_bound_to_a_way_that_is_gone_takes_the_order_of_the_app() -> None:
+    servers = [server("a", 0), server("b", 1)]
+    assert lane_ways(Route.SERVER, b"gone", servers) == (["a", "b"], "")
+
+
+def test_direct_mail_tries_the_hosts_of_its_recipients_before_the_servers() -> None:
+    direct = replace(server("mx", 7), kind=Kind.DIRECT)
+    servers = [server("a", 0), direct, server("z", 9)]
+    assert lane_ways(Route.DIRECT, None, servers) == (["mx", "a", "z"], "")
+    assert lane_ways(Route.SERVERS, None, servers) == (["a", "mx", "z"], "")

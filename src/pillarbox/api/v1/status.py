@@ -12,13 +12,13 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import sees_everything, visible_apps
 from pillarbox.api.paging import read_query
 from pillarbox.api.rooms import ListenerFact
+from pillarbox.api.v1.lanes import paused_lanes_of, totals_of
 from pillarbox.api.v1.nodes import is_alive, state_of
-from pillarbox.api.v1.queue import totals_of
 from pillarbox.api.v1.server_standing import standings
 from pillarbox.message.words import decode_words
 from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.directory import App
-from pillarbox.policy.explain import explain_route
+from pillarbox.policy.explain_route import explain_route
 from pillarbox.policy.routing import active_servers
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.messages import MessageFilter
@@ -46,7 +46,7 @@ async def show_status(call: Call) -> Response:
             "ca_path": facts.ca_path,
             "node": await _node(call),
             "apps": [await _app_line(call, app) for app in apps],
-            "queue": totals_of(depths),
+            "queue": totals_of(depths) | {"paused_lanes": await paused_lanes_of(call, seen)},
             "last_message": await _last_message(call),
             "storage": {
                 "writable": health.writable,

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording, Settler
-from pillarbox.message.default_sender import DefaultSender
 from pillarbox.observe.log import logger
 from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.directory import App, Strategy
-from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.hosts import HostWalk
+from pillarbox.policy.lanes import only_way
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_limit, from_trouble
-from pillarbox.policy.routing import servers_in_order
-from pillarbox.policy.server import Server
+from pillarbox.policy.routing import BARRED, Route, servers_in_order, ways_of_lane
+from pillarbox.policy.server import Kind, Server
 from pillarbox.services.delivery.admission import Admission
 from pillarbox.services.delivery.ahead import Following
+from pillarbox.services.delivery.attempt_facts import facts_of
 from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.given import Given
 from pillarbox.services.delivery.offer import Offers
+from pillarbox.services.delivery.report import Trouble
 from pillarbox.services.delivery.slots import Slots
-from pillarbox.services.delivery.transaction import Given, Transactions
+from pillarbox.services.delivery.straight import Errand, Straight
+from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.interface.queue import LaneName
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId, ObjectId
 
 _log = logger("delivery")
+
+_EVERYBODY: Final = 1 << 30
 
 Endings = Sequence[tuple[Addressee, Outcome]]
 
@@ -38,7 +45,7 @@ class Course:
     """
 
     __slots__ = (
-        "_ended", "_recordings", "following", "left", "next_due_at", "outgoing", "pained",
+        "_ended", "_recordings", "following", "lane", "left", "next_due_at", "outgoing", "pained", "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -46,14 +53,19 @@ class Course:
         outgoing: Outgoing,
         following: Following | None,
         ended: Callable[[Outgoing], None],
+        lane: LaneName | None = None,
     ) -> None:
         """`ended` is called when everything about it is durable, also that some of it waits."""
         self.outgoing = outgoing
+        self.lane = lane if lane is not None and lane.route != Route.SERVERS else None
+        """Of mail that does not simply take its app's order."""
         self.following = following
         self.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
         """Those not settled yet."""
         self.pained = False
         """A server was at fault, or asked for less."""
+        self.trouble: Trouble | None = None
+        """The last thing that went wrong, whether another server took it afterwards or not."""
         self.next_due_at = 0
         self._ended = ended
         self._recordings = 1  # the attempt itself
@@ -90,6 +102,7 @@ class Attempts:
         transactions: Transactions,
         offers: Offers,
         settler: Settler,
+        straight: Straight,
         clock: Clock,
         *,
         recipients_per_transaction: int,
@@ -100,6 +113,8 @@ class Attempts:
         self._transactions = transactions
         self._offers = offers
         self._settler = settler
+        self._straight = straight
+        self._nobodys = Slots(0)
         self._clock = clock
         self._most_recipients = recipients_per_transaction
         self._certain: dict[ObjectId, tuple[App, Sequence[Server], list[Server]]] = {}
@@ -124,15 +139,26 @@ class Attempts:
         finally:
             self._transactions.over(outgoing)
 
+    def stop_waiting(self) -> None:
+        """This node stops: nobody waits any more for his turn at a site."""
+        self._straight.close()
+
     async def _along(self, course: Course) -> None:
         """From server to server; most mail is taken by the first."""
-        servers, certain = await self._servers(course.outgoing)
+        servers, certain, barred = await self._servers(course.outgoing, course.lane)
         walk = HostWalk(servers, course.left)
+        if barred is not None:
+            walk.pass_by(barred, BARRED)
         while (server := walk.next_host()) is not None:
             now_ms = self._clock.now_ms()
             if course.too_late(now_ms):
                 self._end(course, from_caller_told())
                 return
+            if server.kind is Kind.DIRECT:
+                await self._straight.along(self._errand(server, walk, course))
+                if not course.left:
+                    return
+                continue
             way = self._circuits.way(server)
             most = len(course.left)
             if way.breaker.circuit is not Circuit.CLOSED or way.allowance is not None:
@@ -141,16 +167,19 @@ class Attempts:
                     self._transactions.over(course.outgoing)
                     continue
             # What follows may be said on the same connection only if it goes there for sure.
+            course.outgoing.elsewhere = walk.goes_on
+            slots = way.slots
             following = course.following if certain and server is servers[0] else None
+            if following is not None and slots.others_wait(course.outgoing.app):
+                following = None
             if way.allowance is not None and not way.allowance.plenty:
                 following = None
             # Where there is room, and nearly always there is, nothing is waited for.
-            slots = way.slots
             if not self._transactions.take_slot(course.outgoing, slots) and not slots.take_now():
-                await slots.take()
+                await slots.take(course.outgoing.app)
             kept = False
             try:
-                kept = await self._at(server, walk, course, following, slots, most)
+                kept = await self._at(server, walk, course, following, slots, None, most)
             finally:
                 if not kept:
                     slots.give_back()
@@ -162,17 +191,26 @@ class Attempts:
             ending = endings[delivery]
             by_server.setdefault(ending.server, []).append((addressee, ending.outcome))
         for last, some in by_server.items():
+            course.trouble = Trouble(self._clock.now_ms(), None, some[0][1])
             self._settle(course, some, last)
 
-    async def _servers(self, outgoing: Outgoing) -> tuple[list[Server], bool]:
-        """The servers in the order in which they are tried, and whether every message of the app
-        begins with the same one.
+    async def _servers(
+        self, outgoing: Outgoing, lane: LaneName | None
+    ) -> tuple[list[Server], bool, Server | None]:
+        """The servers in the order in which they are tried, whether every message of the app
+        begins with the same one, and the disabled one that the mail is bound to.
         """
         app = await self._directory.app(outgoing.app)
         servers = await self._directory.servers(outgoing.app)
+        if lane is not None:
+            only = only_way(lane.route, lane.destination)
+            ordered, barred = ways_of_lane(
+                lane.route, only, servers, app.strategy, outgoing.message
+            )
+            return ordered, False, barred
         known = self._certain.get(outgoing.app)
         if known is not None and known[0] is app and known[1] is servers:
-            return known[2], True
+            return known[2], True, None
         ordered = servers_in_order(servers, app.strategy, outgoing.message)
         certain = len(ordered) == 1 or (
             app.strategy is Strategy.PRIORITY
@@ -180,7 +218,7 @@ class Attempts:
         )
         if certain:
             self._certain[outgoing.app] = (app, servers, ordered)
-        return ordered, certain
+        return ordered, certain, None
 
     async def _at(
         self,
@@ -189,13 +227,14 @@ class Attempts:
         course: Course,
         following: Following | None,
         slots: Slots,
-        most: int,
+        only: list[Addressee] | None = None,
+        most: int = _EVERYBODY,
     ) -> bool:
-        """Everybody who is open, at one server, `most` of them at most; settles those whom this
-        ends. Gives whether the connection keeps its slot for the message that follows.
+        """Everybody who is open (`only` these, `most` of them at most), at one server; settles those
+        whom this ends. Gives whether the connection keeps its slot for the message that follows.
         """
         kept = False
-        open_here = list(course.left.values())
+        open_here = list(course.left.values()) if only is None else only
         waiting, open_here = open_here[most:], open_here[:most]
         portions = _portions(open_here, self._most_recipients)
         if waiting or len(portions) > 1:
@@ -215,7 +254,8 @@ class Attempts:
                 break
             if fault is not None and fault.closes:
                 asked = {addressee.delivery for addressee in some}
-                walk.record(server, fault, [d for d in walk.open if d not in asked])
+                others = [one.delivery for one in open_here if one.delivery not in asked]
+                walk.record(server, fault, [d for d in others if d in course.left])
                 return kept
         if waiting:
             walk.record(server, from_limit(), [one.delivery for one in waiting])
@@ -231,16 +271,46 @@ class Attempts:
             walk.record(server, outcome, (addressee.delivery,))
         fault = next((o for _, o in given.outcomes if o.server_at_fault), None)
         course.pained = course.pained or fault is not None
+        refused = next((o for _, o in given.outcomes if not o.taken), None)
+        if refused is not None:
+            course.trouble = Trouble(self._clock.now_ms(), server, refused)
         still_open = set(walk.open)
         return [one for one in given.outcomes if one[0].delivery not in still_open], fault
 
     def _note_health(self, server: Server, fault: Outcome | None, given: Given) -> int | None:
+        # One that takes others of the same message works, whatever it says of one recipient.
+        if fault is not None and any(outcome.taken for _, outcome in given.outcomes):
+            fault = None
+        if server.is_mx_host:
+            hosts = self._straight.hosts
+            if fault is not None:
+                hosts.failed(server, fault)
+            elif given.outcomes:
+                hosts.succeeded(server)
+            return None
         if fault is not None:
             return self._circuits.failed(server, fault, len(given.outcomes))
         return self._circuits.succeeded(server) if given.outcomes else None
 
+    def _errand(self, way: Server, walk: HostWalk[DeliveryId], course: Course) -> Errand:
+        """What the direct way needs to know of an attempt, and may do in it."""
+
+        async def give(host: Server, some: list[Addressee]) -> None:
+            await self._at(host, walk, course, None, self._nobodys, some)
+
+        def end(server: Server, outcome: Outcome, some: Sequence[Addressee]) -> None:
+            walk.record(server, outcome, [addressee.delivery for addressee in some])
+            self._settle(course, [(addressee, outcome) for addressee in some], server)
+
+        return Errand(
+            way, course.outgoing, walk, course.left, course.lane is not None, give,
+            self._transactions.part, end,
+            lambda: course.too_late(self._clock.now_ms()),
+        )  # fmt: skip
+
     def _end(self, course: Course, outcome: Outcome) -> None:
         """The same outcome for all who are left."""
+        course.trouble = Trouble(self._clock.now_ms(), None, outcome)
         self._settle(course, [(addressee, outcome) for addressee in course.left.values()], None)
 
     def _settle(
@@ -254,44 +324,19 @@ class Attempts:
         course.begin()
         recording = self._settler.settle(
             course.outgoing,
-            [(one, outcome, _facts(one, outcome, given, server)) for one, outcome in endings],
+            [(one, outcome, facts_of(one, outcome, given, server)) for one, outcome in endings],
             self._clock.now_ms(),
             course.one_less,
             server=server.id if server is not None else None,
             server_errors=server_errors,
             passed_on=given is not None and given.passed_on,
+            direct=server is not None and server.kind is Kind.DIRECT,
         )
         for addressee, _ in endings:
             del course.left[addressee.delivery]
         if due_at := recording.next_due_at:
             course.next_due_at = min(course.next_due_at or due_at, due_at)
         return recording
-
-
-def _facts(
-    addressee: Addressee, outcome: Outcome, given: Given | None, server: Server | None
-) -> AttemptFacts:
-    number = addressee.attempts + 1
-    identity = server.id if server is not None else b""
-    if given is None:
-        return AttemptFacts(
-            number=number, server=identity, category=outcome.category, code=outcome.code,
-            status=outcome.status, text=outcome.text, words=outcome.words,
-        )  # fmt: skip
-    words, sender = outcome.words, ""
-    if given.sender is not None:
-        words, sender = _with_sender(words, given.sender, taken=outcome.taken)
-    return AttemptFacts(
-        number, identity, given.session, outcome.category, outcome.code, outcome.status,
-        outcome.text, given.dialogue, 0, given.digest, given.renderer, words, sender,
-    )  # fmt: skip
-
-
-def _with_sender(words: str, sender: DefaultSender, *, taken: bool) -> tuple[str, str]:
-    if not taken:
-        return words, sender.text
-    place = "author" if sender.for_author else "return path"
-    return f"{words} with its default sender {sender.address} as {place}", sender.text
 
 
 def _portions(addressees: list[Addressee], most: int) -> list[list[Addressee]]:

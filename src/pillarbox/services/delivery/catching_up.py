@@ -44,8 +44,10 @@ class CatchingUp:
         """Whether everybody has had his turn, or the clock was put back."""
         return not self._since <= now_ms <= self._since + 2 * self._length_ms
 
-    def choose(self, rows: Sequence[Waiting], now_ms: int) -> tuple[list[Waiting], list[Waiting]]:
-        """Those of some waiting deliveries that go now, and those that stay.
+    def choose(
+        self, rows: Sequence[Waiting], now_ms: int, most: int
+    ) -> tuple[list[Waiting], list[Waiting]]:
+        """Those of some waiting deliveries that go now, `most` at most, and those that stay.
 
         Only what was put off goes early, not what was asked to leave later; and each goes once: what
         is put off again has been told to wait by somebody else.
@@ -54,7 +56,7 @@ class CatchingUp:
         staying: list[Waiting] = []
         for row in rows:
             early = row.due_at > now_ms and row.state is State.DEFERRED
-            if early and row.delivery not in self._known:
+            if early and len(going) < most and row.delivery not in self._known:
                 self._known.add(row.delivery)
                 going.append(row)
             else:

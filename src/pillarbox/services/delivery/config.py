@@ -21,6 +21,9 @@ class DeliveryConfig:
     transactions_per_connection: int = setting(
         1000, "After how many messages a connection to a server is replaced."
     )
+    check_seconds: float = setting(
+        60.0, "How long the check of a server may take in all, its test mail included."
+    )
     poll_seconds: float = setting(
         2.0, "How often lanes are looked through for mail that nobody announced."
     )

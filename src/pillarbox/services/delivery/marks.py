@@ -40,7 +40,9 @@ class Marks:
         if outgoing.mirrored and not outgoing.exact:
             group += self._mirror.unmarked(outgoing.lane, _NEIGHBOURS)
         ids = [addressee.delivery for one in group for addressee in one.addressees]
-        mark = asyncio.ensure_future(self._queue.mark_started(ids, verify=not outgoing.mirrored))
+        mark = asyncio.ensure_future(
+            self._queue.mark_started(ids, verify=not outgoing.mirrored, lane=outgoing.lane)
+        )
         for one in group:
             one.mark = mark
 

@@ -8,8 +8,9 @@ from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.policy.server import Server
 from pillarbox.policy.standing_in import default_refused, refuses_sender
 from pillarbox.services.delivery.ahead import Following
+from pillarbox.services.delivery.given import Given
 from pillarbox.services.delivery.senders import Senders
-from pillarbox.services.delivery.transaction import Given, Transactions
+from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.storage.interface.messages import MessageStore
 
 

@@ -15,25 +15,29 @@ from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording
 from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.errors import CannotRender
-from pillarbox.message.render import RENDERER_VERSION, Hop, render
+from pillarbox.message.render import Hop, render
 from pillarbox.net.envelope import EnvelopeWords
-from pillarbox.net.errors import Broken
+from pillarbox.net.errors import Broken, LoginFailed
 from pillarbox.net.pool import Pool
 from pillarbox.observe.crash import crash_point
 from pillarbox.policy.meaning import Stage
 from pillarbox.policy.outcome import (
+    Mishap,
     Outcome,
     from_broken,
     from_caller_told,
+    from_login_failed,
     from_recipients,
     from_reply,
     from_unsuitable,
     read_stage,
 )
 from pillarbox.policy.server import Server
+from pillarbox.policy.tls_policy import insisting
 from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier
+from pillarbox.services.delivery.given import Given
 from pillarbox.services.delivery.held import in_pieces, lease_over, while_held
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.senders import Senders
@@ -43,52 +47,12 @@ from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import DeliveryId
 
 _IN_MEMORY_BYTES: Final = 1024 * 1024
 """Longer content is read and sent block by block."""
 
 _DONE: Final = 2
 _REFUSED: Final = 4
-
-
-class Given:
-    """What became of each recipient at one server, and what the attempt was."""
-
-    __slots__ = (
-        "carrier", "dialogue", "digest", "gone", "outcomes", "passed_on", "sender", "session",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        outcomes: list[tuple[Addressee, Outcome]],
-        session: int = 0,
-        dialogue: tuple[tuple[int, str], ...] = (),
-        carrier: Carrier | None = None,
-    ) -> None:
-        """The `carrier` is still open, and handed back with `Transactions.end`."""
-        self.outcomes = outcomes
-        self.session = session
-        self.dialogue = dialogue
-        self.digest = b""
-        """SHA-256 of what left, where rendering changed it."""
-        self.carrier = carrier
-        self.passed_on = False
-        """Whether the server knows the wishes for notices, and will see to them (RFC 3461 §5.2.1)."""
-        self.gone: frozenset[DeliveryId] = frozenset()
-        """Held or ended by an operator after they were claimed: nothing was sent for them."""
-        self.sender: DefaultSender | None = None
-        """Who stood in for the author or the return path."""
-
-    @property
-    def all_taken(self) -> bool:
-        """Whether the server answers for everybody now."""
-        return bool(self.outcomes) and all(outcome.taken for _, outcome in self.outcomes)
-
-    @property
-    def renderer(self) -> int:
-        """The version that made the bytes, 0 where none were sent."""
-        return RENDERER_VERSION if self.digest else 0
 
 
 class Transactions:
@@ -137,7 +101,7 @@ class Transactions:
             try:
                 carrier, fresh = (said, False) if said else await self._pool.take(server)
             except Broken as broken:
-                return _broken(broken, addressees, 0)
+                return _broken(server, broken, addressees, 0)
             try:
                 return await self._exchange(carrier, outgoing, addressees, following, sender)
             except Broken as broken:
@@ -147,7 +111,7 @@ class Transactions:
                 if broken.reused and not fresh:
                     continue
                 session = carrier.session(self._events, self._clock.now_ms())
-                return _broken(broken, addressees, session)
+                return _broken(server, broken, addressees, session)
             except BaseException:
                 self._pool.discard(carrier)
                 raise
@@ -187,6 +151,11 @@ class Transactions:
         """Whether a connection waits for the message with its slot, which is the caller's now."""
         return self._ahead.take_slot(outgoing, slots)
 
+    def part(self, server: Server, most: int) -> None:
+        """Keep no idle connection to a server where more than `most` are open to all of them."""
+        if self._pool.open > most:
+            self._pool.drop_idle(server)
+
     def over(self, outgoing: Outgoing) -> None:
         """The attempt for a message is over, whichever way it went."""
         self._ahead.forget(outgoing)
@@ -207,7 +176,7 @@ class Transactions:
                 sender = await self._sender_for(carrier, outgoing)
             if sender is not None:
                 given.sender = sender
-                hop = Hop(hop.eight_bit, hop.smtputf8, hop.dsn, sender)
+                hop = Hop(hop.eight_bit, hop.smtputf8, hop.dsn, hop.requires_tls, sender)
             content = await self._content(outgoing, hop)
             addressees, given.outcomes = sayable(outgoing.facts, addressees, hop)
         except CannotRender as error:
@@ -220,13 +189,14 @@ class Transactions:
         connection = carrier.connection
         size = len(content) if isinstance(content, bytes) else outgoing.size
         words = words_for(outgoing.facts, addressees, size, hop)
-        answered = await connection.envelope(words)
+        answered = await connection.envelope(words, elsewhere=outgoing.elsewhere)
         given.session = carrier.session(self._events, self._clock.now_ms())
         accepted = _accepted(given, answered, addressees)
         if accepted and answered.ready:
             await self._send(given, outgoing, content, accepted, following)
-        elif accepted and answered.data is not None:
-            refused = from_reply(Stage.DATA, answered.data)
+        elif accepted:
+            # Without an answer to DATA a 421 came before it, and speaks to those accepted as well.
+            refused = from_reply(Stage.DATA, answered.data or answered.recipients[-1])
             given.outcomes += [(addressee, refused) for addressee in accepted]
         given.dialogue = tuple(connection.dialogue)
         return given
@@ -275,11 +245,11 @@ class Transactions:
         except Broken as broken:
             self._pool.discard(carrier)
             given.carrier = None
-            lost = from_broken(read_stage(broken.stage), broken.words, broken.after_dot)
+            lost = _unsaid(broken)
             given.outcomes += [(addressee, lost) for addressee in accepted]
             return
         crash_point("verdict-received")
-        verdict = from_reply(Stage.VERDICT, reply)
+        verdict = from_reply(Stage.VERDICT, reply, direct=carrier.server.is_mx_host)
         given.outcomes += [(addressee, verdict) for addressee in accepted]
 
     def _next_words(self, carrier: Carrier, following: Following | None) -> EnvelopeWords | None:
@@ -292,6 +262,8 @@ class Transactions:
             return None
         outgoing = following.take()
         if outgoing is None or outgoing.content is None:
+            return None
+        if outgoing.facts.tls and not carrier.hop.requires_tls:
             return None
         if outgoing.facts.smtputf8 and not carrier.hop.smtputf8:
             return None  # some of it may not be sayable there; its own turn will tell
@@ -341,10 +313,20 @@ def _accepted(
     return accepted
 
 
-def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
+def _broken(server: Server, broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
     stage = read_stage(broken.stage)
-    if broken.reply is not None and broken.reply.severity >= _REFUSED:
+    if isinstance(broken, LoginFailed):
+        outcome = from_login_failed(broken.words, broken.reply, lasting=broken.lasting)
+    elif broken.reply is not None and broken.reply.severity >= _REFUSED:
         outcome = from_reply(stage, broken.reply)
     else:
-        outcome = from_broken(stage, broken.words, broken.after_dot)
+        outcome = _unsaid(broken)
+    if server.tls is not None and stage is Stage.STARTTLS:
+        outcome = insisting(outcome, server.tls)
     return Given([(addressee, outcome) for addressee in addressees], session, broken.dialogue)
+
+
+def _unsaid(broken: Broken) -> Outcome:
+    """What a conversation that ended without a reply means."""
+    mishap = Mishap.GARBAGE if broken.misbehaved else None
+    return from_broken(read_stage(broken.stage), broken.words, broken.after_dot, mishap=mishap)

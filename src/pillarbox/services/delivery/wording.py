@@ -17,6 +17,11 @@ from pillarbox.terms.ids import ordinal_of
 _BEYOND_ASCII: Final = (
     "{} has letters beyond ASCII before its @, and the next server does not offer SMTPUTF8"
 )
+_REQUIRED: Final = "required"
+_MUST_BE_SAFE: Final = (
+    "it requires TLS all the way, and the next server does not offer REQUIRETLS over TLS with a "
+    "verified certificate"
+)
 
 
 def sayable(
@@ -25,8 +30,11 @@ def sayable(
     """Those whose addresses the server takes, and an outcome for each of the others.
 
     A domain beyond ASCII has its A-labels, so it is local parts that need SMTPUTF8 (RFC 6531 §3.2).
-    Raises `CannotRender` where the return path is such: then it cannot be said for anybody.
+    Raises `CannotRender` where the return path is such: then it cannot be said for anybody. So it is
+    where the message requires TLS all the way, and this server cannot promise that (RFC 8689 §4.2.1).
     """
+    if facts.tls == _REQUIRED and not hop.requires_tls:
+        raise CannotRender(_MUST_BE_SAFE, status="5.7.30")
     if hop.smtputf8 or not facts.smtputf8:
         return addressees, []
     if not return_path_for(facts, hop).isascii():
@@ -48,6 +56,8 @@ def words_for(
         facts.smtputf8 and hop.smtputf8,
         facts.report,
         facts.envelope_id,
+        (),
+        facts.tls == _REQUIRED,
     )
     if hop.dsn:
         wishes = [_wishes(facts, addressee) for addressee in addressees]
