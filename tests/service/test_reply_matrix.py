@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from pillarbox.policy.breaker import BreakerConfig
 from pillarbox.policy.retry import RetryConfig
 from pillarbox.services.delivery.config import DeliveryConfig
 from tests.doubles.certificates import issue_certificate
@@ -102,19 +103,19 @@ quit      oversize  -      0   +taken             +taken !no_such_recipient     
 
 SAID_MORE: Final = """
 banner    refused   blamed 1   unreachable        unreachable unreachable                2   2 -
-mail      login     blamed 1   login_required     login_required login_required          2   2 -
-rcpt      login     blamed 1   login_required     +taken login_required                  2   1 2
+mail      login     paused 1   login_required     login_required login_required          2   2 -
+rcpt      login     paused 1   login_required     +taken login_required                  2   1 2
 rcpt      grey      -      0   greylisted         +taken greylisted                      2   1 2
 rcpt      rate      blamed 1   rate_limited       +taken rate_limited                    2   1 2
-data      relay     blamed 1   relay_denied       relay_denied !no_such_recipient        2   2 -
+data      relay     paused 1   relay_denied       relay_denied !no_such_recipient        2   2 -
 dot       filter    -      0   content_deferred   content_deferred !no_such_recipient    2   2 -
 dot       rate      blamed 1   rate_limited       rate_limited !no_such_recipient        2   2 -
 """
 """Where nobody listens; and where words say more than the code."""
 
 RELAY_DENIED: Final = """
-rcpt      relay     blamed 1   relay_denied       +taken relay_denied                    2   1 2
-mail      relay     blamed 1   relay_denied       relay_denied relay_denied              2   2 -
+rcpt      relay     paused 1   relay_denied       +taken relay_denied                    2   1 2
+mail      relay     paused 1   relay_denied       relay_denied relay_denied              2   2 -
 """
 
 
@@ -213,9 +214,10 @@ async def test_words_that_say_more_than_a_code_are_heard(houses: Houses, tmp_pat
 async def assert_plays(houses: Houses, folder: Path, cells: list[Cell]) -> None:
     """All plays of the cells at once; whatever differs from the table is named."""
     # After one message the connection is ended, so that QUIT has its turn. Nothing is tried again
-    # by itself, so that what is seen is the first attempt.
+    # by itself, nor as a trial, so that what is seen is the first attempt.
     running = await houses.start(
         retry=RetryConfig(first_seconds=600),
+        breaker=BreakerConfig(pause_seconds=600, ceiling_seconds=600),
         delivery=DeliveryConfig(poll_seconds=0.05, transactions_per_connection=1),
     )
     player = Player(running, issue_certificate(folder))

@@ -48,7 +48,8 @@ def replies_page() -> str:
             "outcome for each recipient: a category, and with it whether the recipient waits or has "
             "failed, whether the app's next server is asked at once, and whom it is about. Only what "
             "is about the server or the line counts against the server: after `breaker.failures` of "
-            "those in a row it is paused. A login that is refused, or no TLS, pauses it at once."
+            "those in a row it is paused. A login that is refused or wanted, or no TLS, pauses it "
+            "at once; so does denied relaying, unless it has taken mail since its last pause."
         ),
         "",
         "## By stage",
