@@ -248,7 +248,7 @@ def _checker(storage: Storage) -> Checker:
     return Checker(
         Lines("mail.example.com", ClientTimeouts(quit_seconds=0.2)),
         storage.directory,
-        Circuits(BreakerConfig(), storage.events, CLOCK, metrics, news),
+        Circuits(BreakerConfig(), storage.events, storage.limits, CLOCK, metrics, news),
         CLOCK,
         news,
         hostname="mail.example.com",

@@ -228,9 +228,8 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         ("tls-reports", house.tls.reports),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
-        rooms += [
-            ("delivery", house.worker), ("notices", house.notices), ("circuits", house.circuits),
-        ]  # fmt: skip
+        rooms += [("delivery", house.worker), ("notices", house.notices)]
+        rooms += [("circuits", house.circuits)]
         house.storage.nodes.listen("queue", house.worker.look_now)
         house.worker.start_mirroring()
     tasks = [asyncio.create_task(room.run(), name=name) for name, room in rooms]
@@ -241,7 +240,6 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         house.certificates.stop()
         house.notices.stop()
         house.rounds.stop()
-        house.circuits.close_lines()
         house.tls.reports.stop()
         await house.worker.stop(_DRAIN_SECONDS)
         await house.circuits.stop()

@@ -140,8 +140,9 @@ class Attempts:
             self._transactions.over(outgoing)
 
     def stop_waiting(self) -> None:
-        """This node stops: nobody waits any more for his turn at a site."""
+        """This node stops: nobody waits any more for his turn, at a site or at a server."""
         self._straight.close()
+        self._circuits.close_lines()
 
     async def _along(self, course: Course) -> None:
         """From server to server; most mail is taken by the first."""
