@@ -142,6 +142,11 @@ class House:
         self.metrics.tls_certificate_left[""] = self.certificates.seconds_left()
         return self.metrics.render()
 
+    async def stop_delivering(self, seconds: float) -> None:
+        """Let what is on its way be settled, then tell the other nodes what was learnt of servers."""
+        await self.worker.stop(seconds)
+        await self.circuits.stop()
+
     def load(self) -> NodeLoad:
         """What this node says of itself to the others."""
         return NodeLoad(

@@ -228,8 +228,11 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         ("tls-reports", house.tls.reports),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
-        rooms += [("delivery", house.worker), ("notices", house.notices)]
-        rooms += [("circuits", house.circuits)]
+        rooms += [
+            ("delivery", house.worker),
+            ("notices", house.notices),
+            ("circuits", house.circuits),
+        ]
         house.storage.nodes.listen("queue", house.worker.look_now)
         house.worker.start_mirroring()
     tasks = [asyncio.create_task(room.run(), name=name) for name, room in rooms]
@@ -241,8 +244,7 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         house.notices.stop()
         house.rounds.stop()
         house.tls.reports.stop()
-        await house.worker.stop(_DRAIN_SECONDS)
-        await house.circuits.stop()
+        await house.stop_delivering(_DRAIN_SECONDS)
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     stack.push_async_callback(stop_working)
