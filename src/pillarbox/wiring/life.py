@@ -225,14 +225,10 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     stack.push_async_callback(house.pool.close)
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),
-        ("tls-reports", house.tls.reports),
+        ("tls-reports", house.tls.reports), ("circuits", house.circuits),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
-        rooms += [
-            ("delivery", house.worker),
-            ("notices", house.notices),
-            ("circuits", house.circuits),
-        ]
+        rooms += [("delivery", house.worker), ("notices", house.notices)]
         house.storage.nodes.listen("queue", house.worker.look_now)
         house.worker.start_mirroring()
     tasks = [asyncio.create_task(room.run(), name=name) for name, room in rooms]
