@@ -233,7 +233,7 @@ class Straight:
     async def _give(self, host: Server, errand: Errand, some: list[Addressee]) -> None:
         """Over one of the connections that there may be."""
         if not self._slots.take_now():
-            await self._slots.take()
+            await self._slots.take(errand.outgoing.app)
         try:
             await errand.give(host, some)
         finally:
