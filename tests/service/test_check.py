@@ -29,9 +29,11 @@ from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import CheckFacts, SwitchFacts
 from pillarbox.policy.server import Encryption, Kind, SenderRule, Server
 from pillarbox.services.delivery.check import Checker, HostsOf
+from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.delivery.line import Lines
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.terms.secret import Secret
+from pillarbox.terms.setting import InvalidSetting
 from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import CertificateFiles, issue_certificate
 from tests.doubles.ports import free_port
@@ -285,6 +287,11 @@ async def test_a_check_ends_when_its_time_is_over_and_names_the_step(bench: Benc
         gate.release()
     assert names(report) == ["ok:name", "ok:connect", "failed:greeting"]
     assert "0.2 seconds" in report.sentence
+
+
+def test_a_check_that_may_take_no_time_is_no_setting() -> None:
+    with pytest.raises(InvalidSetting, match="check_seconds"):
+        DeliveryConfig(check_seconds=0)
 
 
 @pytest.mark.parametrize(
