@@ -503,7 +503,7 @@ async def test_a_direct_way_says_that_it_cannot_be_checked_where_nobody_finds_it
     bench: Bench,
 ) -> None:
     mine = await bench.server(25, kind=Kind.DIRECT)
-    report = await bench.check(mine)
+    report = await bench.checker().check(mine, bench.running.app)
     assert not report.ok and "cannot be checked" in report.sentence and not report.steps
     assert (await bench.found(mine)).status == "A"
 
