@@ -156,8 +156,7 @@ class Checker:
         domain = trial.app.test_address.rpartition("@")[2]
         if not domain:
             raise Broken(
-                "connect",
-                "a direct way is tried at the hosts of the app's test address, and it has none",
+                "connect", "it is tried at the hosts of the app's test address; none is set"
             )
         hosts = (await self._hosts_of(trail.server, domain))[:_MOST_HOSTS]
         for number, host in enumerate(hosts):
