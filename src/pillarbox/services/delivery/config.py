@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pillarbox.terms.setting import setting
+from pillarbox.terms.setting import InvalidSetting, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +27,7 @@ class DeliveryConfig:
     poll_seconds: float = setting(
         2.0, "How often lanes are looked through for mail that nobody announced."
     )
+
+    def __post_init__(self) -> None:
+        if self.check_seconds <= 0:
+            raise InvalidSetting("check_seconds must be above 0, or every check would fail at once")
