@@ -28,6 +28,7 @@ from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Account, App, Key, Mode
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.throttle import LoginThrottle, ThrottleConfig
+from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.line import Lines
@@ -172,6 +173,10 @@ class Face:
         return await self.storage.messages.content(receipt_or_id)
 
 
+async def _no_hosts(domain: str) -> list[tuple[str, TlsPlan]]:
+    return []
+
+
 class ScriptedDoor(Door):
     """The real door; behind it, a script stands in for delivery."""
 
@@ -302,6 +307,7 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         ),
         config=ApiConfig(),
         presets=load_presets,
+        tls_of=_no_hosts,
     )
     made = Face(storage, door, rooms, app, account, "")
     door.face = made

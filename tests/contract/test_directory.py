@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,8 @@ from pillarbox.policy.credential import Credential, Former, LoginUse, Uses
 from pillarbox.policy.directory import Account, Key, Mode
 from pillarbox.policy.events import SwitchFacts
 from pillarbox.policy.server import Grant, OAuth, Server
+from pillarbox.storage.directory import SqlDirectoryStore
+from pillarbox.storage.engine import Engine, Row, Value
 from pillarbox.storage.interface.errors import Conflict, NotFound, Unstorable
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import new_object_id
@@ -174,6 +177,39 @@ async def test_a_settlement_moves_a_servers_error_count(storage: Storage, post: 
         settlement.server, settlement.server_errors = mine.id, change
         await settle(storage.queue, settlement)
         assert (await storage.directory.server(mine.id)).errors == count
+
+
+class HeldReads:
+    """An engine whose reads come back when they are let go."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.read_some, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def read(self, name: str, *parameters: Value) -> list[Row]:
+        rows = await self._engine.read(name, *parameters)
+        self.read_some.set()
+        await self.let_go.wait()
+        return rows
+
+
+async def test_a_count_that_moves_while_servers_are_read_is_not_hidden_by_what_was_read(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one")
+    await storage.directory.save_server(mine)
+    held = HeldReads(storage._engine)  # type: ignore[attr-defined]
+    vault = storage.directory._vault  # type: ignore[attr-defined]
+    store = SqlDirectoryStore(held, vault)  # type: ignore[arg-type]
+    reading = asyncio.ensure_future(store.server(mine.id))
+    await held.read_some.wait()
+    settlement = post.settlement()
+    settlement.server, settlement.server_errors = mine.id, 1
+    await settle(storage.queue, settlement)
+    store.forget_servers()
+    held.let_go.set()
+    assert (await reading).errors == 0
+    assert (await store.server(mine.id)).errors == 1
 
 
 async def test_a_judged_server_has_its_status_its_count_and_its_event_in_one_commit(

@@ -29,9 +29,11 @@ from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import CheckFacts, SwitchFacts
 from pillarbox.policy.server import Encryption, Kind, SenderRule, Server
 from pillarbox.services.delivery.check import Checker, HostsOf
+from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.delivery.line import Lines
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.terms.secret import Secret
+from pillarbox.terms.setting import InvalidSetting
 from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import CertificateFiles, issue_certificate
 from tests.doubles.ports import free_port
@@ -287,6 +289,11 @@ async def test_a_check_ends_when_its_time_is_over_and_names_the_step(bench: Benc
     assert "0.2 seconds" in report.sentence
 
 
+def test_a_check_that_may_take_no_time_is_no_setting() -> None:
+    with pytest.raises(InvalidSetting, match="check_seconds"):
+        DeliveryConfig(check_seconds=0)
+
+
 @pytest.mark.parametrize(
     ("stage", "steps", "at", "said"),
     [
@@ -496,7 +503,7 @@ async def test_a_direct_way_says_that_it_cannot_be_checked_where_nobody_finds_it
     bench: Bench,
 ) -> None:
     mine = await bench.server(25, kind=Kind.DIRECT)
-    report = await bench.check(mine)
+    report = await bench.checker().check(mine, bench.running.app)
     assert not report.ok and "cannot be checked" in report.sentence and not report.steps
     assert (await bench.found(mine)).status == "A"
 

@@ -11,7 +11,7 @@ import dns.rcode
 import pytest
 
 from pillarbox.net.dns_servers import DnsConfig
-from pillarbox.policy.breaker import BreakerConfig
+from pillarbox.policy.breaker import BreakerConfig, Circuit
 from pillarbox.policy.delivery import State
 from pillarbox.policy.mx import DirectConfig
 from pillarbox.policy.retry import RetryConfig
@@ -23,7 +23,7 @@ from tests.doubles.dns_server import refusing, silence
 from tests.doubles.mx_farm import NETWORK, MxFarm, mx_farm
 from tests.doubles.ports import free_port
 from tests.doubles.script import Gate, Script, Stage, drop, say, stall, usual
-from tests.fix_house import Houses, Running
+from tests.fix_house import QUICK, Houses, Running
 
 SOON = RetryConfig(first_seconds=0.1, ceiling_seconds=0.4)
 LATE = RetryConfig(first_seconds=60.0)
@@ -259,14 +259,14 @@ async def test_of_twenty_hosts_nineteen_of_them_dead_the_last_gets_the_mail_in_t
         farm.dead(f"mx{number}.example.org")
     farm.domain("example.org", *((number, f"mx{number}.example.org") for number in range(1, 21)))
     running = await start(houses, farm, breaker=BreakerConfig())
-    began = time.monotonic()
     (row,) = await running.until((await running.submit("bob@example.org")).message)
     assert (row.state, row.attempts) == (State.DELIVERED, 1)
-    assert time.monotonic() - began < 5.0
-    again = time.monotonic()
+    known = running.house.worker._tools.attempts._straight.hosts
+    dead = [known.circuit(f"mx{number}.example.org") for number in range(1, 20)]
+    assert set(dead) == {Circuit.OPEN}, "and are passed by from now on"
     (row,) = await running.until((await running.submit("bob@example.org")).message)
-    assert row.state is State.DELIVERED and len(host.messages) == 2
-    assert time.monotonic() - again < 1.0, "the dead are known by now"
+    assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    assert len(host.messages) == 2 and not known.may_use("mx1.example.org")
 
 
 async def test_a_user_unknown_at_his_own_host_is_final_and_no_other_way_is_tried(
@@ -373,21 +373,21 @@ async def test_where_the_handshake_fails_mail_goes_in_clear_on_a_new_connection(
 
 async def test_a_dead_domain_does_not_keep_back_a_healthy_one(houses: Houses, farm: MxFarm) -> None:
     gate = Gate()
-    await farm.host("mx.dead.example", Script().on(Stage.BANNER, stall(gate)))
+    stalled = await farm.host("mx.dead.example", Script().on(Stage.BANNER, stall(gate), usual()))
     healthy = await farm.host("mx.healthy.example")
     farm.domain("dead.example", (10, "mx.dead.example"))
     farm.domain("healthy.example", (10, "mx.healthy.example"))
-    running = await start(houses, farm)
-    for number in range(30):
-        await running.submit(f"u{number}@dead.example")
-    began = time.monotonic()
+    running = await start(houses, farm, timeouts=replace(QUICK, banner_seconds=60.0))
+    late = [await running.submit(f"u{number}@dead.example") for number in range(30)]
     receipts = [await running.submit(f"u{number}@healthy.example") for number in range(30)]
     for receipt in receipts:
         (row,) = await running.until(receipt.message)
         assert (row.state, row.attempts) == (State.DELIVERED, 1)
-    assert time.monotonic() - began < 10
-    assert len(healthy.messages) == 30
+    assert (len(healthy.messages), len(stalled.messages)) == (30, 0)
     gate.release()
+    for receipt in late:
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.DELIVERED, 1)
 
 
 async def test_a88_mail_faster_than_the_rate_of_its_destination_is_delayed_and_not_refused(
@@ -400,7 +400,7 @@ async def test_a88_mail_faster_than_the_rate_of_its_destination_is_delayed_and_n
     )
     began = time.monotonic()
     receipts = [await running.submit(f"u{number}@example.org") for number in range(11)]
-    assert time.monotonic() - began < 1.0, "all of it is accepted at once"
+    assert len(host.messages) < 11, "all of it is accepted at once"
     for receipt in receipts:
         (row,) = await running.until(receipt.message)
         assert (row.state, row.attempts) == (State.DELIVERED, 1)
@@ -462,7 +462,7 @@ async def test_mail_that_waits_for_its_turn_does_not_hold_up_a_stop(
     await until(lambda: sites.waiting("example.org") > 0)
     began = time.monotonic()
     await houses.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15, "less than the time that what is on its way has"
     running = await houses.start(
         direct=running.house.settings.direct, dns=running.house.settings.dns
     )

@@ -139,6 +139,9 @@ def clear_step(server: Server) -> Step:
     """What is to be said about a connection that is not encrypted."""
     if _is_here(server):
         return Step(StepName.TLS, Result.OK, "not encrypted, and does not leave this machine")
+    if server.is_mx_host:
+        why = "The recipient's host does not encrypt, or could not; nothing demands it."
+        return Step(StepName.TLS, Result.WARN, "not encrypted", 0, why, "Nothing on our side.")
     what = "login and mail" if server.username and server.auth else "mail"
     return Step(
         StepName.TLS,

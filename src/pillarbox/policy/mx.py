@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from itertools import groupby
 from typing import Final, Literal
 from zlib import crc32
@@ -17,13 +17,12 @@ from pillarbox.policy.delivery import State
 from pillarbox.policy.draw import mixed
 from pillarbox.policy.lookup import Answer, Mx, Status
 from pillarbox.policy.meaning import PHRASES, Category, Stage
-from pillarbox.policy.networks import InvalidNetwork, is_within, parse_network
+from pillarbox.policy.networks import InvalidNetwork, is_public, is_within, parse_network
 from pillarbox.policy.outcome import Blame, Outcome
 from pillarbox.terms.hostname import InvalidHostname, is_domain, parse_literal
 from pillarbox.terms.setting import InvalidSetting, setting
 
 _MAX_PORT: Final = 65535
-_TRANSLATED: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _SHOWN_HOSTS: Final = 3
 
 Prefer = Literal["ipv4", "ipv6", "ipv4 only", "ipv6 only"]
@@ -145,27 +144,6 @@ def literal_address(domain: str) -> str:
         return parse_literal(domain)[1:-1].removeprefix("IPv6:")
     except InvalidHostname:
         return ""
-
-
-def is_public(address: str) -> bool:
-    """Whether it belongs to a host of the internet at large, and to no one machine or network.
-
-    An IPv6 address that carries an IPv4 address is judged by that: it leads there.
-    """
-    ip = ip_address(address)
-    if isinstance(ip, IPv6Address):
-        carried = _carried(ip)
-        if carried is not None:
-            return is_public(str(carried))
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
-
-
-def _carried(ip: IPv6Address) -> IPv4Address | None:
-    if any(ip in network for network in _TRANSLATED):
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    if ip.teredo is not None:
-        return ip.teredo[1]
-    return ip.ipv4_mapped or ip.sixtofour
 
 
 def permitted(addresses: Sequence[str], allowed: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pillarbox.policy.advice import CARDS
 from pillarbox.policy.checkup import Result, Step, StepName, shortened
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.outcome import Outcome
-from pillarbox.policy.server import Encryption, Server
+from pillarbox.policy.server import Encryption, Kind, Server
 
 _TLS_PORT: Final = 465
 
@@ -25,6 +25,9 @@ def failed_step(step: StepName, outcome: Outcome, server: Server, milliseconds: 
 def _remedy(step: StepName, outcome: Outcome, server: Server) -> tuple[str, str]:
     """Why it is so, and what to do, as far as anybody can say from here."""
     said = f"{outcome.status} {outcome.text} {outcome.words}".lower()
+    card = CARDS.get(Category(outcome.category))
+    if server.kind is Kind.DIRECT:
+        return "", card.advice if card else "Ask whoever keeps the recipient's host."
     change = f"pillarbox server set {server.name}"
     if step is StepName.LOGIN and server.oauth is not None and server.auth:
         # What is wrong, and what mends it, stands in the words already.
@@ -39,7 +42,6 @@ def _remedy(step: StepName, outcome: Outcome, server: Server) -> tuple[str, str]
             f"{change} --encryption {'tls' if tls else 'starttls'}",
         )
     why, fix = _USUAL.get(step, ("", ""))
-    card = CARDS.get(Category(outcome.category))
     return why, fix.format(change=change) or (card.advice if card else "")
 
 

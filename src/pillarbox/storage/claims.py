@@ -194,6 +194,10 @@ class Claims:
                 if not self._unfinished[pair]:
                     del self._unfinished[pair]
 
+    def freed(self) -> None:
+        """Mail may be claimed now that could not be before, and no event says so."""
+        self._calm = Calm()
+
     def _may_read(self, lane: int, shard: int) -> bool:
         if not self._engine.shared:
             return True

@@ -53,6 +53,8 @@ class SqlDirectoryStore:
         self._cache: dict[tuple[object, ...], object] = {}
         self._used: Gathering[ObjectId, Uses] = Gathering(engine, UseMember)
         self._heard = (0, 0)
+        self._servers_moved = 0
+        """How often error counts were."""
         self.version = 1
 
     # --- accounts and apps --------------------------------------------------------------------
@@ -157,6 +159,7 @@ class SqlDirectoryStore:
 
     def forget_servers(self) -> None:
         """Their error counts were moved by a settlement; nothing else has changed."""
+        self._servers_moved += 1
         for key in [key for key in self._cache if key[0] == "servers"]:
             del self._cache[key]
 
@@ -238,9 +241,10 @@ class SqlDirectoryStore:
     async def _cached(self, key: tuple[object, ...], read: Callable[[], Awaitable[T]]) -> T:
         if key in self._cache:
             return self._cache[key]  # type: ignore[return-value]
-        version = self.version
+        # What changes while it is being read would stay hidden behind what was read.
+        before = (self.version, self._servers_moved)
         value = await read()
-        if version == self.version:
+        if before == (self.version, self._servers_moved):
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
             self._cache[key] = value

@@ -235,6 +235,7 @@ class SqlQueueStore:
     async def put_back(self, deliveries: Sequence[DeliveryId]) -> None:
         """Its mark goes with it."""
         await self._operators.put_back(deliveries)
+        self._claims.freed()
 
     async def pause_lane(self, lane: int, now_ms: int, by: str) -> bool:
         """Other nodes hear of it."""

@@ -36,6 +36,7 @@ from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.itinerary import Itinerary
 from pillarbox.services.delivery.lane_tools import LaneTools
 from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
@@ -224,6 +225,9 @@ def _build_over(
         settings, storage, door, resolver, clock,
         port=settings.direct.port, allowed_networks=settings.direct.allowed_networks,
     )  # fmt: skip
+    atlas = Atlas(
+        settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
+    )
     pool = _pool(settings, lines, clock, metrics, tls.sessions)
     circuits = Circuits(settings.breaker, storage.events, storage.limits, clock, metrics, news)
     senders = Senders(clock)
@@ -243,7 +247,7 @@ def _build_over(
         transactions,
         Offers(transactions, senders, storage.messages),
         settler,
-        _straight(settings, resolver, clock, tls.plans),
+        _straight(settings, atlas, clock, tls.plans),
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
@@ -288,6 +292,7 @@ def _build_over(
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
             hostname=settings.hostname, seconds=delivery.check_seconds,
+            hosts_of=Itinerary(settings.direct, atlas, tls.plans).hosts,
         ),
         notices=Notices(
             storage, door, clock, metrics,
@@ -302,11 +307,8 @@ def _build_over(
     )  # fmt: skip
 
 
-def _straight(settings: Settings, resolver: Resolver, clock: Clock, plans: TlsPlans) -> Straight:
+def _straight(settings: Settings, atlas: Atlas, clock: Clock, plans: TlsPlans) -> Straight:
     """The direct way."""
-    atlas = Atlas(
-        settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
-    )
     hosts = MxHosts(settings.breaker, clock)
     return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock, plans)
 

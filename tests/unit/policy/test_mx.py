@@ -12,7 +12,6 @@ from pillarbox.policy.mx import (
     Exchangers,
     chosen,
     exchangers_of,
-    is_public,
     left_alone,
     literal_address,
     loops,
@@ -27,6 +26,7 @@ from pillarbox.policy.mx import (
     unaddressed,
     waits_here,
 )
+from pillarbox.policy.networks import is_public
 from pillarbox.policy.outcome import Blame, Outcome, from_reply
 from pillarbox.protocol.reply import Reply
 from pillarbox.terms.setting import InvalidSetting

@@ -26,7 +26,6 @@ from pillarbox.api.compat.plain import (
 from pillarbox.api.compat.signed_in import Visitor
 from pillarbox.api.fields import address, host, one_line
 from pillarbox.api.names import name_after
-from pillarbox.api.problems import RequestError
 from pillarbox.api.rooms import Rooms
 from pillarbox.api.test_mail import with_test_address
 from pillarbox.policy.directory import App
@@ -40,7 +39,6 @@ _USUAL_PRIORITY: Final = 10
 _HIGHEST: Final = 2**31 - 1
 _HIGHEST_PORT: Final = 65535
 _TRIES: Final = 5
-_NO_CHECKER: Final = "Servers cannot be checked here."
 
 
 class ServerCalls:
@@ -104,11 +102,8 @@ class ServerCalls:
             raise app_not_found() from None
         if not visitor.sees(app):
             raise server_not_found()
-        checker = self._rooms.checker
-        if checker is None:
-            raise RequestError(_NO_CHECKER, code="internal")
         app = await with_test_address(self._rooms, app)
-        report = await checker.check(found, app, mail=True, sender=None)
+        report = await self._rooms.checker.check(found, app)
         if not report.ok:
             raise Specific(report.sentence)
         return done()

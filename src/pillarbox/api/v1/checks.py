@@ -17,6 +17,7 @@ from pillarbox.api.fields import Names, address
 from pillarbox.api.finding import find_server
 from pillarbox.api.paging import page, read_query
 from pillarbox.api.problems import known, note
+from pillarbox.api.test_mail import with_test_address
 from pillarbox.policy.checkup import Report, Step
 from pillarbox.policy.presets import Preset
 from pillarbox.policy.routing import ACTIVE
@@ -64,6 +65,7 @@ async def check_server(call: Call) -> Response:
     """
     query = read_query(call.request, "app")
     app, server = await find_server(call, call.part("server"), query.get("app"))
+    app = await with_test_address(call.rooms, app)
     wish = await _wish(call)
 
     async def check(told: StepTold | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pillarbox.policy import mx
 from pillarbox.policy.lookup import Answer, Status
-from pillarbox.policy.networks import is_within
+from pillarbox.policy.networks import is_public, is_within
 from pillarbox.policy.outcome import Outcome
 from pillarbox.terms.hostname import is_domain
 from pillarbox.terms.ids import new_object_id
@@ -106,4 +106,4 @@ class Atlas:
             return True
         if is_within(self._config.allowed_networks, address):
             return False  # the operator has said that mail goes there
-        return mx.is_public(address) and self._is_own_address(address)
+        return is_public(address) and self._is_own_address(address)

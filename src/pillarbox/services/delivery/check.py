@@ -48,7 +48,7 @@ HostsOf = Callable[[Server, str], Awaitable[Sequence[Server]]]
 _AT_ONCE: Final = 8
 """Checks; each is a connection that somebody outside may have asked for."""
 _CROWDED: Final = f"{_AT_ONCE} checks are under way already. Try again in a minute."
-_MOST_HOSTS: Final = 3
+_MOST_HOSTS: Final = 6
 _DONE: Final = 2
 
 
@@ -99,7 +99,7 @@ class Checker:
         recipient = app.test_address if mail else ""
         standing = Report(False, "", status=server.status, mail=mail, recipient=recipient)
         if server.kind is Kind.DIRECT and self._hosts_of is None:
-            return replace(standing, sentence="Direct ways cannot be checked yet.")
+            return replace(standing, sentence="Direct ways cannot be checked here.")
         if self._room.locked():
             # Nobody waits: a check that had to would be taken for one that found a slow server.
             return replace(standing, sentence=_CROWDED)
@@ -152,9 +152,12 @@ class Checker:
         trail = trial.trail
         if trail.server.kind is not Kind.DIRECT or self._hosts_of is None:
             return await self._lines.open(trail.server, trail.passed)
-        domain = trial.recipient.rpartition("@")[2]
+        # Also without mail: somebody's hosts must be met.
+        domain = trial.app.test_address.rpartition("@")[2]
         if not domain:
-            raise Broken("connect", "a direct way is checked with the app's test address only")
+            raise Broken(
+                "connect", "it is tried at the hosts of the app's test address; none is set"
+            )
         hosts = (await self._hosts_of(trail.server, domain))[:_MOST_HOSTS]
         for number, host in enumerate(hosts):
             trail.server = host

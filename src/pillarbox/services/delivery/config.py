@@ -35,3 +35,5 @@ class DeliveryConfig:
     def __post_init__(self) -> None:
         if self.catch_up_seconds < 1:
             raise InvalidSetting("catch_up_seconds must be at least 1")
+        if self.check_seconds <= 0:
+            raise InvalidSetting("check_seconds must be above 0, or every check would fail at once")

@@ -211,7 +211,7 @@ class Straight:
             domain, one.host, mx_secure=secure, wish=Wish(errand.outgoing.facts.tls)
         )
         while verdict is not None:
-            host = self._server(one, errand.way, verdict)
+            host = host_server(one, errand.way, verdict, self._config.port)
             if verdict.refusal:
                 _note(errand, host, refused(verdict), some)
                 return
@@ -233,7 +233,7 @@ class Straight:
     async def _give(self, host: Server, errand: Errand, some: list[Addressee]) -> None:
         """Over one of the connections that there may be."""
         if not self._slots.take_now():
-            await self._slots.take()
+            await self._slots.take(errand.outgoing.app)
         try:
             await errand.give(host, some)
         finally:
@@ -264,13 +264,15 @@ class Straight:
             if outcome is not None and outcome.blame is Blame.RECIPIENT:
                 _wait(errand, errand.way, outcome, addressee)
 
-    def _server(self, one: Located, way: Server, verdict: TlsPlan) -> Server:
-        return replace(
-            way, name=one.host, host=one.host, port=self._config.port, addresses=one.addresses,
-            encryption=Encryption.STARTTLS if verdict.tries_tls else Encryption.NONE,
-            verify=verdict.verify, ca_file=verdict.ca_file, tls=verdict, auth=False, username="",
-            password=None,
-        )  # fmt: skip
+
+def host_server(one: Located, way: Server, verdict: TlsPlan, port: int) -> Server:
+    """An MX host as the server it is for the moment."""
+    return replace(
+        way, name=one.host, host=one.host, port=port, addresses=one.addresses,
+        encryption=Encryption.STARTTLS if verdict.tries_tls else Encryption.NONE,
+        verify=verdict.verify, ca_file=verdict.ca_file, tls=verdict, auth=False, username="",
+        password=None,
+    )  # fmt: skip
 
 
 def _last(errand: Errand, some: Sequence[Addressee]) -> list[Outcome | None]:

@@ -86,7 +86,9 @@ class Trail:
                 self.add(login_step(progress.words, self.elapsed_ms()))
 
     def opened(self) -> None:
-        """The connection stands: where nobody logged in, nobody wanted to."""
+        """The connection stands: what was not done until now nobody wanted, or the host has not."""
+        if StepName.TLS not in self._behind():
+            self.add(clear_step(self.server))
         if StepName.LOGIN not in self._behind():
             self.add(login_step("", 0))
 
