@@ -178,6 +178,11 @@ async def test_a_pause_outlives_the_process_that_began_it(houses: Houses) -> Non
                 await running.until((await running.submit()).message)
             asked = len(first.sessions)
             running = await houses.start(breaker=BreakerConfig(pause_seconds=60))
+
+            async def heard() -> bool:
+                return bool(running.house.circuits._heard)
+
+            await until(heard)
             for _ in range(3):
                 await running.until((await running.submit()).message)
             assert len(first.sessions) == asked
