@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -221,10 +222,8 @@ async def test_a16_no_call_gives_a_password_away_a_second_time(house: Running) -
         message = queued_as(await hand_in(client, LETTER))
     await ask(house, "POST", f"{API}/apps/first-app/servers", {"name": "one", "host": "mx.test"})
     (server,) = (await show(house, "/apps/first-app/servers"))["items"]
-    names = {
-        "account": "default", "app": "first-app", "credential": "shop", "message": message,
-        "server": server["id"],
-    }  # fmt: skip
+    names = defaultdict(lambda: "1", account="default", app="first-app", credential="shop",
+                        message=message, server=server["id"])  # fmt: skip
     reading = [e.path.format_map(names) for e in ENTRIES if e.method == "GET"]
     assert "/credentials" in reading and "/credentials/shop" in reading
     profile = "/credentials/shop/profile"
