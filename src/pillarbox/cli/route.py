@@ -9,6 +9,7 @@ import click
 from pillarbox.cli.app import the_app
 from pillarbox.cli.call import Call
 from pillarbox.cli.client import segment
+from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.group import Noun, WholeNumber, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, run_as
@@ -71,6 +72,11 @@ def add(call: Call, *, way: str, app: str | None, **values: Any) -> None:
     waits already is sent there with queue move.
     """
     given = {name: value for name, value in values.items() if value is not None}
+    if not {"recipient_domain", "sender"} & given.keys():
+        raise WrongUsage(
+            "a rule says for which mail it holds",
+            fix="add --domain DOMAIN, --sender ADDRESS or both",
+        )
     with call.client() as client:
         found = client.post(
             f"/apps/{segment(the_app(client, app))}/routes", {"server": way} | given
@@ -114,7 +120,8 @@ def test(call: Call, *, app: str | None, **letter: str) -> None:
 def print_ways(call: Call, ways: list[dict[str, Any]]) -> None:
     """Each way of an app, and its part."""
     for each in ways:
-        stand = call.screen.paint(f"{each['stand']:<10}", STAND_COLOURS.get(each["stand"], "bold"))
+        word = each["stand"].replace("_", " ")
+        stand = call.screen.paint(f"{word:<10}", STAND_COLOURS.get(each["stand"], "bold"))
         call.screen.say(f"  {stand}  {clean(each['words'])}")
 
 

@@ -13,7 +13,7 @@ from pillarbox.cli.errors import WrongUsage
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.moments import at
 from pillarbox.cli.options import talks
-from pillarbox.cli.output import Column
+from pillarbox.cli.output import Column, run_as
 from pillarbox.terms.secret import Secret
 
 _ROLES = click.Choice(["owner", "admin", "member"])
@@ -47,6 +47,10 @@ def list_(call: Call) -> None:
         items = client.items("/users")
 
     def words() -> None:
+        if not items:
+            call.screen.say("No users yet; nothing but the server API needs one.")
+            call.screen.say(f"Next: {run_as()} user add EMAIL")
+            return
         columns = [
             Column("email"),
             Column("name"),
@@ -113,7 +117,7 @@ def set_(call: Call, email: str, *, new_email: str | None, **values: Any) -> Non
     """Change a user."""
     document = named({"email": new_email, **values})
     if not document:
-        raise WrongUsage("nothing to change was named", fix="user set --help")
+        raise WrongUsage("nothing to change was named", fix=f"{run_as()} user set --help")
     with call.client() as client:
         before = client.get(f"/users/{segment(email)}")
         after = client.patch(f"/users/{before['id']}", document)

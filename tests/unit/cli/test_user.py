@@ -12,6 +12,10 @@ def add(do, email: str, *more: str):
     return do("user", "add", email, "--password-file", "-", *more, said=f"{PASSWORD}\n")
 
 
+def test_without_users_the_next_step_is_shown(do) -> None:
+    assert "user add EMAIL" in do("user", "list").out
+
+
 def test_the_first_user_is_an_owner_and_the_second_a_member(do) -> None:
     assert add(do, "ann@example.com").out == "Added the user ann@example.com, an owner.\n"
     assert add(do, "bob@example.com").out == "Added the user bob@example.com, a member.\n"
