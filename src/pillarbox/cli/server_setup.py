@@ -85,7 +85,7 @@ def add(
             f"to {made['app']}, priority {made['priority']}."
         )
         if limits := limits_of(made):
-            call.screen.say(f"At most {limits} recipients go through it.")
+            call.screen.say(f"Recipients that go through it: at most {limits}.")
         for warning in made["warnings"]:
             call.screen.say(call.screen.paint(f"WARNING: {clean(warning)}", "red"))
         if wants_consent(made):
@@ -173,11 +173,10 @@ def _ask_service(call: Call, values: dict[str, Any]) -> bool:
         values["host"] = call.ask_text("Host", "--host HOST") if chosen == _OTHER else chosen
         return False
     values["preset"] = chosen
-    preset = presets[chosen]
-    if preset.regions and "region" not in values:
-        call.screen.note(f"Regions: {', '.join(preset.regions)}")
+    regions = presets[chosen].regions
+    if regions and "region" not in values:
+        call.screen.note(f"Regions: {', '.join(regions)}")
         values["region"] = call.ask_text("Region", "--region REGION")
-    _explain(call, preset)
     return False
 
 
@@ -191,16 +190,29 @@ def _choice(said: str, choices: list[str]) -> str:
     return word
 
 
+def _preset_of(values: dict[str, Any]) -> Preset | None:
+    """What is known of the service that was named, if it is known."""
+    from pillarbox.wiring.presets import load_presets
+
+    return load_presets().by_name.get(values["preset"]) if "preset" in values else None
+
+
 def _explain(call: Call, preset: Preset) -> None:
     """What a person should know before they type a login."""
     call.screen.note(f"{preset.caption}. User name: {preset.username}.")
     call.screen.note(f"Password: {preset.password}.")
+    if preset.oauth:
+        call.screen.note(f"For a login with OAuth: --oauth {preset.oauth} and what belongs to it.")
     for sentence in preset.about:
         call.screen.note(sentence)
 
 
 def _ask_login(call: Call, values: dict[str, Any], password_file: str | None) -> None:
     """User name and password, as far as they are missing and somebody can be asked."""
+    preset = _preset_of(values)
+    wanted = preset is not None and password_file is None and "oauth" not in values
+    if preset is not None and wanted and call.screen.may_ask:
+        _explain(call, preset)
     if "username" not in values and password_file is None and call.screen.may_ask:
         username = click.prompt(
             "Username (empty: none)", default="", show_default=False, err=True
@@ -208,6 +220,13 @@ def _ask_login(call: Call, values: dict[str, Any], password_file: str | None) ->
         if username:
             values["username"] = username
     if values.get("username") and values.get("auth") is not False and "oauth" not in values:
+        if preset is not None and wanted and not call.screen.may_ask:
+            raise WrongUsage(
+                "password is missing",
+                detail=f"Password for {preset.caption}: {preset.password}.",
+                fix="add --password-file FILE, or --password-file - to read standard input"
+                + (f"; or log in with --oauth {preset.oauth}" if preset.oauth else ""),
+            )
         secret = call.secret("Password", password_file)
         values["password"] = secret.reveal() if secret else None
 

@@ -138,13 +138,22 @@ def test_a_preset_fills_in_the_rest(do, directory: Path) -> None:
     done = do(
         "server", "add", "--preset", "gmail", "--username", "me@gmail.com", "--password-file", "p"
     )
-    assert "smtp.gmail.com:587" in done.out and "At most 500 a day" in done.out
+    assert "smtp.gmail.com:587" in done.out and "at most 500 a day." in done.out
     assert do("server", "add", "--preset", "ses").code == Exit.USAGE
     assert "email-smtp.eu-west-1" in do(
         "server", "add", "--preset", "ses", "--region", "eu-west-1", "--no-auth",
     ).out  # fmt: skip
     unknown = do("server", "add", "--preset", "gmial")
     assert unknown.code == Exit.USAGE and "gmail" in unknown.err
+
+
+def test_a_preset_says_which_password_is_wanted(do, monkeypatch) -> None:
+    refused = do("server", "add", "--preset", "gmail", "--username", "me@gmail.com")
+    assert refused.code == Exit.USAGE
+    assert "an app password" in refused.err and "--oauth google" in refused.err
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda _: PASSWORD)
+    done = do("server", "add", "--preset", "gmail", "--username", "me@gmail.com", said="n\n")
+    assert done.code == Exit.DONE and done.err.count("an app password") == 1
 
 
 def test_known_services_are_listed(do) -> None:
