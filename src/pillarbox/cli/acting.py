@@ -102,9 +102,7 @@ def release(call: Call, **wish: Any) -> int:
 @talks
 def cancel(call: Call, *, yes: bool, **wish: Any) -> int:
     """End deliveries for good; what is being sent now is refused."""
-    return _act(
-        call, "cancel", "cancelled", wish, ask="Cancel {count} deliveries for good?" * (not yes)
-    )
+    return _act(call, "cancel", "cancelled", wish, ask="Cancel {count} for good?" * (not yes))
 
 
 @examples(
@@ -127,7 +125,7 @@ def move(call: Call, *, to: str, yes: bool, **wish: Any) -> int:
 
     Mail moved to a server takes that one only, until it is moved again.
     """
-    return _act(call, "move", "moved", wish, ask="Move {count} deliveries?" * (not yes), to=to)
+    return _act(call, "move", "moved", wish, ask="Move {count}?" * (not yes), to=to)
 
 
 @examples(
@@ -171,8 +169,10 @@ def _act(
     with call.client() as client:
         if ask and not dry_run and "message" not in selections[0]:
             counted = _post(client, verb, selections, dry_run=True)
-            if counted["matched"] > 1:
-                call.ask_yes(ask.format(count=counted["matched"]), answered=False)
+            # What a filter meets nobody has seen yet, be it a single delivery.
+            count = counted["matched"]
+            if count > 1 or (count and "deliveries" not in selections[0]):
+                call.ask_yes(ask.format(count=f"{count} {_plural(count)}"), answered=False)
         total = _post(client, verb, selections, dry_run=dry_run)
     call.result(total, "id", lambda: _print_change(call, total, done))
     nothing = not (total["matched"] if dry_run else total["changed"])

@@ -67,6 +67,12 @@ def test_ending_many_deliveries_counts_first_and_asks(do, waiting: list[str]) ->
     assert done.out == "3 deliveries cancelled.\n"
 
 
+def test_what_a_filter_meets_is_asked_about_be_it_a_single_delivery(do, waiting) -> None:
+    do("queue", "cancel", waiting[1])
+    refused = do("queue", "cancel", "--app", "first-app")
+    assert refused.code == Exit.USAGE and "Cancel 1 delivery for good?" in refused.err
+
+
 def test_ending_one_message_is_not_asked_about(do, waiting: list[str]) -> None:
     assert do("queue", "cancel", waiting[1]).out == "2 deliveries cancelled.\n"
     assert do("queue", "cancel", "--app", "first-app", "--yes").out == "1 delivery cancelled.\n"
