@@ -112,7 +112,7 @@ def _print_lanes(call: Call, document: dict[str, Any]) -> None:
             *([each["active"] or ""] if active else []),
             ago(each["oldest_at"]),
             each["here"]["a_minute"] or "",
-            at(each["first_due_at"]),
+            "" if each["paused_at"] else at(each["first_due_at"]),
             each["last"]["words"],
         ]
         for each in items
