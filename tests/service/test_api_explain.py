@@ -9,6 +9,7 @@ import pytest
 from pillarbox.policy.breaker import Breaker
 from pillarbox.policy.delivery import State
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.meaning import PHRASES, Category
 from pillarbox.terms.ids import parse_message_id, parse_object_id
 from tests.fix_api_face import Face
 
@@ -69,6 +70,15 @@ async def test_a_delivery_that_waits_tells_its_ways_its_reason_and_what_follows(
         "delivery.deferred",
     ]
     assert found["text"].endswith(found["after_that"])
+
+
+async def test_a_way_that_was_passed_by_does_not_count_as_tried(face: Face) -> None:
+    servers = await add_servers(face)
+    words = f"first {PHRASES[Category.PAUSED]}; second asks us to come back later"
+    facts = AttemptFacts(number=1, server=servers["second"], category="busy", words=words)
+    found = await explained(face, await sent(face, (State.DEFERRED, facts)))
+    assert found["ways"][0]["words"] == "first is tried first. It has not been tried yet."
+    assert "Tried once" in found["ways"][1]["words"]
 
 
 async def test_a_server_that_is_paused_is_told_with_the_end_of_its_pause(face: Face) -> None:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from pillarbox.policy.advice import card_of
 from pillarbox.policy.delivery import FINAL, STATE_WORDS, State
+from pillarbox.policy.routing import BARRED
 from pillarbox.terms.clock import format_duration, format_instant
+
+_WHILE_BARRED = "Enable it, or send the mail another way: pillarbox queue move."
+"""What helps where the only way is disabled; no pause ends by itself there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,13 @@ def explain(standing: Standing, now_ms: int) -> Explanation:
     """Why a delivery stands where it stands, and what comes next."""
     word, about = STATE_WORDS[standing.state]
     card = card_of(standing.category) if standing.category else None
+    advice = card.advice if card and standing.state is not State.CANCELLED else ""
     return Explanation(
         word=word,
         about=about,
         why=_why(standing),
         what_next=_next(standing, now_ms),
-        advice=card.advice if card and standing.state is not State.CANCELLED else "",
+        advice=_WHILE_BARRED if standing.words.endswith(BARRED) and advice else advice,
     )
 
 

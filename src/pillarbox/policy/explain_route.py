@@ -45,6 +45,8 @@ class WayFacts:
     tries: int = 0
     words: str = ""
     """What it did the last time it was tried, as the end of a sentence."""
+    supposed: bool = False
+    """There is no delivery that could have been tried, only the question of where one would go."""
     took: bool = False
 
 
@@ -93,6 +95,8 @@ def explain_ways(
 
 
 def _been(way: WayFacts) -> str:
+    if way.supposed:
+        return ""
     if not way.tries:
         return "It has not been tried yet."
     times = "once" if way.tries == 1 else f"{way.tries} times"

@@ -8,6 +8,7 @@ import pytest
 
 from pillarbox.policy.delivery import FINAL, STATE_WORDS, State
 from pillarbox.policy.explain import Standing, explain
+from pillarbox.policy.routing import BARRED
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -112,6 +113,11 @@ def test_our_own_sentence_begins_like_one() -> None:
     told = explain(standing, NOW)
     assert told.why == "The app has no active server."
     assert told.advice == "Add a server to the app, or enable one."
+
+
+def test_a_way_that_is_disabled_wants_somebody_to_act() -> None:
+    standing = Standing(State.DEFERRED, category="paused", words=BARRED, server="good")
+    assert explain(standing, NOW).advice.startswith("Enable it")
 
 
 def test_what_a_person_cancelled_needs_no_advice() -> None:

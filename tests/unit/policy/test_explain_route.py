@@ -106,6 +106,10 @@ def test_each_way_of_a_waiting_delivery_is_told_with_its_part() -> None:
     ]
 
 
+def test_where_mail_would_go_nothing_is_said_of_tries() -> None:
+    assert told(WayFacts(server("a"), supposed=True)) == [("a", WayStand.NEXT, "a is tried first.")]
+
+
 def test_a_quota_is_told_with_its_own_words() -> None:
     way = WayFacts(server("a"), paused_until=NOW + 1000, pause_words="has used up its 500 a day")
     ((_, stand, words),) = told(way)

@@ -31,7 +31,8 @@ from pillarbox.policy.explain_route import (
 )
 from pillarbox.policy.lane_state import way_words
 from pillarbox.policy.lanes import only_way
-from pillarbox.policy.routing import Route, rule_for
+from pillarbox.policy.meaning import PHRASES, Category
+from pillarbox.policy.routing import BARRED, Route, rule_for
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.events import StoredEvent
 from pillarbox.storage.interface.messages import StoredMessage
@@ -39,6 +40,8 @@ from pillarbox.storage.interface.queue import DeliveryRow
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import ObjectId, format_delivery_id, format_message_id, format_object_id
 
+_NOT_ASKED: Final = frozenset({"", PHRASES[Category.PAUSED], BARRED})
+"""What is said of a way that an attempt passed by."""
 _MOST: Final = 100
 """Recipients of one message that are explained; the others stand as some of these do."""
 
@@ -159,20 +162,21 @@ def _way(way: WayFacts, history: Sequence[StoredEvent], row: DeliveryRow) -> Way
         if not isinstance(facts, AttemptFacts):
             continue
         named = facts.server == server.id
-        if not named and f"{server.label} " not in facts.words:
+        said = _part_of(facts.words, server.label) or (facts.words if named else "")
+        if said in _NOT_ASKED:
             continue
         tries += 1
         took = named and row.state in TAKEN and event.seq == row.last_event
-        words = _part_of(facts.words, server.label)
+        words = said
     return replace(way, tries=tries, words=words, took=took)
 
 
 def _part_of(words: str, name: str) -> str:
-    """What words about several ways say of one."""
+    """What words about several ways say of one; empty where they do not name it."""
     for part in words.split("; "):
         if part.startswith(f"{name} "):
             return part.removeprefix(f"{name} ")
-    return words
+    return ""
 
 
 def _attempt_words(event: StoredEvent, names: ServerNames) -> str:

@@ -140,7 +140,7 @@ async def try_rules(call: Call) -> Response:
     )
     rests = await rests_of(call, servers)
     ways = explain_ways(
-        [way_facts(server, rests) for server in in_order(app, servers)],
+        [replace(way_facts(server, rests), supposed=True) for server in in_order(app, servers)],
         only_way(route, destination),
         call.now_ms,
         waits=True,
