@@ -118,7 +118,7 @@ PHRASES: Final[dict[Category, str]] = {
     Category.NO_ROUTE: "has no active server that could take it",
     Category.LOOKUP_FAILED: "could not be looked up in the DNS",
     Category.NOT_PERMITTED: "has an address to which mail may not go",
-    Category.PAUSED: "is left alone for a while after repeated failures",
+    Category.PAUSED: "is left alone for a while after failures",
     Category.LIMIT_REACHED: "has been given as much as the limits set for it allow",
     Category.OUR_TROUBLE: "was not asked, because of trouble on our side",
     Category.CALLER_TOLD: "was not asked again, because the caller was told that it failed",
