@@ -66,7 +66,7 @@ async def dial(
             sock.close()
             if not isinstance(error, OSError):
                 raise
-            reasons.append(_why(error, address))
+            reasons.append(_why(error, address, host))
         else:
             if told is not None:
                 told(Progress("connect", f"{address} port {port}"))
@@ -119,8 +119,8 @@ async def _addresses(host: str, port: int, seconds: float) -> list[_Target]:
     return list(targets)[:MAX_ADDRESSES]
 
 
-def _why(error: OSError, address: str) -> str:
+def _why(error: OSError, address: str, host: str) -> str:
     if isinstance(error, TimeoutError) and error.errno is None:
-        return f"{address} does not answer"
+        return "it does not answer" if address == host else f"{address} does not answer"
     words = _WHY.get(error.errno or 0) or error.strerror or str(error)
-    return f"{words} ({address})"
+    return words if address == host else f"{words} ({address})"
