@@ -535,6 +535,15 @@ async def test_a_direct_way_is_checked_at_the_hosts_of_the_test_address(bench: B
     assert report.steps[0].result is Result.WARN and report.steps[0].words.startswith("mx0")
 
 
+async def test_a_direct_way_wants_a_test_address_also_without_mail(bench: Bench) -> None:
+    bench.running.app = replace(bench.running.app, test_address="")
+    async with direct(bench) as (checker, mine):
+        for mail in (True, False):
+            report = await checker.check(mine, bench.running.app, mail=mail)
+            assert names(report) == ["failed:name"] and "--test-address" in last(report).fix
+    assert (await bench.found(mine)).status == "A"
+
+
 async def test_a_direct_way_without_hosts_fails_at_the_name(bench: Bench) -> None:
     async with direct(bench) as (checker, mine):
         report = await checker.check(mine, bench.running.app)

@@ -26,10 +26,19 @@ def _remedy(step: StepName, outcome: Outcome, server: Server) -> tuple[str, str]
     """Why it is so, and what to do, as far as anybody can say from here."""
     said = f"{outcome.status} {outcome.text} {outcome.words}".lower()
     card = CARDS.get(Category(outcome.category))
+    if server.kind is Kind.DIRECT and step is StepName.NAME:
+        return "", "Check the domain of the app's test address, and this machine's DNS servers."
     if server.kind is Kind.DIRECT:
         return "", card.advice if card else "Ask whoever keeps the recipient's host."
     change = f"pillarbox server set {server.name}"
     if step is StepName.LOGIN and server.oauth is not None and server.auth:
+        if "no refresh token yet" in said:
+            return "Nobody has signed in for it.", f"pillarbox server authorize {server.name}"
+        if "cannot be asked" in said:
+            return (
+                "The login is made with an access token, and nobody gives one just now.",
+                "Check this machine's DNS and firewall, and that the token endpoint is right.",
+            )
         # What is wrong, and what mends it, stands in the words already.
         return "The login is made with an access token.", f"{change}, as the page on OAuth shows"
     for at, phrases, why, fix in _KNOWN:

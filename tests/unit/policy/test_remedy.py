@@ -9,7 +9,7 @@ from pillarbox.policy.checkup import Result, StepName, failing_step
 from pillarbox.policy.meaning import Stage
 from pillarbox.policy.outcome import Mishap, from_broken, from_reply
 from pillarbox.policy.remedy import failed_step
-from pillarbox.policy.server import Encryption, Server
+from pillarbox.policy.server import Encryption, Grant, OAuth, Server
 from pillarbox.protocol.reply import Reply
 from pillarbox.terms.ids import ObjectId
 
@@ -66,6 +66,20 @@ def test_a_broken_line_leads_to_what_can_be_done_about_it(
     step = failed_step(name, outcome, replace(SERVER, **facts), 0)
     assert fix in step.fix, step
     assert "{" not in step.fix
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("it has no refresh token yet", "server authorize"),
+        ("login.example.com cannot be asked: it does not answer", "firewall"),
+        ("login.example.com refused: the client secret has expired", "page on OAuth"),
+    ],
+)
+def test_a_login_by_token_leads_to_what_can_be_done_about_it(said: str, fix: str) -> None:
+    server = replace(SERVER, oauth=OAuth("google", Grant.REFRESH_TOKEN, "id"))
+    outcome = from_broken(Stage.AUTH, f"could not be logged in at: {said}")
+    assert fix in failed_step(StepName.LOGIN, outcome, server, 0).fix
 
 
 def test_whatever_happens_there_is_something_to_do() -> None:

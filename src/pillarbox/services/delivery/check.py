@@ -130,6 +130,9 @@ class Checker:
         trail = trial.trail
         if trial.mail and not trial.recipient:
             trial.ours = True
+        if trail.server.kind is Kind.DIRECT and not trial.app.test_address:
+            trail.add(_no_hosts(trial.app))
+            return
         try:
             connection = await self._open(trial)
         except Broken as broken:
@@ -154,10 +157,6 @@ class Checker:
             return await self._lines.open(trail.server, trail.passed)
         # Also without mail: somebody's hosts must be met.
         domain = trial.app.test_address.rpartition("@")[2]
-        if not domain:
-            raise Broken(
-                "connect", "it is tried at the hosts of the app's test address; none is set"
-            )
         hosts = (await self._hosts_of(trail.server, domain))[:_MOST_HOSTS]
         for number, host in enumerate(hosts):
             trail.server = host
@@ -288,6 +287,14 @@ class _Trial:
         self.offers: tuple[str, ...] = ()
         self.ours = False
         """Whether what keeps the mail from being sent is no fault of the server's."""
+
+
+def _no_hosts(app: App) -> Step:
+    return Step(
+        StepName.NAME, Result.FAILED, f"the app {app.name} has no test address", 0,
+        "A direct way is tried at the hosts of that address. The server stays as it is.",
+        f"pillarbox app set {app.name} --test-address you@example.com",
+    )  # fmt: skip
 
 
 def _no_test_address(app: App) -> Step:
