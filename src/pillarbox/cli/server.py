@@ -18,6 +18,7 @@ from pillarbox.cli.server_options import limits_of, of_app, place_of, protection
 from pillarbox.cli.server_setup import add, set_
 from pillarbox.cli.server_standing import (
     STATUS_COLOURS,
+    paused_hint,
     standing_fields,
     status_cell,
     used_cell,
@@ -125,7 +126,15 @@ def enable(call: Call, name: str, app: str | None) -> None:
     """Use a server again."""
     with call.client() as client:
         after = _switch(client, name, app, "enable")
-    call.result(after, "name", lambda: call.screen.say(f"{after['name']} is used again."))
+        after = client.get(f"/servers/{segment(after['id'])}")
+
+    def words() -> None:
+        if hint := paused_hint(after):
+            call.screen.say(f"{after['name']} is enabled. {hint}")
+        else:
+            call.screen.say(f"{after['name']} is used again.")
+
+    call.result(after, "name", words)
 
 
 @examples(("server disable mycompany", "until somebody enables it"))

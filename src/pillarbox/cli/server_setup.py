@@ -30,6 +30,7 @@ from pillarbox.cli.server_options import (
     said_of,
     server_options,
 )
+from pillarbox.cli.server_standing import paused_hint
 
 if TYPE_CHECKING:
     from pillarbox.policy.presets import Preset
@@ -80,10 +81,12 @@ def add(
         mode = client.get(f"/apps/{segment(target)}")["mode"]
 
     def words() -> None:
-        call.screen.say(
-            f"Added the server {made['name']} ({place_of(made)}, {protection_of(made)}) "
-            f"to {made['app']}, priority {made['priority']}."
-        )
+        protection = protection_of(made).replace("none", "not encrypted")
+        what = (
+            f"direct way {made['name']}" if made["kind"] == _DIRECT
+            else f"server {made['name']} ({place_of(made)}, {protection})"
+        )  # fmt: skip
+        call.screen.say(f"Added the {what} to {made['app']}, priority {made['priority']}.")
         if limits := limits_of(made):
             call.screen.say(f"Recipients that go through it: at most {limits}.")
         for warning in made["warnings"]:
@@ -135,12 +138,15 @@ def set_(
         if secret is not None or forget_password:
             document["password"] = secret.reveal() if secret else None
         after = client.patch(f"/servers/{segment(before['id'])}", document)
+        stands = client.get(f"/servers/{segment(before['id'])}")
     told = describe(before, after)
     new = [f"a new {each}" for each in secrets_in(document)]
     told = ", ".join(filter(None, (told, *new)))
 
     def words() -> None:
         call.screen.say(f"{after['name']}: {told or 'nothing changed'}")
+        if hint := paused_hint(stands):
+            call.screen.say(hint)
         if not after["enabled"]:
             call.screen.say(f"It is disabled; a check that goes well enables it: "
                             f"{run_as()} server check {after['name']}")  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pillarbox.cli.output import clean, run_as
+
 STATUS_COLOURS: Final = {
     "active": "green",
     "disabled": "red",
@@ -21,6 +23,16 @@ def status_cell(server: dict[str, Any]) -> str:
     if (server.get("used") or {}).get("rests_until"):
         return "resting"
     return "active"
+
+
+def paused_hint(server: dict[str, Any]) -> str:
+    """What ends the pause of an enabled server that a person has just seen to; empty without one."""
+    if status_cell(server) != "paused":
+        return ""
+    until = server["circuit"].get("until")
+    rests = f"left alone until {until} after failures" if until else "left alone after failures"
+    check = f"{run_as()} server check {clean(server['name'])}"
+    return f"It is {rests}; a check that goes well ends that at once: {check}"
 
 
 def used_cell(server: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pillarbox.cli.server_standing import standing_fields, status_cell, used_cell
+from pillarbox.cli.server_standing import paused_hint, standing_fields, status_cell, used_cell
 
 CLOSED: dict[str, Any] = {"state": "closed", "word": "In use", "until": None, "reason": ""}
 UNUSED: dict[str, Any] = {"day": None, "day_limit": None, "rests_until": None, "reason": ""}
@@ -43,6 +43,13 @@ def test_what_is_used_is_said_of_how_much() -> None:
     server = {**SERVER, "used": {**UNUSED, "day": 405, "day_limit": 500}}
     assert used_cell(server) == "405/500"
     assert lines(server) == {"Used in 24 hours": "405 of 500 recipients (81 %)"}
+
+
+def test_whoever_has_mended_a_paused_server_hears_how_its_pause_ends() -> None:
+    paused = {**SERVER, "name": "relay", "circuit": {**CLOSED, "state": "open", "until": SOON}}
+    assert f"until {SOON}" in paused_hint(paused)
+    assert paused_hint(paused).endswith("server check relay")
+    assert paused_hint(SERVER) == ""
 
 
 def test_a_paused_server_says_why_and_until_when() -> None:
