@@ -108,7 +108,7 @@ class Parameters:
 
 def of_query(request: Request) -> Parameters:
     """Those of a GET."""
-    return Parameters(_once(request.query_params.multi_items()))
+    return Parameters(once(request.query_params.multi_items()))
 
 
 async def of_body(request: Request, rooms: Rooms, *, most_kb: int | None = None) -> Parameters:
@@ -124,10 +124,10 @@ async def of_body(request: Request, rooms: Rooms, *, most_kb: int | None = None)
 def read_parameters(body: bytes, declared: str) -> Parameters:
     """Those of a body of a declared type. Raises `RequestError`."""
     if body[:1024].lstrip()[:1] == b"{" or declared.endswith("json"):
-        return Parameters(_once(_members(body)))
+        return Parameters(once(_members(body)))
     if declared not in ("", _FORM):
         raise BadParameter(f"A form or a JSON object is taken here, not {declared[:60]!r}.")
-    return Parameters(_once(_pairs(body)))
+    return Parameters(once(_pairs(body)))
 
 
 def _pairs(body: bytes) -> list[tuple[str, str]]:
@@ -160,7 +160,10 @@ def _as_text(name: str, raw: msgspec.Raw) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Values by names in lower case; what is empty was not given. Raises `BadParameter` for a name
+    with two values.
+    """
     given: dict[str, str] = {}
     for name, value in pairs:
         folded = name.lower()

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from pillarbox.api.compat.parameters import Parameters, of_body, of_query
 from pillarbox.api.compat.plain import NoSuchPath
+from pillarbox.api.compat.private_emails import EmailCalls
 from pillarbox.api.compat.server_apps import AppCalls
 from pillarbox.api.compat.signed_in import Visitor, identify, log_in
 from pillarbox.api.compat.smtp_servers import ServerCalls
@@ -52,6 +53,11 @@ def endpoints(rooms: Rooms, *, owner: bool) -> list[tuple[str, Endpoint]]:
 
         return endpoint
 
+    async def send(request: Request) -> Response:
+        visitor = await identify(rooms, request, owner=owner)
+        _require("POST", request)
+        return await EmailCalls(rooms).send(visitor, request)
+
     async def nothing(request: Request) -> Response:
         """Who is not signed in does not learn what there is."""
         await identify(rooms, request, owner=owner)
@@ -62,6 +68,7 @@ def endpoints(rooms: Rooms, *, owner: bool) -> list[tuple[str, Endpoint]]:
         found.append((prefix + LOG_IN, log_in_here))
         for method, path, handler in calls:
             found.append((prefix + PRIVATE + path, private(method, handler)))
+        found.append((prefix + PRIVATE + "/emails/send", send))
         found.append((prefix + PRIVATE + "/{rest:path}", nothing))
     return found
 
