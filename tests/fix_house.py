@@ -104,8 +104,9 @@ class Running:
         """A server on loopback, in clear unless said otherwise."""
         values: dict[str, object] = {"encryption": Encryption.NONE, "priority": 10} | facts
         server = Server(new_object_id(), self.app.id, name, "127.0.0.1", port, **values)  # type: ignore[arg-type]
-        await self.house.storage.directory.save_server(server)
-        return server
+        directory = self.house.storage.directory
+        await directory.save_server(server)
+        return await directory.server(server.id)
 
     async def set_mode(self, mode: Mode) -> None:
         """Change the app's mode."""

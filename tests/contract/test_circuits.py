@@ -20,12 +20,14 @@ from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import SystemClock
 from pillarbox.terms.ids import new_object_id
+from pillarbox.terms.secret import Secret
 from tests.contract.cluster import Cluster
 from tests.contract.post import Post
 
 pytestmark = pytest.mark.needs("postgres")
 
 DOWN = from_broken(Stage.CONNECT, "nobody listens there")
+RELAY_DENIED = from_reply(Stage.RCPT, Reply.of(554, "5.7.1", "relay access denied"))
 WRONG_PASSWORD = from_reply(Stage.AUTH, Reply.of(535, "5.7.8", "no"))
 USED_UP = from_reply(Stage.VERDICT, Reply.of(550, "5.4.5", "Daily user sending limit exceeded"))
 
@@ -91,13 +93,13 @@ async def test_failures_on_different_nodes_add_up_and_one_of_them_says_that_it_i
     assert kinds.count("server.paused") == 1
 
 
-async def test_a_wrong_password_found_by_one_pauses_the_server_for_both_and_one_success_for_both(
+async def test_a_fault_of_the_host_found_by_one_pauses_it_for_both_and_one_success_is_for_both(
     nodes: Nodes,
 ) -> None:
     server, freed = nodes.server, []
     nodes.two.way(server)
     nodes.two.listen(freed.append, lambda apps: None)
-    nodes.one.failed(server, WRONG_PASSWORD)
+    nodes.one.failed(server, RELAY_DENIED)
     await until(lambda: circuit(nodes.two, server) is Circuit.OPEN)
     nodes.one.succeeded(server)
     await until(lambda: circuit(nodes.two, server) is Circuit.CLOSED)
@@ -106,15 +108,35 @@ async def test_a_wrong_password_found_by_one_pauses_the_server_for_both_and_one_
     assert kinds == ["server.paused", "server.recovered"]
 
 
+async def test_a_wrong_password_is_held_against_it_by_the_node_that_met_it_and_nobody_else(
+    nodes: Nodes,
+) -> None:
+    server = nodes.server
+    other = replace(server, id=new_object_id(), password=Secret("right"))
+    nodes.two.way(server)
+    nodes.one.failed(server, WRONG_PASSWORD)
+    # Told and heard behind it, so that what was to be heard of it would have been.
+    nodes.one.failed(other, DOWN)
+    await until(lambda: nodes.two.way(server).breaker.errors == 1)
+    now_ms = SystemClock().now_ms()
+    assert nodes.one.row(server).paused(now_ms)
+    assert not nodes.one.row(other).paused(now_ms)
+    assert not nodes.two.row(server).paused(now_ms)
+    assert await nodes.told("server.paused", "server.failing") == [
+        "server.paused",
+        "server.failing",
+    ]
+
+
 async def test_after_a_pause_one_of_all_nodes_makes_the_trial(nodes: Nodes) -> None:
     server, clock = nodes.server, SystemClock()
     rooms = [nodes.one, nodes.two]
-    nodes.one.failed(server, WRONG_PASSWORD)
+    nodes.one.failed(server, RELAY_DENIED)
     await until(lambda: circuit(nodes.two, server) is Circuit.OPEN)
     await until(lambda: not nodes.one.way(server).breaker.paused(clock.now_ms()))
     await until(lambda: not nodes.two.way(server).breaker.paused(clock.now_ms()))
-    tries = [room.may_try(room.way(server), clock.now_ms()) for room in rooms]
-    tries += [room.may_try(room.way(server), clock.now_ms()) for room in rooms]
+    tries = [room.may_try(room.row(server), clock.now_ms()) for room in rooms]
+    tries += [room.may_try(room.row(server), clock.now_ms()) for room in rooms]
     assert sorted(await asyncio.gather(*tries)) == [False, False, False, True]
 
 

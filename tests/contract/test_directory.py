@@ -50,6 +50,20 @@ async def test_servers_come_by_priority_then_age(storage: Storage, post: Post) -
     assert await storage.directory.servers(post.account.id) == []
 
 
+async def test_a_server_knows_whose_app_it_belongs_to_also_after_that_has_moved(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one")
+    await storage.directory.save_server(mine)
+    read = await storage.directory.server(mine.id)
+    assert read == mine and read.account == post.app.account
+    other = Account(new_object_id(), "other")
+    await storage.directory.save_account(other)
+    await storage.directory.save_server(read)
+    await storage.directory.save_app(replace(post.app, account=other.id))
+    assert (await storage.directory.server(mine.id)).account == other.id
+
+
 async def test_a_password_is_sealed_on_disk_and_readable_here(
     place: Place, storage: Storage, post: Post
 ) -> None:

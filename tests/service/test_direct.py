@@ -40,6 +40,7 @@ async def start(
     houses: Houses, farm: MxFarm, retry: RetryConfig = SOON, **sections: object
 ) -> Running:
     """A house whose only way out leads straight to the farm's hosts."""
+    limits = {name: sections.pop(name) for name in list(sections) if name.startswith("max_")}
     allowed = sections.pop("allowed", (NETWORK,))
     direct = DirectConfig(
         port=farm.port or free_port(), allowed_networks=allowed, connect_seconds=1.0
@@ -50,12 +51,12 @@ async def start(
         retry=retry,
         **sections,
     )
-    await add_direct(running)
+    await add_direct(running, **limits)
     return running
 
 
-async def add_direct(running: Running, priority: int = 0) -> None:
-    await running.add_server("direct", 25, kind=Kind.DIRECT, priority=priority)
+async def add_direct(running: Running, priority: int = 0, **limits: object) -> None:
+    await running.add_server("direct", 25, kind=Kind.DIRECT, priority=priority, **limits)
 
 
 def waits(rows: object) -> bool:
@@ -492,6 +493,83 @@ async def test_where_connections_are_scarce_none_lies_idle_and_all_mail_arrives(
         assert (row.state, row.attempts) == (State.DELIVERED, 1)
     assert sum(len(host.messages) for host in hosts) == 24
     await until(lambda: running.house.pool.open <= 2)
+
+
+async def test_the_way_has_no_more_connections_than_it_may_have_and_all_mail_arrives(
+    houses: Houses, farm: MxFarm
+) -> None:
+    gate = Gate()
+    hosts = []
+    for number in range(6):
+        script = Script().on(Stage.DATA, stall(gate), usual(), times=1)
+        hosts.append(await farm.host(f"mx.d{number}.example", script))
+        farm.domain(f"d{number}.example", (10, f"mx.d{number}.example"))
+    running = await start(houses, farm, max_connections=2)
+    receipts = [await running.submit(f"u@d{number % 6}.example") for number in range(18)]
+    await gate.reached()
+    await until(lambda: sum(len(host.sessions) for host in hosts) == 2)
+    (way,) = running.house.circuits._ways.all()
+    await until(lambda: len(way.slots._waiters) > 0)
+    assert sum(len(host.sessions) for host in hosts) == 2
+    gate.release()
+    for receipt in receipts:
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    await until(lambda: running.house.pool.open <= 2)
+
+
+async def test_the_way_takes_no_more_in_a_second_than_it_may_and_the_rest_waits(
+    houses: Houses, farm: MxFarm
+) -> None:
+    host = await farm.host("mx.example.org")
+    farm.domain("example.org", (10, "mx.example.org"))
+    running = await start(houses, farm, LATE, max_per_second=10)
+    receipts = [await running.submit(f"u{number}@example.org") for number in range(25)]
+    for receipt in receipts:
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.DELIVERED, 1), "it only waited"
+    at = sorted(one.answered_at for one in host.messages)
+    assert max(sum(begin <= one < begin + 1000 for one in at) for begin in at) <= 13
+
+
+async def test_recipients_of_one_message_go_straight_in_portions_and_each_once(
+    houses: Houses, farm: MxFarm
+) -> None:
+    farm.dead("mx.dead.example")
+    farm.domain("dead.example", (10, "mx.dead.example"))
+    host = await farm.host("mx.example.org")
+    farm.domain("example.org", (10, "mx.example.org"))
+    running = await start(houses, farm, LATE, max_per_second=4)
+    recipients = [f"d{n}@dead.example" for n in range(4)] + [f"u{n}@example.org" for n in range(8)]
+    receipt = await running.submit(*recipients)
+
+    def settled(rows: object) -> bool:
+        return all(row.attempts == 1 for row in rows)  # type: ignore[attr-defined]
+
+    rows = await running.until(receipt.message, settled)
+    there = [row for row in rows if row.recipient.endswith("@example.org")]
+    assert {row.state for row in there} == {State.DELIVERED}
+    assert {row.state for row in rows if row not in there} == {State.DEFERRED}
+    sizes = [len(message.recipients) for message in host.messages]
+    assert sum(sizes) == 8 and max(sizes) <= 4
+
+
+async def test_a_used_up_day_of_the_way_moves_mail_to_the_next_and_what_was_not_sent_is_free(
+    houses: Houses, farm: MxFarm
+) -> None:
+    farm.dead("mx.dead.example")
+    farm.domain("dead.example", (10, "mx.dead.example"))
+    host = await farm.host("mx.example.org")
+    farm.domain("example.org", (10, "mx.example.org"))
+    running = await start(houses, farm, max_per_day=3)
+    async with BadServer() as upstream:
+        await running.add_server("upstream", upstream.port, priority=10)
+        for _ in range(4):
+            await running.until((await running.submit("bob@dead.example")).message)
+        for _ in range(5):
+            await running.until((await running.submit("bob@example.org")).message)
+        assert len(host.messages) == 3, "nobody was given the four that reached no host"
+        assert len(upstream.messages) == 6
 
 
 async def test_the_way_says_its_own_name_and_comes_from_its_own_address(

@@ -211,7 +211,7 @@ async def test_what_did_not_reach_the_server_is_not_counted(running: Running) ->
             await running.add_server("second", second.port, priority=1)
             await submitted(running, 2)
             (way,) = [
-                one for one in running.house.circuits._ways.values() if one.allowance is not None
+                one for one in running.house.circuits._ways.all() if one.allowance is not None
             ]
             assert way.allowance is not None
             assert way.allowance._day_left == 11, "a block of ten, and one who waited for it"

@@ -20,6 +20,7 @@ from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.report import LaneReport
 from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
+from pillarbox.storage.interface.limits import SharedCircuit
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
 
@@ -77,6 +78,8 @@ class Rooms:
     """How a lane does on this node."""
     circuit: Callable[[Server], Breaker | None] = lambda server: None
     """Whether this node leaves a server alone; None where it never used it."""
+    held_against: Callable[[Server], SharedCircuit | None] = lambda server: None
+    """What this node holds against the settings of a server; None where that is nothing."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
     tls_of: Callable[[str], Awaitable[list[tuple[str, TlsPlan]]]] | None = None

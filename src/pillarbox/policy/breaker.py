@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from pillarbox.policy.server import Server
+from pillarbox.policy.server import Kind, Server
+from pillarbox.terms.ids import ObjectId
 from pillarbox.terms.setting import InvalidSetting, setting
 
 
@@ -154,13 +155,19 @@ class Breaker:
         return recovered
 
 
-def circuit_key(server: Server) -> tuple[str, int, str]:
-    """What servers have in common that share one circuit: host, port and user name."""
-    return server.host.lower(), server.port, server.username
+def circuit_key(server: Server) -> tuple[ObjectId, str, int, str]:
+    """What servers have in common that share one circuit: account, host, port and user name. A
+    direct way shares with none, whatever hosts it leads to.
+    """
+    if server.kind is Kind.DIRECT:
+        return server.id, "", 0, ""
+    return server.account, server.host.lower(), server.port, server.username
 
 
 def shared_name(server: Server) -> bytes:
     """Under which all nodes keep that circuit, and what belongs to it: as long for every server."""
-    host, port, username = circuit_key(server)
+    if server.kind is Kind.DIRECT:
+        return server.id
+    account, host, port, username = circuit_key(server)
     identity = f"{host}\0{port}\0{username}".encode("utf-8", "replace")
-    return hashlib.sha256(identity).digest()[:16]
+    return hashlib.sha256(account + b"\0" + identity).digest()[:16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from pillarbox.policy.breaker import shared_name
-from pillarbox.policy.server import Kind, Server
+from pillarbox.policy.server import Server
 
 HOUR_MS: Final = 3_600_000
 RESTS: Final = b"rests:"
@@ -35,13 +35,6 @@ def is_limited(server: Server) -> bool:
     return bool(server.max_per_second or server.max_per_minute or server.max_per_day)
 
 
-def quota_name(server: Server) -> bytes:
-    """Under which its limits are counted: those of a direct way are its own, whatever hosts it
-    leads to.
-    """
-    return server.id if server.kind is Kind.DIRECT else shared_name(server)
-
-
 def paces_of(server: Server) -> tuple[Pace, ...]:
     """Its limits of a second and a minute.
 
@@ -49,7 +42,7 @@ def paces_of(server: Server) -> tuple[Pace, ...]:
     more than it may, the one of a minute is filled more slowly by what it can hold.
     """
     paces = []
-    name = quota_name(server)
+    name = shared_name(server)
     if server.max_per_second > 0:
         paces.append(_pace(b"sec:" + name, server.max_per_second, seconds=1))
     if most := server.max_per_minute:

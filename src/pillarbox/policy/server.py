@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pillarbox.policy.tls_plan import TlsPlan
@@ -113,6 +113,8 @@ class Server:
     """What is asked of an MX host; worked out when it is tried, and never stored."""
     addresses: tuple[str, ...] = ()
     """Where an MX host is, looked up and checked: nothing else is connected to. Never stored."""
+    account: ObjectId = field(default=ObjectId(b""), compare=False)
+    """Whose app it belongs to: known of a server that was read, and never stored with it."""
 
     @property
     def is_mx_host(self) -> bool:

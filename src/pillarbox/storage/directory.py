@@ -269,7 +269,9 @@ class SqlDirectoryStore:
 
     async def _read_servers(self) -> list[Server]:
         servers = []
-        for row in await self._engine.read("server.all"):
+        rows = await self._engine.read("server.all")
+        accounts = {app.id: app.account for app in await self.apps()}
+        for row in rows:
             server = decode(as_bytes(row[3]), Server)
             sealed = as_bytes(row[2])
             secrets = parted(self._vault.open_sealed(sealed, server.id)) if sealed else {}
@@ -278,6 +280,7 @@ class SqlDirectoryStore:
                     server, errors=as_int(row[1]), password=secrets.get("password"),
                     client_secret=secrets.get("client_secret"),
                     refresh_token=secrets.get("refresh_token"),
+                    account=accounts.get(server.app, ObjectId(b"")),
                 )
             )  # fmt: skip
         return servers

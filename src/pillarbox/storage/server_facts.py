@@ -9,6 +9,7 @@ from msgspec import json
 
 from pillarbox.policy.server import Server
 from pillarbox.storage.codec import encode
+from pillarbox.terms.ids import ObjectId
 from pillarbox.terms.secret import Secret
 
 _SECRETS: Final = ("password", "client_secret", "refresh_token")
@@ -17,8 +18,12 @@ _SEVERAL: Final = "\x01"
 
 
 def server_facts(server: Server) -> bytes:
-    """Everything but its secrets."""
-    return encode(replace(server, password=None, client_secret=None, refresh_token=None))
+    """Everything but its secrets, and the account, which its app knows."""
+    return encode(
+        replace(
+            server, password=None, client_secret=None, refresh_token=None, account=ObjectId(b"")
+        )
+    )
 
 
 def joined(server: Server) -> Secret | None:

@@ -130,6 +130,7 @@ class House:
                 retry=RetryPolicy(self.settings.retry),
                 lane_report=self.worker.report,
                 circuit=self.circuits.peek,
+                held_against=self.circuits.held_against,
             ),
             owner=owner,
         )
@@ -334,4 +335,5 @@ def _pool(
         clock,
         idle_seconds=settings.delivery.idle_seconds,
         max_transactions=_NO_LIMIT,
+        group_of=lambda server: server.id,
     )

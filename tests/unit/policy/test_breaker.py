@@ -16,7 +16,7 @@ from pillarbox.policy.breaker import (
     circuit_key,
     shared_name,
 )
-from pillarbox.policy.server import Server
+from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
 from pillarbox.terms.setting import InvalidSetting
 
@@ -178,12 +178,27 @@ def test_a_config_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> Non
 
 
 def test_servers_with_the_same_host_port_and_user_share_a_circuit() -> None:
-    def key(host: str, port: int, user: str) -> tuple[str, int, str]:
+    def key(host: str, port: int, user: str) -> tuple[ObjectId, str, int, str]:
         return circuit_key(Server(ObjectId(b"s"), ObjectId(b"a"), "n", host, port, username=user))
 
     assert key("Mail.Example.com", 587, "u") == key("mail.example.com", 587, "u")
     assert key("mail.example.com", 587, "u") != key("mail.example.com", 465, "u")
     assert key("mail.example.com", 587, "u") != key("mail.example.com", 587, "U")
+
+
+def test_servers_of_different_accounts_share_nothing() -> None:
+    one = Server(ObjectId(b"1"), ObjectId(b"a"), "n", "smtp.b.test", account=ObjectId(b"x"))
+    other = replace(one, account=ObjectId(b"y"))
+    assert circuit_key(one) != circuit_key(other)
+    assert shared_name(one) != shared_name(other)
+
+
+def test_a_direct_way_shares_with_none_whatever_host_it_leads_to() -> None:
+    one = Server(ObjectId(b"1" * 12), ObjectId(b"a"), "direct", "", 25, kind=Kind.DIRECT)
+    host = replace(one, host="mx.example.org", port=26)
+    other = replace(one, id=ObjectId(b"2" * 12))
+    assert circuit_key(one) == circuit_key(host) != circuit_key(other)
+    assert shared_name(one) == shared_name(host) != shared_name(other)
 
 
 def test_every_circuit_has_a_word() -> None:

@@ -14,10 +14,9 @@ from pillarbox.policy.quota import (
     comes_near,
     is_limited,
     paces_of,
-    quota_name,
     rest_ms,
 )
-from pillarbox.policy.server import Kind, Server
+from pillarbox.policy.server import Server
 from pillarbox.terms.ids import ObjectId
 
 PLAIN = Server(ObjectId(b"s" * 12), ObjectId(b"a" * 12), "one", "smtp.example.net", username="u")
@@ -31,16 +30,10 @@ def test_a_server_without_limits_has_nothing_to_count() -> None:
 
 
 def test_servers_with_the_same_host_port_and_user_share_what_is_counted() -> None:
-    other = replace(PLAIN, id=ObjectId(b"o" * 12), name="two", host="SMTP.example.net")
-    assert quota_name(other) == quota_name(PLAIN)
-    assert quota_name(replace(PLAIN, username="v")) != quota_name(PLAIN)
-    assert quota_name(replace(PLAIN, port=25)) != quota_name(PLAIN)
-
-
-def test_a_direct_way_has_limits_of_its_own_whatever_host_it_leads_to() -> None:
-    direct = replace(PLAIN, kind=Kind.DIRECT, max_per_second=5)
-    assert quota_name(direct) == quota_name(replace(direct, host="mx.example.org", port=25))
-    assert quota_name(direct) != quota_name(replace(direct, id=ObjectId(b"o" * 12)))
+    limited = replace(PLAIN, max_per_second=5, max_per_minute=100)
+    other = replace(limited, id=ObjectId(b"o" * 12), name="two", host="SMTP.example.net")
+    assert paces_of(other) == paces_of(limited)
+    assert paces_of(replace(limited, username="v")) != paces_of(limited)
 
 
 @given(st.integers(2, 1_000_000))

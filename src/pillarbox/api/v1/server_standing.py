@@ -1,4 +1,7 @@
-"""how a server stands: its circuit, and how much of its limit of a day is used, on all nodes together"""
+"""how a server stands: its circuit, and how much of its limit of a day is used, on all nodes together
+
+What is held against the settings of a server is known to each node by itself, and told by this one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any, Final
 
 from pillarbox.api.calls import Call
 from pillarbox.policy.breaker import CIRCUIT_WORDS, Circuit, shared_name
-from pillarbox.policy.quota import RESTS, quota_name
+from pillarbox.policy.quota import RESTS
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.limits import QuotaTaken, SharedCircuit
 from pillarbox.terms.clock import format_instant
@@ -22,16 +25,24 @@ async def standings(call: Call, servers: Sequence[Server]) -> list[dict[str, Any
     views = []
     for server in servers:
         used = _NOTHING
-        if server.max_per_day:
-            used = await limits.quota_used(quota_name(server), call.now_ms)
         name = shared_name(server)
+        if server.max_per_day:
+            used = await limits.quota_used(name, call.now_ms)
+        held = call.rooms.held_against(server)
         views.append(
             {
-                "circuit": _circuit_view(known.get(name), call.now_ms),
+                "circuit": _circuit_view(_stricter(known.get(name), held), call.now_ms),
                 "used": _used_view(server, used, known.get(RESTS + name), call.now_ms),
             }
         )
     return views
+
+
+def _stricter(host: SharedCircuit | None, own: SharedCircuit | None) -> SharedCircuit | None:
+    """Which is shown: that which keeps mail from the server, or does so for longer."""
+    if host is None or own is None:
+        return host or own
+    return max(own, host, key=lambda one: (one.until, one.errors))
 
 
 def _circuit_view(circuit: SharedCircuit | None, now_ms: int) -> dict[str, Any]:

@@ -54,6 +54,8 @@ _DIRECT: Final = frozenset(
     }
 )  # fmt: skip
 """What may be said about a direct way."""
+_DIRECT_CONNECTIONS: Final = 300
+"""It leads to many hosts: as many as all direct ways have together (`direct.connections`)."""
 
 
 class ServerChange(Struct):
@@ -171,7 +173,10 @@ async def add_server(call: Call) -> Response:
     kind, region = values.get("kind", Kind.SMTP), values.pop("region", "")
     if kind is Kind.DIRECT:
         _only_direct(values)
-        values = {"name": "direct", "host": "", "port": 25, **values}
+        values = {
+            "name": "direct", "host": "", "port": 25, "max_connections": _DIRECT_CONNECTIONS,
+            **values,
+        }  # fmt: skip
     elif values.get("preset"):
         values = _from_preset(call, values, region)
     if kind is Kind.SMTP and "host" not in values:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.hosts import HostWalk
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.allowance import Allowance
-from pillarbox.services.delivery.circuits import Circuits, Way
+from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.ways import Row
 from pillarbox.terms.clock import Clock, format_instant
 from pillarbox.terms.ids import DeliveryId
 
@@ -31,8 +31,7 @@ class Admission:
 
     async def at(
         self,
-        way: Way,
-        server: Server,
+        row: Row,
         walk: HostWalk[DeliveryId],
         wanted: int,
         answer_by: int | None,
@@ -40,17 +39,17 @@ class Admission:
         """How many of `wanted` recipients may go there now; 0 where it is passed by, which the walk
         knows then. Nobody waits beyond `answer_by`.
         """
-        if way.breaker.paused(self._clock.now_ms()):
+        server = row.server
+        if row.paused(self._clock.now_ms()):
             walk.pass_by(server)
             return 0
         most = wanted
-        allowance = way.allowance
+        allowance = row.way.allowance
         if allowance is not None:
             most = await self._turn(allowance, server, walk, wanted, answer_by)
             if not most:
                 return 0
-        closed = way.breaker.circuit is Circuit.CLOSED
-        if closed or await self._circuits.may_try(way, self._clock.now_ms()):
+        if row.in_use or await self._circuits.may_try(row, self._clock.now_ms()):
             return most
         walk.pass_by(server)
         if allowance is not None:
@@ -91,10 +90,10 @@ class Admission:
         """
         now_ms = self._clock.now_ms()
         for other in walk.coming:
-            way = self._circuits.way(other)
-            if way.breaker.paused(now_ms):
+            row = self._circuits.row(other)
+            if row.paused(now_ms):
                 continue
-            allowance = way.allowance
+            allowance = row.way.allowance
             if allowance is not None and (allowance.free_at(now_ms) or not allowance.plenty):
                 continue
             if other.priority == server.priority or wait_seconds > _PATIENCE_SECONDS:

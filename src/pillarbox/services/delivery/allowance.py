@@ -14,7 +14,8 @@ from contextlib import suppress
 from typing import Final
 
 from pillarbox.observe.log import logger
-from pillarbox.policy.quota import Pace, block_of, comes_near, paces_of, quota_name
+from pillarbox.policy.breaker import shared_name
+from pillarbox.policy.quota import Pace, block_of, comes_near, paces_of
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.limits import LimitStore, QuotaTaken
@@ -79,7 +80,7 @@ class Allowance:
         if paces != tuple(bucket.pace for bucket in self._buckets):
             known = {bucket.pace: bucket for bucket in self._buckets}
             self._buckets = [known.get(pace) or _Bucket(pace) for pace in paces]
-        name = quota_name(server)
+        name = shared_name(server)
         if (name, server.max_per_day) != (self._name, self._most):
             self._name, self._most = name, server.max_per_day
             self._day_left = self._used_up_until = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
@@ -13,18 +13,20 @@ from pillarbox.policy.directory import App, Strategy
 from pillarbox.policy.hosts import HostWalk
 from pillarbox.policy.lanes import only_way
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_limit, from_trouble
-from pillarbox.policy.routing import BARRED, Route, servers_in_order, ways_of_lane
+from pillarbox.policy.routing import BARRED, servers_in_order, ways_of_lane
 from pillarbox.policy.server import Kind, Server
 from pillarbox.services.delivery.admission import Admission
 from pillarbox.services.delivery.ahead import Following
 from pillarbox.services.delivery.attempt_facts import facts_of
-from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.circuits import Circuits, is_unspent
+from pillarbox.services.delivery.course import Course
 from pillarbox.services.delivery.given import Given
 from pillarbox.services.delivery.offer import Offers
 from pillarbox.services.delivery.report import Trouble
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.straight import Errand, Straight
 from pillarbox.services.delivery.transaction import Transactions
+from pillarbox.services.delivery.ways import Row
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.queue import LaneName
@@ -36,60 +38,6 @@ _log = logger("delivery")
 _EVERYBODY: Final = 1 << 30
 
 Endings = Sequence[tuple[Addressee, Outcome]]
-
-
-class Course:
-    """One attempt on its way, until the last of its settlements is durable.
-
-    What it comes to stands in it when the attempt is over, for the lane.
-    """
-
-    __slots__ = (
-        "_ended", "_recordings", "following", "lane", "left", "next_due_at", "outgoing", "pained", "trouble",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        outgoing: Outgoing,
-        following: Following | None,
-        ended: Callable[[Outgoing], None],
-        lane: LaneName | None = None,
-    ) -> None:
-        """`ended` is called when everything about it is durable, also that some of it waits."""
-        self.outgoing = outgoing
-        self.lane = lane if lane is not None and lane.route != Route.SERVERS else None
-        """Of mail that does not simply take its app's order."""
-        self.following = following
-        self.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
-        """Those not settled yet."""
-        self.pained = False
-        """A server was at fault, or asked for less."""
-        self.trouble: Trouble | None = None
-        """The last thing that went wrong, whether another server took it afterwards or not."""
-        self.next_due_at = 0
-        self._ended = ended
-        self._recordings = 1  # the attempt itself
-
-    def too_late(self, now_ms: int) -> bool:
-        """Whether the caller who waits for an answer may have been told that it failed."""
-        answer_by = self.outgoing.answer_by
-        return answer_by is not None and now_ms >= answer_by
-
-    def ends_with(self, then: Callable[[], None]) -> None:
-        """The attempt could not be made to its end; `then` is called when what it has settled is
-        durable.
-        """
-        self._ended = lambda outgoing: then()
-
-    def begin(self) -> None:
-        """One more settlement is on its way."""
-        self._recordings += 1
-
-    def one_less(self) -> None:
-        """A settlement is durable, or the attempt is over."""
-        self._recordings -= 1
-        if not self._recordings:
-            self._ended(self.outgoing)
 
 
 class Attempts:
@@ -114,7 +62,6 @@ class Attempts:
         self._offers = offers
         self._settler = settler
         self._straight = straight
-        self._nobodys = Slots(0)
         self._clock = clock
         self._most_recipients = recipients_per_transaction
         self._certain: dict[ObjectId, tuple[App, Sequence[Server], list[Server]]] = {}
@@ -155,15 +102,16 @@ class Attempts:
             if course.too_late(now_ms):
                 self._end(course, from_caller_told())
                 return
+            row = self._circuits.row(server)
+            way = row.way
             if server.kind is Kind.DIRECT:
-                await self._straight.along(self._errand(server, walk, course))
+                await self._straight_on(row, walk, course)
                 if not course.left:
                     return
                 continue
-            way = self._circuits.way(server)
             most = len(course.left)
-            if way.breaker.circuit is not Circuit.CLOSED or way.allowance is not None:
-                most = await self._admission.at(way, server, walk, most, course.outgoing.answer_by)
+            if way.breaker.circuit is not Circuit.CLOSED or way.allowance is not None or way.marred:
+                most = await self._admission.at(row, walk, most, course.outgoing.answer_by)
                 if not most:
                     self._transactions.over(course.outgoing)
                     continue
@@ -194,6 +142,28 @@ class Attempts:
         for last, some in by_server.items():
             course.trouble = Trouble(self._clock.now_ms(), None, some[0][1])
             self._settle(course, some, last)
+
+    async def _straight_on(self, row: Row, walk: HostWalk[DeliveryId], course: Course) -> None:
+        """By the direct way, as many at a time as its limits let go together."""
+        errand, allowance = self._errand(row, walk, course), row.way.allowance
+        waiting = list(course.left.values())
+        while waiting and not errand.too_late():
+            most = len(waiting)
+            if allowance is not None:
+                most = await self._admission.at(row, walk, most, course.outgoing.answer_by)
+                if not most:
+                    return
+            some, waiting = waiting[:most], waiting[most:]
+            await self._straight.along(errand, some)
+            if allowance is not None:
+                # What a host takes as a whole is settled without a record in the walk.
+                last = [(one.delivery, walk.last(one.delivery)) for one in some]
+                allowance.give_back(
+                    sum(
+                        delivery in course.left if outcome is None else is_unspent(outcome)
+                        for delivery, outcome in last
+                    )
+                )
 
     async def _servers(
         self, outgoing: Outgoing, lane: LaneName | None
@@ -293,19 +263,19 @@ class Attempts:
             return self._circuits.failed(server, fault, len(given.outcomes))
         return self._circuits.succeeded(server) if given.outcomes else None
 
-    def _errand(self, way: Server, walk: HostWalk[DeliveryId], course: Course) -> Errand:
+    def _errand(self, row: Row, walk: HostWalk[DeliveryId], course: Course) -> Errand:
         """What the direct way needs to know of an attempt, and may do in it."""
 
         async def give(host: Server, some: list[Addressee]) -> None:
-            await self._at(host, walk, course, None, self._nobodys, some)
+            await self._at(host, walk, course, None, row.way.slots, some)
 
         def end(server: Server, outcome: Outcome, some: Sequence[Addressee]) -> None:
             walk.record(server, outcome, [addressee.delivery for addressee in some])
             self._settle(course, [(addressee, outcome) for addressee in some], server)
 
         return Errand(
-            way, course.outgoing, walk, course.left, course.lane is not None, give,
-            self._transactions.part, end,
+            row.server, course.outgoing, walk, course.left, course.lane is not None,
+            row.way.slots, give, self._transactions.part, end,
             lambda: course.too_late(self._clock.now_ms()),
         )  # fmt: skip
 

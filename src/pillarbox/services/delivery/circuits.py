@@ -9,30 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
-from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
-from pillarbox.policy.breaker import Breaker, BreakerConfig, Circuit, circuit_key, shared_name
+from pillarbox.policy.breaker import Breaker, BreakerConfig, Circuit
 from pillarbox.policy.events import ServerFacts
 from pillarbox.policy.meaning import Category, Stage
 from pillarbox.policy.outcome import Outcome
+from pillarbox.policy.own_settings import is_about_settings
 from pillarbox.policy.quota import RESTS, is_limited, rest_ms
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.allowance import Allowance
+from pillarbox.services.delivery.server_events import ServerEvents
 from pillarbox.services.delivery.sharing import Sharing
-from pillarbox.services.delivery.slots import Slots
+from pillarbox.services.delivery.ways import OwnCircuit, Row, Way, Ways
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.limits import FailureCounted, LimitStore, SharedCircuit
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import ObjectId
-
-Key = tuple[str, int, str]
-
-_log = logger("delivery")
 
 _HEAR_SECONDS: Final = 4.0
 _FINISH_SECONDS: Final = 5.0
@@ -50,23 +46,12 @@ _UNSPENT: Final = frozenset(
 """Where an attempt ends here, no provider counts its recipients."""
 
 
-@dataclass(slots=True)
-class Way:
-    """One server as several apps may share it: its breaker, its quota, room for its connections."""
-
-    breaker: Breaker
-    slots: Slots
-    name: bytes
-    server: Server
-    """As it was last seen, for what is told of it."""
-    allowance: Allowance | None = None
-    """None where no limits are set and none were heard of."""
-    known: bool = False
-    """Whether storage may hold failures of it."""
-
-
 class Circuits:
-    """Ways by `circuit_key`. Changes of a circuit are events."""
+    """The circuits of all ways. Changes of a circuit are events.
+
+    What is held against the settings of single servers is known to this node alone: another one
+    finds it out by itself, with one message.
+    """
 
     def __init__(
         self,
@@ -78,18 +63,15 @@ class Circuits:
         news: News,
     ) -> None:
         self._config = config
-        self._events = events
+        self._events = ServerEvents(events, clock, metrics, news)
         self._limits = limits
         self._sharing = Sharing(limits)
         self._clock = clock
         self._metrics = metrics
-        self._news = news
-        self._ways: dict[Key, Way] = {}
-        self._by_server: dict[bytes, tuple[Server, Way]] = {}
+        self._ways = Ways(config)
         self._heard: dict[bytes, SharedCircuit] = {}
-        self._telling: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
-        self._wakes: dict[Key, asyncio.TimerHandle] = {}
+        self._wakes: dict[int, asyncio.TimerHandle] = {}
         self._free: Callable[[frozenset[ObjectId]], None] = _nobody
         self._try: Callable[[frozenset[ObjectId]], None] = _nobody
 
@@ -114,7 +96,7 @@ class Circuits:
 
     def close_lines(self) -> None:
         """Nobody shall wait for his turn any more: what still goes goes now."""
-        for way in self._ways.values():
+        for way in self._ways.all():
             if way.allowance is not None:
                 way.allowance.close()
 
@@ -129,84 +111,124 @@ class Circuits:
 
     def way(self, server: Server) -> Way:
         """The way to a server, made at first use; changed limits change it."""
-        known = self._by_server.get(server.id)
-        if known is not None and known[0] is server:
-            return known[1]
-        key = circuit_key(server)
-        way = self._ways.get(key)
-        if way is None:
-            way = Way(
-                Breaker(self._config), Slots(server.max_connections), shared_name(server), server
-            )
-            self._ways[key] = way
+        return self.row(server).way
+
+    def row(self, server: Server) -> Row:
+        """A server on its way, as `way`."""
+        known = self._ways.known(server)
+        if known is not None:
+            return known
+        row, fresh = self._ways.at(server, self._clock.now_ms())
+        way = row.way
+        if fresh:
             self._follow(way, self._heard)
-        else:
-            way.slots.resize(server.max_connections)
-            way.server = server
         if way.allowance is not None:
             way.allowance.set_limits(server)
         elif is_limited(server):
             self._limit(way)
-        self._by_server[server.id] = (server, way)
-        return way
+        if row.own.breaker.circuit is Circuit.OPEN:
+            self._wake(way, row.own)
+        return row
 
     def peek(self, server: Server) -> Breaker | None:
-        """The breaker, if the server was ever used by this process."""
-        way = self._ways.get(circuit_key(server))
-        return way.breaker if way is not None else None
+        """The breaker that counts, if the server was ever used by this process."""
+        return self._ways.peek(server)
 
-    async def may_try(self, way: Way, now_ms: int) -> bool:
-        """Whether an attempt may begin though the circuit is not closed: it is the trial then, and
-        the only one on all nodes.
+    def held_against(self, server: Server) -> SharedCircuit | None:
+        """What this node holds against the settings of a server; None where that is nothing."""
+        return self._ways.held_against(server)
+
+    async def may_try(self, row: Row, now_ms: int) -> bool:
+        """Whether an attempt may begin though a circuit is not closed: it is the trial then, and
+        where the host was paused the only one on all nodes.
         """
+        way, own = row.way, row.own
         breaker = way.breaker
-        if not breaker.may_use(now_ms):
+        if row.paused(now_ms) or not own.breaker.may_use(now_ms):
             return False
-        lease_ms = breaker.pause_ms
-        if not await self._sharing.may_try(way.name, now_ms, lease_ms):
-            breaker.put_off(now_ms + min(lease_ms, round(_HEAR_SECONDS * 1000)))
-            self._wake(way)
-            return False
-        way.known = True
-        self._tell("server.tried", way.server, ServerFacts(way.server.id, way.server.name))
+        if breaker.circuit is not Circuit.CLOSED:
+            breaker.may_use(now_ms)
+            lease_ms = breaker.pause_ms
+            if not await self._sharing.may_try(way.name, now_ms, lease_ms):
+                breaker.put_off(now_ms + min(lease_ms, round(_HEAR_SECONDS * 1000)))
+                self._wake(way)
+                if own.breaker.circuit is Circuit.TRIAL:
+                    self._put_off(way, own, breaker.until_at)
+                return False
+            way.known = True
+        self._events.tell("server.tried", row.server)
         return True
 
     def succeeded(self, server: Server) -> int | None:
         """It took mail, or answered as it should. Gives what to do to the stored error count."""
-        way = self.way(server)
-        breaker = way.breaker
-        had_errors = breaker.errors > 0 or server.errors > 0
-        recovered = breaker.succeeded()
+        row = self.row(server)
+        way, own = row.way, row.own
+        had_errors = way.breaker.errors > 0 or own.breaker.errors > 0 or server.errors > 0
+        recovered = way.breaker.succeeded()
         if recovered or way.known:
             self._works(way, server, recovered=recovered)
+        if own.breaker.succeeded():
+            way.note_own()
+            if not recovered:
+                self._events.tell("server.recovered", server)
+                self._free(self._ways.apps_of(way, own))
         allowance = way.allowance
         if allowance is not None and allowance.rests_until and allowance.is_over():
             self._sharing.worked(RESTS + way.name, _heard_nothing)
-            self._tell("server.quota_over", server, ServerFacts(server.id, server.name))
+            self._events.tell("server.quota_over", server)
             self._go_on(way)
         return 0 if had_errors else None
 
     def failed(self, server: Server, outcome: Outcome, recipients: int = 0) -> int | None:
         """It was at fault, or takes no more. Gives what to do to the stored error count."""
-        way = self.way(server)
-        if way.allowance is not None and outcome.stage in _UNSPENT:
+        row = self.row(server)
+        way = row.way
+        if way.allowance is not None and is_unspent(outcome):
             way.allowance.give_back(recipients)
         if outcome.category == Category.QUOTA_REACHED:
             self._rests(way, server, outcome)
             return None
-        breaker, now_ms, category = way.breaker, self._clock.now_ms(), outcome.category
+        own = is_about_settings(outcome)
+        breaker = row.own.breaker if own else way.breaker
+        category = outcome.category
         at_once = category in _AT_ONCE or (
             category in _AT_ONCE_FROM_STRANGERS and not breaker.worked
         )
+        if own:
+            self._mistaken(row, outcome, at_once=at_once)
+        else:
+            self._broke(row, outcome, at_once=at_once)
+        return 1
+
+    # --- failures -----------------------------------------------------------------------------
+
+    def _mistaken(self, row: Row, outcome: Outcome, *, at_once: bool) -> None:
+        """The host is there; it is the settings with which this does not work."""
+        way, own, server, now_ms = row.way, row.own, row.server, self._clock.now_ms()
+        if way.breaker.circuit is Circuit.TRIAL:
+            way.breaker.succeeded()
+            self._works(way, server, recovered=True)
+        pauses = own.breaker.failed(now_ms, at_once=at_once)
+        own.words, own.failed_at = f"{server.label} {outcome.words}", now_ms
+        way.note_own()
+        if pauses:
+            self._metrics.server_pauses[""] += 1
+            self._wake(way, own)
+            self._events.tell_failure("server.paused", server, own.breaker, outcome)
+        elif own.breaker.errors == 1:
+            self._events.tell_failure("server.failing", server, own.breaker, outcome)
+
+    def _broke(self, row: Row, outcome: Outcome, *, at_once: bool) -> None:
+        """The host is at fault, for everybody who sends through it."""
+        way, server, breaker, now_ms = row.way, row.server, row.way.breaker, self._clock.now_ms()
+        if row.own.breaker.circuit is Circuit.TRIAL:
+            # The trial of the settings found out nothing about them.
+            self._put_off(way, row.own, now_ms + row.own.breaker.pause_ms)
         pauses = breaker.failed(now_ms, at_once=at_once)
-        facts = ServerFacts(
-            server.id, server.name, breaker.errors, category, outcome.words,
-            breaker.until_at if pauses else 0,
-        )  # fmt: skip
         if pauses:
             self._wake(way)
         elif breaker.errors == 1:
-            self._tell("server.failing", server, facts)
+            self._events.tell_failure("server.failing", server, breaker, outcome)
         way.known = True
         said = f"{server.label} {outcome.words}"
 
@@ -214,7 +236,7 @@ class Circuits:
             # On all nodes together it may have been once too often.
             began = breaker.adopt(0, 1, counted.until if not pauses else 0, self._clock.now_ms())
             if counted.paused or (pauses and counted.until <= now_ms):
-                self._tell("server.paused", server, _until(facts, breaker))
+                self._events.tell_failure("server.paused", server, breaker, outcome)
             if began:
                 self._wake(way)
 
@@ -223,7 +245,10 @@ class Circuits:
         after = 1 if pauses else breaker.pauses_after
         pause_ms = breaker.pause_ms or round(self._config.pause_seconds * 1000)
         self._sharing.failed(way.name, now_ms, after, pause_ms, said, told)
-        return 1
+
+    def _put_off(self, way: Way, own: OwnCircuit, until_at: int) -> None:
+        own.breaker.put_off(until_at)
+        self._wake(way, own)
 
     # --- what follows --------------------------------------------------------------------------
 
@@ -232,7 +257,7 @@ class Circuits:
             server = way.server
             words = f"was given {used} of {most} recipients in 24 hours"
             category = Category.LIMIT_REACHED.value
-            self._tell(
+            self._events.tell(
                 kind, server, ServerFacts(server.id, server.name, 0, category, words, until, used, most)
             )  # fmt: skip
             if kind == "server.quota_over":
@@ -251,7 +276,7 @@ class Circuits:
         )
         said = f"{server.label} {outcome.words}"
         self._sharing.rests(RESTS + way.name, now_ms, length_ms, said)
-        self._tell("server.quota_reached", server, facts)
+        self._events.tell("server.quota_reached", server, facts)
 
     def _works(self, way: Way, server: Server, *, recovered: bool) -> None:
         way.known = False
@@ -260,13 +285,13 @@ class Circuits:
 
         def told(ended: bool) -> None:
             if ended or recovered:
-                self._tell("server.recovered", server, ServerFacts(server.id, server.name))
+                self._events.tell("server.recovered", server)
 
         self._sharing.worked(way.name, told)
 
     def _apply(self, heard: dict[bytes, SharedCircuit]) -> None:
         self._heard = heard
-        for way in list(self._ways.values()):
+        for way in self._ways.all():
             self._follow(way, heard)
 
     def _follow(self, way: Way, heard: dict[bytes, SharedCircuit]) -> None:
@@ -287,43 +312,28 @@ class Circuits:
             if breaker.succeeded():
                 self._go_on(way)
 
-    def _wake(self, way: Way) -> None:
+    def _wake(self, way: Way, own: OwnCircuit | None = None) -> None:
         """When the pause is over, one message shall find out, though none may be due."""
-        key = circuit_key(way.server)
-        if (before := self._wakes.pop(key, None)) is not None:
+        breaker = way.breaker if own is None else own.breaker
+        if (before := self._wakes.pop(id(breaker), None)) is not None:
             before.cancel()
-        seconds = max(way.breaker.until_at - self._clock.now_ms(), 0) / 1000 + 0.01
+        seconds = max(breaker.until_at - self._clock.now_ms(), 0) / 1000 + 0.01
         loop = asyncio.get_running_loop()
-        self._wakes[key] = loop.call_later(seconds, self._pause_over, key)
+        self._wakes[id(breaker)] = loop.call_later(seconds, self._pause_over, way, own)
 
-    def _pause_over(self, key: Key) -> None:
-        self._wakes.pop(key, None)
-        way = self._ways[key]
-        if way.breaker.circuit is Circuit.OPEN:
-            self._try(self._apps_of(way))
+    def _pause_over(self, way: Way, own: OwnCircuit | None) -> None:
+        breaker = way.breaker if own is None else own.breaker
+        self._wakes.pop(id(breaker), None)
+        if breaker.circuit is Circuit.OPEN:
+            self._try(self._ways.apps_of(way, own))
 
     def _go_on(self, way: Way) -> None:
-        self._free(self._apps_of(way))
+        self._free(self._ways.apps_of(way))
 
-    def _apps_of(self, way: Way) -> frozenset[ObjectId]:
-        return frozenset(server.app for server, known in self._by_server.values() if known is way)
 
-    def _tell(self, kind: str, server: Server, facts: ServerFacts) -> None:
-        """An event that changes no delivery: nobody waits for it, and none is lost to a stop."""
-        now_ms = self._clock.now_ms()
-        if kind == "server.quota_reached":
-            self._metrics.server_quotas_reached[""] += 1
-        _log.warning(kind, server=server.name, words=facts.words)
-        self._news.tell(now_ms, kind.partition(".")[2], server.name, facts.words)
-        task = asyncio.ensure_future(self._append(now_ms, kind, server, facts))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-
-    async def _append(self, at: int, kind: str, server: Server, facts: ServerFacts) -> None:
-        try:
-            await self._events.append(at, server.app, kind, facts)
-        except Exception as error:
-            _log.error("event.lost", kind=kind, reason=str(error))
+def is_unspent(outcome: Outcome) -> bool:
+    """Whether an attempt ended before any provider counts its recipients."""
+    return outcome.stage in _UNSPENT
 
 
 def _nobody(apps: frozenset[ObjectId]) -> None:
@@ -332,9 +342,3 @@ def _nobody(apps: frozenset[ObjectId]) -> None:
 
 def _heard_nothing(ended: bool) -> None:
     """What was said of it is over already."""
-
-
-def _until(facts: ServerFacts, breaker: Breaker) -> ServerFacts:
-    return ServerFacts(
-        facts.server, facts.name, breaker.errors, facts.category, facts.words, breaker.until_at
-    )

@@ -13,8 +13,8 @@ from pillarbox.handover.outgoing import Outgoing
 from pillarbox.observe.log import logger
 from pillarbox.policy.window import Window
 from pillarbox.services.delivery.ahead import Following
-from pillarbox.services.delivery.attempt import Course
 from pillarbox.services.delivery.catching_up import FARTHEST_MS, CatchingUp
+from pillarbox.services.delivery.course import Course
 from pillarbox.services.delivery.lane_tools import LaneTools, outgoing_of
 from pillarbox.services.delivery.report import LaneReport, Rate, Trouble
 from pillarbox.services.delivery.unloading import unload

@@ -62,6 +62,8 @@ class Errand:
     """Those not settled yet; it shrinks while they are."""
     bound: bool
     """Whether all mail of its lane goes to the same domain."""
+    slots: Slots
+    """Room for the connections of this way out."""
     give: Callable[[Server, list[Addressee]], Awaitable[None]]
     """Offers the message to a host; what becomes of whom is recorded in the walk."""
     part: Callable[[Server, int], None]
@@ -112,13 +114,13 @@ class Straight:
         """This node stops."""
         self._sites.close()
 
-    async def along(self, errand: Errand) -> None:
-        """Everybody who is open, domain by domain. Who is still open afterwards may take the next
-        way out: nobody there has spoken about him.
+    async def along(self, errand: Errand, addressees: Sequence[Addressee]) -> None:
+        """Some of those who are open, domain by domain. Who is still open afterwards may take the
+        next way out: nobody there has spoken about him.
         """
         until = self._clock.monotonic() + self._config.attempt_seconds
         domains: dict[str, list[Addressee]] = {}
-        for addressee in errand.left.values():
+        for addressee in addressees:
             domain = addressee.address.rpartition("@")[2].rstrip(".").lower()
             domains.setdefault(domain, []).append(addressee)
         for domain, some in domains.items():
@@ -231,13 +233,21 @@ class Straight:
             verdict = verdict.otherwise if failed and some else None
 
     async def _give(self, host: Server, errand: Errand, some: list[Addressee]) -> None:
-        """Over one of the connections that there may be."""
-        if not self._slots.take_now():
-            await self._slots.take(errand.outgoing.app)
+        """Over one of the connections that there may be: of its own way out first, so that what
+        waits there keeps no place among all.
+        """
+        app, slots = errand.outgoing.app, errand.slots
+        if not slots.take_now():
+            await slots.take(app)
         try:
-            await errand.give(host, some)
+            if not self._slots.take_now():
+                await self._slots.take(app)
+            try:
+                await errand.give(host, some)
+            finally:
+                self._slots.give_back()
         finally:
-            self._slots.give_back()
+            slots.give_back()
         errand.part(host, self._config.connections)
 
     def _tell_site(self, site: Site, outcomes: Sequence[Outcome]) -> None:

@@ -152,8 +152,11 @@ class Transactions:
         return self._ahead.take_slot(outgoing, slots)
 
     def part(self, server: Server, most: int) -> None:
-        """Keep no idle connection to a server where more than `most` are open to all of them."""
-        if self._pool.open > most:
+        """Keep no idle connection to an MX host where more than `most` are open to all servers, or
+        more than its way out may have to all of its hosts.
+        """
+        pool = self._pool
+        if pool.open > most or pool.open_in_group(server) > server.max_connections:
             self._pool.drop_idle(server)
 
     def over(self, outgoing: Outgoing) -> None:
