@@ -10,7 +10,7 @@ from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import App, RouteRule
 from pillarbox.policy.events import ActionFacts, AttemptFacts, LaneFacts
 from pillarbox.policy.server import Server
-from pillarbox.storage.interface.errors import NotFound
+from pillarbox.storage.interface.errors import NotFound, StorageTrouble
 from pillarbox.storage.interface.queue import LaneName
 from pillarbox.storage.interface.selection import Selection
 from pillarbox.storage.interface.settlement import Verdict
@@ -169,6 +169,21 @@ async def test_mail_in_memory_is_put_back_and_is_not_uncertain(
     assert [row.delivery for row in await claimed_of(storage, post.lane)] == [
         delivery_id(message, 1)
     ]
+    again = await place.open()
+    assert (await again.queue.recover(NOW)).uncertain == 0
+
+
+async def test_mail_that_could_not_be_put_back_is_still_called_active(
+    place: Place, storage: Storage, post: Post
+) -> None:
+    delivery = delivery_id(await post.accept("a@example.org", mirrored=True, marked=True), 1)
+    await place.say("ALTER TABLE queue RENAME TO elsewhere")
+    with pytest.raises(StorageTrouble):
+        await storage.queue.put_back([delivery])
+    await place.say("ALTER TABLE elsewhere RENAME TO queue")
+    waiting = await storage.queue.one(delivery)
+    assert waiting is not None and waiting.state is State.ACTIVE
+    await storage.queue.put_back([delivery])
     again = await place.open()
     assert (await again.queue.recover(NOW)).uncertain == 0
 

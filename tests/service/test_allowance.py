@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -155,3 +156,17 @@ async def test_a_closed_line_lets_everybody_go(desk: Desk) -> None:
     await asyncio.sleep(0)
     allowance.close()
     assert await asyncio.gather(*waiting) == [0, 0, 0]
+
+
+async def test_a_turn_that_comes_in_the_moment_the_time_is_over_is_taken_and_not_lost(
+    desk: Desk,
+) -> None:
+    allowance = desk.allowance(max_per_minute=1)
+    assert await get(allowance) == 1
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.create_task(allowance.turn(1, 0.01))
+    await asyncio.sleep(0)
+    # Both timers are due in the same round of the loop: the turn is given, then the time is over.
+    loop.call_at(loop.time() + 0.005, allowance.give_back, 1)
+    time.sleep(0.02)
+    assert await waiting == 1

@@ -106,6 +106,24 @@ async def test_what_waited_for_a_server_goes_when_it_is_back_and_not_all_at_once
         assert max(tenths.values()) <= 3 * 120 / 20, "spread over two seconds"
 
 
+async def test_catching_up_ends_also_where_all_that_was_counted_has_gone(houses: Houses) -> None:
+    running = await houses.start(retry=PATIENT, delivery=SOON)
+    worker = running.house.worker
+    later = Script().on(Stage.RCPT, say(450, "4.2.0 come again"), times=3)
+    async with BadServer(later) as server:
+        await running.add_server("only", server.port)
+        receipts = [await running.submit() for _ in range(3)]
+        for receipt in receipts:
+            await running.until(receipt.message, lambda rows: rows[0].attempts == 1)
+        worker.catch_up(frozenset({running.app.id}))
+        for receipt in receipts:
+            (row,) = await running.until(receipt.message)
+            assert (row.state, row.attempts) == (State.HANDED_OVER, 2)
+        async with asyncio.timeout(10):
+            while any(lane.catching_up is not None for lane in worker._lanes.values()):
+                await asyncio.sleep(0.01)
+
+
 async def test_one_message_makes_the_trial_while_all_others_wait(houses: Houses) -> None:
     running = await houses.start(retry=PATIENT, breaker=QUICK, delivery=SOON)
     port = free_port()

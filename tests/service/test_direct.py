@@ -454,11 +454,11 @@ async def test_a_site_that_says_slow_down_gets_less_and_the_mail_all_the_same(
 async def test_mail_that_waits_for_its_turn_does_not_hold_up_a_stop(
     houses: Houses, farm: MxFarm
 ) -> None:
-    await farm.host("mx.example.org")
+    host = await farm.host("mx.example.org")
     farm.domain("example.org", (10, "mx.example.org"))
     running = await start(houses, farm, sites=SiteConfig(per_minute_of={"example.org": 0.1}))
     receipts = [await running.submit(f"u{number}@example.org") for number in range(3)]
-    await running.until(receipts[0].message)
+    await until(lambda: host.messages)
     sites = running.house.worker._tools.attempts._straight._sites
     await until(lambda: sites.waiting("example.org") > 0)
     began = time.monotonic()

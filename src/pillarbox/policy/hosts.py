@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
 from pillarbox.policy.meaning import PHRASES, Category, Stage
-from pillarbox.policy.outcome import Blame, Outcome
+from pillarbox.policy.outcome import Blame, Outcome, from_broken
 from pillarbox.policy.server import Server
 
 RecipientT = TypeVar("RecipientT", bound=Hashable)
@@ -154,6 +154,15 @@ class HostWalk(Generic[RecipientT]):
             None if outcome.category in _NOT_ASKED else server,
             _servers_in(tries),
         )
+
+
+def unasked(fault: Outcome) -> Outcome:
+    """What a fault means for those who were still to be named when the connection ended: nothing of
+    theirs can have arrived, however much of the others' had.
+    """
+    if not fault.maybe_delivered:
+        return fault
+    return from_broken(Stage.MAIL, "", False)
 
 
 def describe(server: Server, outcome: Outcome) -> str:

@@ -140,10 +140,10 @@ class Claims:
         alone = share == SHARDS
         if alone and (known := self._calm.heads(ends, self._leases)) is not None:
             return known
-        self._calm = Calm()
+        stirred = self._calm = Calm()
         rows = await self._engine.read("queue.heads")
         heads = self._heads(rows, await self._lease(rows, share))
-        if alone:
+        if alone and self._calm is stirred:  # nothing was freed while they were read
             self._calm = Calm(ends, self._leases, heads)
         return heads
 

@@ -84,11 +84,16 @@ class Operators:
     async def put_back(self, deliveries: Sequence[DeliveryId]) -> None:
         """Its mark goes with it."""
         owner = self._engine.incarnation
+        undo = self._marks.reopening(deliveries, lambda error: None)
         marks = self._marks.close(deliveries)
-        await self._engine.change(
-            *(Step("queue.put_back", (delivery, owner)) for delivery in sorted(deliveries)),
-            *(Step("started.delete", (mark,)) for mark in marks),
-        )
+        try:
+            await self._engine.change(
+                *(Step("queue.put_back", (delivery, owner)) for delivery in sorted(deliveries)),
+                *(Step("started.delete", (mark,)) for mark in marks),
+            )
+        except BaseException as error:
+            undo(error)
+            raise
         if self._engine.shared:
             self._engine.tell("queue")
 

@@ -207,7 +207,7 @@ class SqlQueueStore:
         return None
 
     async def depths(self) -> list[LaneDepth]:
-        """Reads the whole queue: for people, not for delivery."""
+        """Reads the whole queue: for people, and once when a server is tried again or back."""
         return depths_of(await self._engine.read("queue.depths"), await self._lanes.all())
 
     async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:

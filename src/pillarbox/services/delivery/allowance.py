@@ -145,7 +145,8 @@ class Allowance:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     return await waiter
-            return 0
+            # In the same moment as the time was over it may have been his turn.
+            return waiter.result() if waiter.done() and not waiter.cancelled() else 0
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.give_back(waiter.result())

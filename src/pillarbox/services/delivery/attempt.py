@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from pillarbox.handover.settle import Recording, Settler
 from pillarbox.observe.log import logger
 from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.directory import App, Strategy
-from pillarbox.policy.hosts import HostWalk
+from pillarbox.policy.hosts import HostWalk, unasked
 from pillarbox.policy.lanes import only_way
 from pillarbox.policy.outcome import Outcome, from_caller_told, from_limit, from_trouble
 from pillarbox.policy.routing import BARRED, servers_in_order, ways_of_lane
@@ -207,10 +208,13 @@ class Attempts:
         kept = False
         open_here = list(course.left.values()) if only is None else only
         waiting, open_here = open_here[most:], open_here[:most]
-        portions = _portions(open_here, self._most_recipients)
+        portions = deque(_portions(open_here, self._most_recipients))
         if waiting or len(portions) > 1:
             following = None
-        for some in portions:
+        while portions:
+            some = [one for one in portions.popleft() if one.delivery in course.left]
+            if not some:
+                continue
             given = await self._offers.make(server, course.outgoing, some, following)
             fault = None
             ended: Endings = given.outcomes
@@ -221,12 +225,11 @@ class Attempts:
             # Whoever is still open is offered elsewhere, by hands that must not hold a slot meanwhile.
             after = None if course.left else following
             kept = await self._transactions.end(given, recording, after, slots)
-            if given.gone:
-                break
+            if given.gone and (unsent := given.unsent(some)):
+                portions.appendleft(unsent)
             if fault is not None and fault.closes:
-                asked = {addressee.delivery for addressee in some}
-                others = [one.delivery for one in open_here if one.delivery not in asked]
-                walk.record(server, fault, [d for d in others if d in course.left])
+                others = [one for rest in portions for one in rest] + waiting
+                walk.record(server, unasked(fault), [one.delivery for one in others])
                 return kept
         if waiting:
             walk.record(server, from_limit(), [one.delivery for one in waiting])
@@ -237,7 +240,8 @@ class Attempts:
     ) -> tuple[Endings, Outcome | None]:
         """Who is settled by what a server did, and what was the server's fault in it."""
         for delivery in given.gone:
-            del course.left[delivery]
+            course.left.pop(delivery, None)
+        given.outcomes = [one for one in given.outcomes if one[0].delivery in course.left]
         for addressee, outcome in given.outcomes:
             walk.record(server, outcome, (addressee.delivery,))
         fault = next((o for _, o in given.outcomes if o.server_at_fault), None)

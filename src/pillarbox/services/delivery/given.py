@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pillarbox.handover.outgoing import Addressee
 from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.render import RENDERER_VERSION
@@ -42,6 +44,11 @@ class Given:
     def all_taken(self) -> bool:
         """Whether the server answers for everybody now."""
         return bool(self.outcomes) and all(outcome.taken for _, outcome in self.outcomes)
+
+    def unsent(self, some: Sequence[Addressee]) -> list[Addressee]:
+        """Those of them to whom nothing was sent only because another one is `gone`."""
+        known = self.gone.union(addressee.delivery for addressee, _ in self.outcomes)
+        return [one for one in some if one.delivery not in known]
 
     @property
     def renderer(self) -> int:

@@ -135,15 +135,16 @@ class Lane:
     async def claim_early(self) -> None:
         """What may go before it is due, a server being back."""
         found, now_ms = self.catching_up, self._tools.clock.now_ms()
-        if found is None or self._stopping or self.paused:
+        if found is None:
             return
+        over = found.is_over(now_ms)  # with no room left, or paused, it must end all the same
         room = min(found.room(now_ms), _CLAIM - len(self._claimed))
-        if room > 0:
+        if room > 0 and not (self._stopping or self.paused):
             last = await self._ahead(found, now_ms + FARTHEST_MS, room)
-            if last is None or found.is_over(now_ms):
-                self.catching_up = None
-            else:
-                found.cursor = last
+            found.cursor = last or found.cursor
+            over = over or last is None
+        if over:
+            self.catching_up = None
 
     async def try_one(self) -> bool:
         """One message that waits is attempted now, as a trial; False where there is none."""

@@ -44,9 +44,13 @@ class Offers:
         refusal = refuses_sender([outcome for _, outcome in given.outcomes])
         if refusal is None:
             return given
-        content = outgoing.content or await self._messages.content(outgoing.message)
         return_path = outgoing.facts.return_path
-        sender = self._senders.instead(server, refusal, content, return_path)
+        try:
+            content = outgoing.content or await self._messages.content(outgoing.message)
+            sender = self._senders.instead(server, refusal, content, return_path)
+        except BaseException:
+            self._transactions.put_back(given)
+            raise
         if sender is not None and sender != given.sender:
             self._transactions.put_back(given)
             given = await self._transactions.give(server, outgoing, addressees, following, sender)

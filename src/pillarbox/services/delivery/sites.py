@@ -76,12 +76,6 @@ class Sites:
         if line is not None:
             self._serve(line)
 
-    def pained(self, site: Site) -> None:
-        """Its window or pause has changed: see when the next may go."""
-        line = self._lines.get(site.name)
-        if line is not None:
-            self._serve(line)
-
     def waiting(self, name: str) -> int:
         """How many messages wait for their turn at a site."""
         line = self._lines.get(name)

@@ -97,7 +97,7 @@ class Transactions:
         if not self._nodes.holds:
             raise lease_over()
         while True:
-            said = self._ahead.claim(outgoing, server)
+            said = self._ahead.claim(outgoing, server, addressees)
             try:
                 carrier, fresh = (said, False) if said else await self._pool.take(server)
             except Broken as broken:

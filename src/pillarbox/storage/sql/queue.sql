@@ -155,7 +155,7 @@ SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner F
 WHERE id > $1 AND lane = $3 ORDER BY id LIMIT $2
 
 -- name: queue.depths
--- How much each lane holds; reads the whole queue, for people only.
+-- How much each lane holds; reads the whole queue: for people, and when a server is back.
 SELECT lane, count(*), min(id),
        min(CASE WHEN owner = 0 THEN due END),
        sum(CASE WHEN owner = -1 THEN 1 ELSE 0 END),
