@@ -43,6 +43,21 @@ async def test_the_first_by_priority_takes_it(running: Running) -> None:
         assert (len(first.messages), len(second.messages)) == (1, 0)
 
 
+async def test_the_authority_of_the_first_cannot_be_read(running: Running) -> None:
+    async with BadServer() as first, BadServer() as second:
+        await running.add_server(
+            "first", first.port, priority=0, encryption=Encryption.STARTTLS,
+            ca_file="/nowhere/ca.pem",
+        )  # fmt: skip
+        await running.add_server("second", second.port, priority=1)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        assert len(second.messages) == 1
+        (server, _) = await running.house.storage.directory.servers(running.app.id)
+        assert server.errors == 1
+
+
 async def test_nobody_listens_at_the_first(running: Running) -> None:
     async with BadServer() as second:
         await running.add_server("first", free_port(), priority=0)

@@ -17,7 +17,7 @@ from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.errors import CannotRender
 from pillarbox.message.render import Hop, render
 from pillarbox.net.envelope import EnvelopeWords
-from pillarbox.net.errors import Broken, LoginFailed
+from pillarbox.net.errors import Broken, LoginFailed, TlsFilesUnusable
 from pillarbox.net.pool import Pool
 from pillarbox.observe.crash import crash_point
 from pillarbox.policy.meaning import Stage
@@ -102,6 +102,9 @@ class Transactions:
                 carrier, fresh = (said, False) if said else await self._pool.take(server)
             except Broken as broken:
                 return _broken(server, broken, addressees, 0)
+            except TlsFilesUnusable as error:
+                # The authority's file is the operator's, so it is held against this server.
+                return _broken(server, Broken("starttls", error.sentence), addressees, 0)
             try:
                 return await self._exchange(carrier, outgoing, addressees, following, sender)
             except Broken as broken:
