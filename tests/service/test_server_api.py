@@ -368,7 +368,7 @@ async def test_an_app_whose_mail_waits_is_not_removed(caller: Caller) -> None:
 
 
 async def test_what_is_no_call_is_not_found_only_for_whoever_signed_in(caller: Caller) -> None:
-    for path in ("/private/emails/send", "/api/private/nothing", "/private/"):
+    for path in ("/private/emails/info", "/api/private/nothing", "/private/"):
         assert (await caller.get(path)).status == 404
         assert (await Caller(caller.face, "x").get(path)).status == 401
 
