@@ -16,6 +16,8 @@ from pillarbox.net.dns_servers import DnsConfig
 from pillarbox.net.mta_sts import NoStsPolicy, StsFetcher
 from pillarbox.net.resolver import Resolver
 from pillarbox.net.web_client import WebClient
+from pillarbox.policy.lookup import Answer
+from pillarbox.policy.mta_sts import StsPolicy
 from pillarbox.policy.tls_plan import Demand, TlsPlan
 from pillarbox.policy.tls_policy import Wish
 from pillarbox.policy.tls_report import day_of
@@ -52,6 +54,16 @@ def page(text: str = ENFORCE, kind: str = "text/plain", status: int = 200) -> We
     return WebReply(status, text.encode("latin-1"), {"Content-Type": kind}, close=True)
 
 
+@dataclass
+class Names:
+    """Asks whichever resolver there is."""
+
+    resolver: Resolver
+
+    async def lookup(self, name: str, kind: str) -> Answer:
+        return await self.resolver.lookup(name, kind)
+
+
 class Scene:
     """A domain, its name server, its policy host, and the plans made from them."""
 
@@ -82,15 +94,18 @@ class Scene:
             return [("127.0.0.1", self.web.port)]
 
         self.client = WebClient(ca_file=str(self.files.ca), look_up=look_up)
-        self.resolver = Resolver(
-            DnsConfig(servers=(self.dns.address,), timeout_seconds=0.5, rounds=1), self.clock
-        )
+        self.resolver = self._new_resolver()
+        self.names = Names(self.resolver)
         self.sessions = TlsSessions(self.storage.tls, self.clock)
         self.plans = TlsPlans(
-            TlsPolicyConfig(**config), self.resolver, self.storage.tls,
+            TlsPolicyConfig(**config), self.names, self.storage.tls,
             StsFetcher(self.client).fetch, self.sessions, self.clock,
         )  # fmt: skip
         return self.plans
+
+    def _new_resolver(self) -> Resolver:
+        config = DnsConfig(servers=(self.dns.address,), timeout_seconds=0.5, rounds=1)
+        return Resolver(config, self.clock)
 
     async def close(self) -> None:
         await self.plans.close()
@@ -111,6 +126,11 @@ class Scene:
         await self.close()
         await self._stack.aclose()
 
+    async def forget_names(self) -> None:
+        """Ask the name server for everything anew."""
+        await self.resolver.close()
+        self.resolver = self.names.resolver = self._new_resolver()
+
     def publish(self, identity: str = "1") -> None:
         """From now on the domain has a policy of this id."""
         self.dns.has(f"_mta-sts.{DOMAIN}", "TXT", f'"v=STSv1; id={identity};"')
@@ -122,6 +142,22 @@ class Scene:
 
     def move(self, ms: int) -> None:
         self.clock.ahead_ms += ms
+
+
+class BlockedNode:
+    """Another node over the same store, which somebody keeps from fetching."""
+
+    def __init__(self, scene: Scene) -> None:
+        async def fetch(domain: str) -> StsPolicy:
+            raise NoStsPolicy("sts-policy-fetch-error", f"the host of {domain} does not answer")
+
+        self.plans = TlsPlans(
+            TlsPolicyConfig(), scene.names, scene.storage.tls, fetch, scene.sessions, scene.clock
+        )
+
+    async def demand(self) -> Demand:
+        verdict = await self.plans.plan_for(DOMAIN, HOST, mx_secure=False, wish=Wish.NOTHING)
+        return verdict.demand
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +263,26 @@ async def test_a_policy_host_that_fails_is_left_alone_for_five_minutes(scene: Sc
     scene.reply = lambda request: page()
     scene.move(301_000)
     assert (await scene.plan()).demand is Demand.MTA_STS
+
+
+async def test_what_another_node_has_fetched_holds_where_this_one_is_kept_from_fetching(
+    scene: Scene,
+) -> None:
+    other = BlockedNode(scene)
+    assert await other.demand() is Demand.MAY  # no policy, and that is kept in mind
+    scene.publish()
+    await scene.forget_names()
+    assert (await scene.plan()).demand is Demand.MTA_STS
+    assert await other.demand() is Demand.MTA_STS
+
+
+async def test_what_another_node_fetches_later_holds_here_within_a_minute(scene: Scene) -> None:
+    other = BlockedNode(scene)
+    scene.publish()
+    assert await other.demand() is Demand.MAY  # it cannot be fetched, and nobody has it
+    assert (await scene.plan()).demand is Demand.MTA_STS
+    scene.move(60_000)
+    assert await other.demand() is Demand.MTA_STS
 
 
 @pytest.mark.parametrize(

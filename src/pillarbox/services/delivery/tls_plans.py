@@ -35,6 +35,8 @@ _Kept = TypeVar("_Kept")
 _MOST_DOMAINS: Final = 20_000
 _AGAIN_MS: Final = 300_000
 """How long a policy that could not be fetched is left alone (RFC 8461 §3.3)."""
+_READ_AGAIN_MS: Final = 60_000
+"""How long a look into the store counts: other nodes fetch too, and may have what this one lacks."""
 _MOST_HOSTS: Final = 20
 """Of one domain, for whoever looks."""
 _MAX_PORT: Final = 65_535
@@ -90,7 +92,8 @@ class TlsPlans:
         self._sessions = sessions
         self._clock = clock
         self._port = port
-        self._kept: OrderedDict[str, KeptPolicy | None] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[KeptPolicy | None, int]] = OrderedDict()
+        """What the store holds, and when that was found out."""
         self._failed: OrderedDict[str, int] = OrderedDict()
         """Until when a policy is not asked for again."""
         self._fetching: dict[str, asyncio.Task[KeptPolicy | None]] = {}
@@ -173,19 +176,27 @@ class TlsPlans:
         identity = read_record(answer.texts)
         kept = await self._known(domain)
         if identity is not None and self._is_due(domain, kept, identity):
-            fetched = await self._fetched(domain, identity, wants_report=wants_report)
-            kept = fetched or kept
+            kept = await self._fetched(domain, identity, wants_report=wants_report)
         return None if kept is None else kept.policy
 
     async def _known(self, domain: str) -> KeptPolicy | None:
         now_ms = self._clock.now_ms()
-        if domain in self._kept:
-            kept = self._kept[domain]
-            self._kept.move_to_end(domain)
-        else:
-            kept = await self._store.policy(domain, now_ms)
-            _remember(self._kept, domain, kept)
-        return kept if kept is not None and now_ms < kept.expires_at else None
+        known = self._kept.get(domain)
+        if known is None or now_ms >= known[1] + _READ_AGAIN_MS:
+            return await self._read(domain)
+        self._kept.move_to_end(domain)
+        return _in_force(known[0], now_ms)
+
+    async def _read(self, domain: str) -> KeptPolicy | None:
+        """What the store holds, whichever node has fetched it."""
+        now_ms = self._clock.now_ms()
+        before = self._kept.get(domain)
+        kept = await self._store.policy(domain, now_ms)
+        meanwhile = self._kept.get(domain)
+        if meanwhile is not None and meanwhile is not before:
+            return _in_force(meanwhile[0], now_ms)  # fetched while the store was read
+        _remember(self._kept, domain, (kept, now_ms))
+        return _in_force(kept, now_ms)
 
     def _is_due(self, domain: str, kept: KeptPolicy | None, identity: str) -> bool:
         """Whether to fetch: another id, or half of the time is over, so that no gap comes."""
@@ -214,11 +225,12 @@ class TlsPlans:
             _log.warning("sts.not_fetched", domain=domain, reason=none.sentence)
             if wants_report:
                 self._sessions.not_fetched(domain, none.result)
-            return None
+            # Whoever keeps this node from fetching need not have kept the others.
+            return await self._read(domain)
         kept = KeptPolicy(domain, identity, policy, self._clock.now_ms())
         await self._store.keep_policy(kept)
         self._failed.pop(domain, None)
-        _remember(self._kept, domain, kept)
+        _remember(self._kept, domain, (kept, kept.fetched_at))
         return kept
 
     # --- DANE ---------------------------------------------------------------------------------
@@ -255,6 +267,10 @@ class TlsPlans:
             if alias.secure and alias.status is Status.FOUND:
                 return [host]
         return []
+
+
+def _in_force(kept: KeptPolicy | None, now_ms: int) -> KeptPolicy | None:
+    return kept if kept is not None and now_ms < kept.expires_at else None
 
 
 def _remember(where: OrderedDict[str, _Kept], domain: str, thing: _Kept) -> None:
