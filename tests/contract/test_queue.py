@@ -251,6 +251,22 @@ async def test_what_a_caller_was_told_is_the_verdict_that_stays(
     assert "delivery.handed_over" in [e.kind for e in await storage.events.recent(1)]
 
 
+async def test_what_a_caller_has_ended_is_not_ended_again(storage: Storage, post: Post) -> None:
+    message = await post.accept("a@example.org", "b@example.org", mirrored=True)
+    first, second = delivery_id(message, 1), delivery_id(message, 2)
+    late = post.settlement(await post.verdict(first, state=State.FAILED))
+    late.unless_ended = True
+    other = post.settlement(await post.verdict(second, state=State.FAILED))
+    other.unless_ended = True
+    await settle(storage.queue, other)
+    assert (await storage.messages.delivery(second)).state is State.FAILED
+    await storage.queue.end_unanswered(message, NOW, AttemptFacts(category="caller_told"))
+    await settle(storage.queue, late)
+    row = await storage.messages.delivery(first)
+    kinds = [event.kind for event in await storage.events.recent(10)]
+    assert (row.state, kinds.count("delivery.failed")) == (State.FAILED, 2)
+
+
 async def test_blocks_are_nobodys_until_their_message_is_accepted(
     place: Place, storage: Storage, post: Post
 ) -> None:

@@ -619,3 +619,28 @@ async def test_a_caller_who_waits_hears_of_a_domain_that_takes_no_mail(
     receipt = await running.submit("a@none.example", "b@slow.example", answer_by=soon)
     rows = await running.until(receipt.message, seconds=10)
     assert {row.state for row in rows} == {State.FAILED}
+
+
+@pytest.mark.parametrize("busy", ["site", "way out"])
+async def test_a_caller_who_was_told_that_it_failed_leaves_no_mail_in_line(
+    houses: Houses, farm: MxFarm, busy: str
+) -> None:
+    gate = Gate()
+    first = await farm.host("mx.example.org", Script().on(Stage.RCPT, stall(gate), usual()))
+    second = await farm.host("mx.example.net")
+    farm.domain("example.org", (10, "mx.example.org"))
+    farm.domain("example.net", (10, "mx.example.net"))
+    running = await start(houses, farm, LATE, max_connections=1)
+    early = await running.submit("a@example.org")
+    await gate.reached()
+    queue, clock = running.house.storage.queue, running.house.clock
+    soon = clock.now_ms() + 400
+    recipient = "b@example.org" if busy == "site" else "b@example.net"
+    late = await running.submit(recipient, answer_by=soon)
+    assert await queue.wait_settled(late.message, soon + 10_000, clock.now_ms())
+    (row,) = await running.deliveries(late.message)
+    assert row.state is State.FAILED
+    assert (await running.kinds(row)).count("delivery.failed") == 1
+    gate.release()
+    await running.until(early.message)
+    assert (len(first.messages), len(second.messages)) == (1, 0)

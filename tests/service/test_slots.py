@@ -97,3 +97,11 @@ async def test_whoever_waits_alone_keeps_his_slot_for_his_next_message() -> None
     assert slots.others_wait(ObjectId(b"two"))
     slots.give_back()
     await waiting
+
+
+async def test_whose_patience_runs_out_goes_without_a_slot_and_leaves_no_trace() -> None:
+    slots = Slots(1)
+    assert await slots.take(None, 0.01)
+    assert not await slots.take(None, 0.01)
+    slots.give_back()
+    assert slots.take_now() and not slots.take_now()

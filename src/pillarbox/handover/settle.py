@@ -130,7 +130,12 @@ class Settler:
             owed = _owed(outgoing, verdict, passed_on=passed_on)
             if owed is not None:
                 obligations.append(NewObligation(owed, outgoing.app, verdict.delivery, now_ms))
-        settlement = Settlement(now_ms, outgoing.app, verdicts, obligations, server, server_errors)
+        late = outgoing.answer_by is not None and now_ms >= outgoing.answer_by
+        settlement = Settlement(
+            now_ms, outgoing.app, verdicts, obligations, server, server_errors,
+            # The waiting caller may have ended it. What a server said is written down all the same.
+            unless_ended=late and all(_is_ours(outcome) for _, outcome, _ in attempted),
+        )  # fmt: skip
         return Recording(self._queue, settlement, then)
 
     def _verdict(
@@ -176,6 +181,11 @@ class Settler:
             subject = format_message_id(message_of(verdict.delivery))
             text = f"{verdict.recipient.decode()}  {facts.words}"
             self._news.tell(now_ms, STATE_WORDS[state].word.lower(), subject, text)
+
+
+def _is_ours(outcome: Outcome) -> bool:
+    """Whether it speaks of no server, and nothing can have arrived."""
+    return outcome.reply is None and not outcome.taken and not outcome.maybe_delivered
 
 
 def _owed(outgoing: Outgoing, verdict: Verdict, *, passed_on: bool) -> str | None:

@@ -152,7 +152,7 @@ class SqlQueueStore:
         """▣2."""
         ids = [verdict.delivery for verdict in settlement.verdicts]
         told = self._marks.reopening(ids, told)
-        member = SettleMember(settlement, self._marks.close(ids))
+        member = SettleMember(settlement, self._marks.close(ids), together=self._engine.shared)
         if self._waiters or settlement.server_errors is not None:
             told = partial(self._settled, settlement, told)
         self._engine.submit_soon(member, told)

@@ -126,7 +126,10 @@ class Attempts:
                 following = None
             # Where there is room, and nearly always there is, nothing is waited for.
             if not self._transactions.take_slot(course.outgoing, slots) and not slots.take_now():
-                await slots.take(course.outgoing.app)
+                patience_seconds = course.seconds_left(now_ms)
+                if not await slots.take(course.outgoing.app, patience_seconds):
+                    self._end(course, from_caller_told())
+                    return
             kept = False
             try:
                 kept = await self._at(server, walk, course, following, slots, None, most)
@@ -281,6 +284,7 @@ class Attempts:
             row.server, course.outgoing, walk, course.left, course.lane is not None,
             row.way.slots, give, self._transactions.part, end,
             lambda: course.too_late(self._clock.now_ms()),
+            lambda: course.seconds_left(self._clock.now_ms()),
         )  # fmt: skip
 
     def _end(self, course: Course, outcome: Outcome) -> None:

@@ -48,6 +48,11 @@ class Course:
         answer_by = self.outgoing.answer_by
         return answer_by is not None and now_ms >= answer_by
 
+    def seconds_left(self, now_ms: int) -> float | None:
+        """Until it is `too_late`; None where nobody waits for an answer."""
+        answer_by = self.outgoing.answer_by
+        return None if answer_by is None else max(0.0, (answer_by - now_ms) / 1000)
+
     def ends_with(self, then: Callable[[], None]) -> None:
         """The attempt could not be made to its end; `then` is called when what it has settled is
         durable.

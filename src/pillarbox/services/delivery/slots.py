@@ -35,20 +35,28 @@ class Slots:
         """Whether a slot should not be kept for an app's next message, since another app waits."""
         return len(self._waiters) > 0 and self._waiters.others(app)
 
-    async def take(self, app: ObjectId | None = None) -> None:
-        """Take a slot for an app; waits for one to be given back where none is free."""
+    async def take(
+        self, app: ObjectId | None = None, patience_seconds: float | None = None
+    ) -> bool:
+        """Take a slot for an app; waits for one to be given back where none is free, however long
+        it takes or as long as patience lasts. False, without a slot, where it has run out.
+        """
         if self.take_now():
-            return
+            return True
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter, app)
         try:
-            await waiter
-        except asyncio.CancelledError:
+            async with asyncio.timeout(patience_seconds):
+                await waiter
+        except (asyncio.CancelledError, TimeoutError) as error:
             if not waiter.cancelled():
                 self.give_back()  # it was handed over in the same moment
             else:
                 self._waiters.remove(waiter)
+            if isinstance(error, TimeoutError):
+                return False
             raise
+        return True
 
     def give_back(self) -> None:
         """A slot is free again, or goes to whose turn it is."""

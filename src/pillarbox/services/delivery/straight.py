@@ -18,7 +18,7 @@ from pillarbox.policy import mx
 from pillarbox.policy.hosts import HostWalk
 from pillarbox.policy.lookup import Status
 from pillarbox.policy.meaning import Stage
-from pillarbox.policy.outcome import Blame, Outcome
+from pillarbox.policy.outcome import Blame, Outcome, from_caller_told
 from pillarbox.policy.server import Encryption, Server
 from pillarbox.policy.site import Site, pains, site_of
 from pillarbox.policy.tls_plan import TlsPlan
@@ -71,10 +71,19 @@ class Errand:
     end: Callable[[Server, Outcome, Sequence[Addressee]], None]
     """Settles some."""
     too_late: Callable[[], bool]
+    seconds_left: Callable[[], float | None]
+    """Until it is too late; None where it never is."""
 
     def still(self, some: Sequence[Addressee]) -> list[Addressee]:
         """Those of them who are not settled."""
         return [one for one in some if one.delivery in self.left]
+
+    def patience_seconds(self) -> float | None:
+        """How long it may wait for its turn at a site; None: as long as that takes."""
+        left = self.seconds_left()
+        if self.bound:
+            return left
+        return _PATIENCE_SECONDS if left is None else min(_PATIENCE_SECONDS, left)
 
 
 @dataclass(slots=True)
@@ -149,7 +158,7 @@ class Straight:
         name = min(found.groups[0])
         site = await self._sites.enter(
             name if literal else site_of(name, registrable),
-            None if errand.bound else _PATIENCE_SECONDS,
+            errand.patience_seconds(),
         )
         if site is None:
             _note(errand, errand.way, mx.site_full(site_of(name, registrable)), some)
@@ -220,7 +229,9 @@ class Straight:
             if not self.hosts.may_use(one.host):
                 _note(errand, host, mx.left_alone(), some)
                 return
-            await self._give(host, errand, some)
+            if not await self._give(host, errand, some):
+                errand.end(host, from_caller_told(), some)
+                return
             last = [errand.walk.last(addressee.delivery) for addressee in some]
             outcomes = [outcome for outcome in last if outcome is not None]
             self._tell_site(site, outcomes)
@@ -232,16 +243,18 @@ class Straight:
             failed = any(outcome.stage is Stage.STARTTLS for outcome in outcomes)
             verdict = verdict.otherwise if failed and some else None
 
-    async def _give(self, host: Server, errand: Errand, some: list[Addressee]) -> None:
+    async def _give(self, host: Server, errand: Errand, some: list[Addressee]) -> bool:
         """Over one of the connections that there may be: of its own way out first, so that what
-        waits there keeps no place among all.
+        waits there keeps no place among all. False where it is too late before there is one.
         """
         app, slots = errand.outgoing.app, errand.slots
-        if not slots.take_now():
-            await slots.take(app)
+        if not slots.take_now() and not await slots.take(app, errand.seconds_left()):
+            return False
         try:
-            if not self._slots.take_now():
-                await self._slots.take(app)
+            if not self._slots.take_now() and not await self._slots.take(
+                app, errand.seconds_left()
+            ):
+                return False
             try:
                 await errand.give(host, some)
             finally:
@@ -249,6 +262,7 @@ class Straight:
         finally:
             slots.give_back()
         errand.part(host, self._config.connections)
+        return True
 
     def _tell_site(self, site: Site, outcomes: Sequence[Outcome]) -> None:
         painful = next((outcome for outcome in outcomes if pains(outcome)), None)
