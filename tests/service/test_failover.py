@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pillarbox.policy.delivery import State
+from pillarbox.policy.directory import Uncertain
 from pillarbox.policy.server import Encryption
 from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer
@@ -174,6 +175,24 @@ async def test_one_unknown_recipient_of_three_fails_alone_and_its_submitter_hear
         assert (notice.return_path, notice.accepted_recipients) == ("", ("ann@example.com",))
         assert b"nobody@example.org" in notice.content and b"5.1.1" in notice.content
         assert not second.messages
+
+
+@pytest.mark.both_engines
+async def test_no_start_mark_is_left_of_who_was_settled_before_it_was_written(
+    running: Running,
+) -> None:
+    script = Script().on(Stage.RCPT, say(550, "5.1.1 no such user"), nth=1)
+    script.on(Stage.RCPT, say(451, "4.3.0 try later"), nth=2)
+    async with BadServer(script) as first, BadServer() as second:
+        await both(running, first, second)
+        receipt = await running.submit(
+            "nobody@example.org", "bob@example.org", uncertain=Uncertain.HOLD
+        )
+        rows = await running.until(receipt.message)
+        assert [row.state for row in rows] == [State.FAILED, State.HANDED_OVER]
+        assert len(second.messages) == 1
+        queue = running.house.storage.queue
+        assert not [row for row in rows if queue._marks.covers(row.delivery)]  # type: ignore[attr-defined]
 
 
 async def test_no_notice_goes_to_a_null_return_path(running: Running) -> None:

@@ -35,6 +35,7 @@ class Course:
         self.following = following
         self.left = {addressee.delivery: addressee for addressee in outgoing.addressees}
         """Those not settled yet."""
+        outgoing.left = self.left
         self.pained = False
         """A server was at fault, or asked for less."""
         self.trouble: Trouble | None = None
