@@ -111,6 +111,8 @@ LOOK_UPS: dict[str, LookUp] = {
     "queue.cancel": by("queue(id)", of=(DELIVERY,)),
     "queue.move": by("queue(id)", of=(DELIVERY, 3, NOW)),
     "queue.put_back": by("queue(id)", of=(DELIVERY, OWNER)),
+    "lane.of_app": by("lane(app, route, destination)", of=(APP, "filled")),
+    "queue.count_waiting": by("queue_waiting", of=(2, PAGE)),
     "lane.pause": by("lane(id)", of=(3, NOW)),
     "lane.resume": by("lane(id)", of=(3,)),
     "queue.end_message": by("queue(id)", of=(FIRST, LAST)),
@@ -224,6 +226,7 @@ SMALL: dict[str, str] = {
 
 RARE: dict[str, str] = {
     "queue.make_due": "an operator's",
+    "queue.count_waiting": "when a server is tried again, or is back",
     "queue.hold": "an operator's",
     "queue.move": "an operator's",
     "session.highest": "once at each start",

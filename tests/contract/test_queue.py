@@ -310,6 +310,26 @@ async def test_depths_tell_how_much_waits_is_held_and_is_on_its_way(
     assert (head.lane, head.first_due_at) == (post.lane, NOW + 7)
 
 
+async def test_what_waits_in_a_lane_is_counted_as_far_as_one_wants_to_know(
+    storage: Storage, post: Post
+) -> None:
+    for due_at in range(3):
+        await post.accept(due_at=NOW + due_at)
+    await post.accept(state=State.HELD)
+    await post.accept(mirrored=True)
+    assert await storage.queue.count_waiting(post.lane, 10) == 3
+    assert await storage.queue.count_waiting(post.lane, 2) == 2
+    assert await storage.queue.count_waiting(post.lane + 1, 10) == 0
+
+
+async def test_the_lanes_of_an_app_are_found_by_route(storage: Storage, post: Post) -> None:
+    other = await storage.queue.lane(LaneName(post.app.id, "server", "ab"))
+    await storage.queue.lane(LaneName(post.account.id, "server", "ab"))
+    assert await storage.queue.lanes_of(post.app.id, "server") == {
+        other: LaneName(post.app.id, "server", "ab")
+    }
+
+
 async def test_waiting_deliveries_are_listed_by_app_lane_and_state(
     storage: Storage, post: Post
 ) -> None:

@@ -48,6 +48,11 @@ def only_way(route: str, destination: str) -> ObjectId | None:
     return ObjectId(bytes.fromhex(named)) if _HEX.fullmatch(named) else None
 
 
+def through_servers(route: str, destination: str) -> bool:
+    """Whether the mail of such a lane goes through servers, none of it straight to recipients."""
+    return route == Route.SERVERS or (route == Route.SERVER and "/" not in destination)
+
+
 def by_turns(lanes: Iterable[tuple[LaneT, Hashable]]) -> list[LaneT]:
     """Lanes, each given with its app, in an order in which apps take turns."""
     of_app: dict[Hashable, list[LaneT]] = {}

@@ -45,6 +45,11 @@ class LaneBook:
         """Every lane there is."""
         return {as_int(row[0]): lane_name(row) for row in await self._engine.read("lane.all")}
 
+    async def of_app(self, app: ObjectId, route: str) -> dict[int, LaneName]:
+        """Those of an app on one route."""
+        rows = await self._engine.read("lane.of_app", app, route)
+        return {as_int(row[0]): lane_name(row) for row in rows}
+
 
 def lane_name(row: Row) -> LaneName:
     """The name in a row that begins with number, app, route and destination."""

@@ -207,8 +207,16 @@ class SqlQueueStore:
         return None
 
     async def depths(self) -> list[LaneDepth]:
-        """Reads the whole queue: for people, and once when a server is tried again or back."""
+        """Reads the whole queue: for people."""
         return depths_of(await self._engine.read("queue.depths"), await self._lanes.all())
+
+    async def lanes_of(self, app: ObjectId, route: str) -> dict[int, LaneName]:
+        """One range of an index."""
+        return await self._lanes.of_app(app, route)
+
+    async def count_waiting(self, lane: int, most: int) -> int:
+        """One range of an index."""
+        return as_int((await self._engine.read("queue.count_waiting", lane, most))[0][0])
 
     async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
         """Due now, and behind every claim cursor, which are never ahead of the clock."""

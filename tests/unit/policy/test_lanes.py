@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillarbox.policy.directory import App
-from pillarbox.policy.lanes import FairTurn, by_turns, lane_for, lane_of_way, only_way
+from pillarbox.policy.lanes import (
+    FairTurn,
+    by_turns,
+    lane_for,
+    lane_of_way,
+    only_way,
+    through_servers,
+)
 from pillarbox.policy.routing import Route
 from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
@@ -20,6 +27,15 @@ APP = App(ObjectId(b"app"), ObjectId(b"acc"), "first-app")
 def test_mail_through_the_apps_servers_shares_one_lane() -> None:
     assert lane_for(APP, Route.SERVERS, "example.com") == ("servers", "*")
     assert lane_for(APP, "servers", "other.test") == ("servers", "*")
+
+
+def test_mail_goes_through_servers_unless_its_way_is_the_direct_one() -> None:
+    server = Server(ObjectId(b"srv"), APP.id, "one", "smtp.example.net")
+    direct = replace(server, kind=Kind.DIRECT)
+    assert through_servers(*lane_for(APP, Route.SERVERS, "example.com"))
+    assert through_servers(*lane_of_way(server, "example.com"))
+    assert not through_servers(*lane_for(APP, Route.DIRECT, "example.com"))
+    assert not through_servers(*lane_of_way(direct, "example.com"))
 
 
 def test_direct_mail_has_a_lane_for_each_destination() -> None:

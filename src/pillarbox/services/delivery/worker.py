@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from pillarbox.observe.log import logger
-from pillarbox.policy.lanes import by_turns
+from pillarbox.policy.lanes import by_turns, through_servers
 from pillarbox.policy.routing import Route
 from pillarbox.services.delivery.catching_up import CatchingUp
 from pillarbox.services.delivery.lane import Lane
@@ -27,6 +27,8 @@ _MANY_LANES: Final = 1000
 """Lanes with waiting mail that are looked through at every poll; more of them less often."""
 _LONGEST_BETWEEN_SECONDS: Final = 60.0
 _MOST_IDLE_LANES: Final = 64
+_MOST_COUNTED: Final = 100_000
+"""Deliveries that are counted in a lane when a server is back; nobody waits until all are."""
 _LOOK_AGAIN_AFTER: Final = 20
 """Times what a look takes."""
 
@@ -149,7 +151,7 @@ class Worker:
         """Each server that was paused gets its trial from whichever lane has something."""
         apps, self._trying = self._trying, frozenset()
         found: set[ObjectId] = set()
-        for lane, _ in await self._waiting_for_servers(apps):
+        for lane, _ in await self._waiting_for_servers(apps, 1):
             app = lane.app
             if app is not None and app not in found and await lane.try_one():
                 found.add(app)
@@ -158,16 +160,23 @@ class Worker:
         """Count what waits, once, to let it go evenly."""
         apps, self._catching_up = self._catching_up, frozenset()
         now_ms = self._tools.clock.now_ms()
-        for lane, waiting in await self._waiting_for_servers(apps):
+        for lane, waiting in await self._waiting_for_servers(apps, _MOST_COUNTED):
             lane.catching_up = CatchingUp(now_ms, waiting, self._tools.catch_up_ms)
 
-    async def _waiting_for_servers(self, apps: frozenset[ObjectId]) -> list[tuple[Lane, int]]:
-        """Lanes of these apps in which mail waits that goes through servers, and how much."""
-        found = []
-        for depth in await self._tools.queue.depths():
-            waiting = depth.waiting - depth.held - depth.active
-            if depth.name.app in apps and waiting > 0 and depth.name.route != Route.DIRECT:
-                found.append((self._lane(depth.lane, depth.name), waiting))
+    async def _waiting_for_servers(
+        self, apps: frozenset[ObjectId], most: int
+    ) -> list[tuple[Lane, int]]:
+        """Lanes of these apps in which mail waits that goes through servers, and how much, `most`
+        of it counted in each.
+        """
+        queue, found = self._tools.queue, []
+        for app in sorted(apps):
+            for route in (Route.SERVERS, Route.SERVER):
+                for number, name in (await queue.lanes_of(app, route.value)).items():
+                    if not through_servers(name.route, name.destination):
+                        continue
+                    if waiting := await queue.count_waiting(number, most):
+                        found.append((self._lane(number, name), waiting))
         return found
 
     def _between(self) -> float:

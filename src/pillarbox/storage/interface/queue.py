@@ -220,7 +220,15 @@ class QueueStore(Protocol):
         ...
 
     async def depths(self) -> list[LaneDepth]:
-        """All lanes that hold anything."""
+        """All lanes that hold anything. Reads the queue from end to end: for people."""
+        ...
+
+    async def lanes_of(self, app: ObjectId, route: str) -> dict[int, LaneName]:
+        """The lanes of an app on one route, whether anything waits there or not."""
+        ...
+
+    async def count_waiting(self, lane: int, most: int) -> int:
+        """How much waits in a lane that nobody works on or holds; counts to `most`."""
         ...
 
     async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:

@@ -102,6 +102,10 @@ ON CONFLICT (app, route, destination) DO NOTHING
 -- Every lane.
 SELECT id, app, route, destination FROM lane ORDER BY id
 
+-- name: lane.of_app
+-- The lanes of an app on one route.
+SELECT id, app, route, destination FROM lane WHERE app = $1 AND route = $2 ORDER BY destination
+
 -- name: lane.pause
 -- Nothing leaves from it; a lane that is paused already stays as it is.
 UPDATE lane SET hold = $2 WHERE id = $1 AND hold = 0 RETURNING app, route, destination
@@ -155,12 +159,16 @@ SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner F
 WHERE id > $1 AND lane = $3 ORDER BY id LIMIT $2
 
 -- name: queue.depths
--- How much each lane holds; reads the whole queue: for people, and when a server is back.
+-- How much each lane holds; reads the whole queue: for people.
 SELECT lane, count(*), min(id),
        min(CASE WHEN owner = 0 THEN due END),
        sum(CASE WHEN owner = -1 THEN 1 ELSE 0 END),
        sum(CASE WHEN owner > 0 THEN 1 ELSE 0 END)
 FROM queue GROUP BY lane ORDER BY lane
+
+-- name: queue.count_waiting
+-- How much waits in a lane, as far as one wants to know.
+SELECT count(*) FROM (SELECT 1 FROM queue WHERE lane = $1 AND owner = 0 LIMIT $2) AS waiting
 
 -- name: queue.make_due
 -- An operator says: try now.
