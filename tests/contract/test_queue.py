@@ -322,6 +322,18 @@ async def test_what_waits_in_a_lane_is_counted_as_far_as_one_wants_to_know(
     assert await storage.queue.count_waiting(post.lane + 1, 10) == 0
 
 
+async def test_lanes_are_made_together_and_keep_their_numbers(
+    place: Place, storage: Storage, post: Post
+) -> None:
+    names = [LaneName(post.app.id, "direct", f"d{n}.example") for n in (3, 1, 2)]
+    first = await storage.queue.lane(names[1])
+    found, same = await asyncio.gather(storage.queue.lanes(names), storage.queue.lanes(names[:2]))
+    assert list(found) == names and len(set(found.values())) == 3
+    assert found[names[1]] == first and same == {name: found[name] for name in names[:2]}
+    assert storage.queue.known_lane(found[names[2]]) == names[2]
+    assert await storage.queue.lanes([]) == {}
+
+
 async def test_the_lanes_of_an_app_are_found_by_route(storage: Storage, post: Post) -> None:
     other = await storage.queue.lane(LaneName(post.app.id, "server", "ab"))
     await storage.queue.lane(LaneName(post.account.id, "server", "ab"))

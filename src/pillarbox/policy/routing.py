@@ -107,6 +107,20 @@ def rule_for(app: App, sender: str, recipient: str) -> RouteRule | None:
     return None
 
 
+def possible_rules(app: App, recipient: str) -> list[RouteRule | None]:
+    """What `rule_for` may give for mail to `recipient`, whoever its author is."""
+    domain = _domain_of(recipient)
+    found: list[RouteRule | None] = []
+    for rule in app.routes:
+        if rule.recipient_domain and not _below(rule.recipient_domain, domain):
+            continue
+        found.append(rule)
+        if not rule.sender:
+            return found
+    found.append(None)
+    return found
+
+
 def _domain_of(address: str) -> str:
     return address.rpartition("@")[2].lower().removesuffix(".")
 

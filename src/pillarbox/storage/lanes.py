@@ -19,15 +19,20 @@ class LaneBook:
         self._numbers: dict[LaneName, int] = {}
         self._names: dict[int, LaneName] = {}
 
-    async def number(self, name: LaneName) -> int:
-        """A lane's number; two who ask for a new one at once get the same."""
-        known = self._numbers.get(name)
-        if known is None:
-            key = (name.app, name.route, name.destination)
-            rows = await self._engine.change(Step("lane.add", key), Step("lane.find", key))
-            known = self._numbers[name] = as_int(rows[1][0][0])
-            self._names[known] = name
-        return known
+    async def numbers(self, names: Sequence[LaneName]) -> dict[LaneName, int]:
+        """The numbers of lanes; two who ask for a new one at once get the same."""
+        # In one order for all nodes, so that no two wait for each other.
+        keys = sorted(
+            {(one.app, one.route, one.destination) for one in names if one not in self._numbers}
+        )
+        if keys:
+            steps = [Step(name, key) for key in keys for name in ("lane.add", "lane.find")]
+            rows = await self._engine.change(*steps)
+            for key, found in zip(keys, rows[1::2], strict=True):
+                name, number = LaneName(*key), as_int(found[0][0])
+                self._numbers[name] = number
+                self._names[number] = name
+        return {name: self._numbers[name] for name in names}
 
     def known(self, number: int) -> LaneName | None:
         """The name of a lane, if it was ever asked for here."""

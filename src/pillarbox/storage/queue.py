@@ -76,7 +76,11 @@ class SqlQueueStore:
 
     async def lane(self, name: LaneName) -> int:
         """Answered from memory after the first use."""
-        return await self._lanes.number(name)
+        return (await self._lanes.numbers([name]))[name]
+
+    async def lanes(self, names: Sequence[LaneName]) -> dict[LaneName, int]:
+        """Those answered from memory cost nothing."""
+        return await self._lanes.numbers(names)
 
     def known_lane(self, lane: int) -> LaneName | None:
         """From memory."""

@@ -13,6 +13,7 @@ from pillarbox.policy.routing import (
     Route,
     active_servers,
     first_route,
+    possible_rules,
     rule_for,
     servers_in_order,
     ways_of_lane,
@@ -140,6 +141,19 @@ def test_a_domain_with_a_dot_before_it_stands_for_all_below_and_not_for_itself()
     assert chosen(app, "a@w.example", "b@y.example") == ""
     assert chosen(app, "a@w.example", "b@notmy.example") == ""
     assert chosen(app, "a@news.x.example", "b@z.example") == "2"
+
+
+def test_rules_behind_one_that_holds_for_every_author_are_not_possible() -> None:
+    by_author = RouteRule(ObjectId(b"one"), sender="example.com")
+    for_all = RouteRule(ObjectId(b"two"), recipient_domain=".example.net")
+    last = RouteRule(ObjectId(b"three"))
+    app = app_with(by_author, for_all, last)
+    assert possible_rules(app, "bob@mx.example.net") == [by_author, for_all]
+    assert possible_rules(app, "bob@example.net") == [by_author, last]
+    assert possible_rules(app_with(by_author), "b@a.test") == [by_author, None]
+    for sender in ("a@example.com", "a@other.test"):
+        for recipient in ("bob@mx.example.net", "bob@example.net"):
+            assert rule_for(app, sender, recipient) in possible_rules(app, recipient)
 
 
 def test_a_rule_for_one_author_is_for_nobody_else_and_case_does_not_matter() -> None:

@@ -129,6 +129,10 @@ class QueueStore(Protocol):
         """The number of a lane, made at first use; afterwards answered from memory."""
         ...
 
+    async def lanes(self, names: Sequence[LaneName]) -> dict[LaneName, int]:
+        """The same for several, all that are new in one transaction."""
+        ...
+
     def known_lane(self, lane: int) -> LaneName | None:
         """The name of a lane whose number this process has asked for; otherwise None."""
         ...
