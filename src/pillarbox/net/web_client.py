@@ -7,7 +7,6 @@ whatever the server said; what it means is for the caller to judge.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
-from pillarbox.net.errors import TlsFilesUnusable
+from pillarbox.net.tls import new_client_context
 from pillarbox.net.web_errors import WebAddressInvalid, WebFailed, WebFault
 from pillarbox.net.web_stream import LookUp, Permits, WebDialler, addresses_by_name
 
@@ -108,8 +107,9 @@ class WebClient:
         fits. With `clear_on_loopback` http is allowed towards loopback addresses.
         """
         self._clear_on_loopback = clear_on_loopback
-        # The authorities of the machine are many, and most processes never ask anybody.
-        self._context = _context(ca_file) if ca_file else None
+        # httpcore2 changes the context it is given. The authorities of the machine are many, and most
+        # processes never ask anybody.
+        self._context = new_client_context(ca_file) if ca_file else None
         self._dialler = WebDialler(look_up, permits)
         self._max_connections = max_connections
         self._kept_seconds = kept_seconds
@@ -222,7 +222,7 @@ class WebClient:
     def _connections(self) -> httpcore2.AsyncConnectionPool:
         if self._pool is None:
             self._pool = httpcore2.AsyncConnectionPool(
-                ssl_context=self._context or _context(""),
+                ssl_context=self._context or new_client_context(),
                 max_connections=self._max_connections,
                 keepalive_expiry=self._kept_seconds,
                 network_backend=self._dialler,
@@ -235,20 +235,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _context(ca_file: str) -> ssl.SSLContext:
-    # Made for each client: httpcore2 changes what it is given.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not ca_file:
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        return context
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except OSError as error:
-        raise TlsFilesUnusable(
-            f"the CA file {ca_file} cannot be used: {error.strerror or 'it holds no certificate'}",
-            fix="name a readable PEM file with the certificate of the authority",
-        ) from error
-    return context
