@@ -20,11 +20,20 @@ from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.receipt import Receipt
 from pillarbox.handover.sorting import Sorter
+from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
+from pillarbox.policy.breaker import BreakerConfig
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Account, App, Key, Mode
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.throttle import LoginThrottle, ThrottleConfig
+from pillarbox.policy.tls_plan import TlsPlan
+from pillarbox.services.delivery.check import Checker
+from pillarbox.services.delivery.circuits import Circuits
+from pillarbox.services.delivery.line import Lines
+from pillarbox.services.people.passwords import Passwords
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import (
     Authenticator,
     hash_secret,
@@ -35,6 +44,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import SystemClock
 from pillarbox.terms.ids import new_object_id
+from pillarbox.wiring.presets import load_presets
 from tests.waited import settle
 
 CLOCK = SystemClock()
@@ -163,6 +173,10 @@ class Face:
         return await self.storage.messages.content(receipt_or_id)
 
 
+async def _no_hosts(domain: str) -> list[tuple[str, TlsPlan]]:
+    return []
+
+
 class ScriptedDoor(Door):
     """The real door; behind it, a script stands in for delivery."""
 
@@ -234,6 +248,19 @@ async def call(
     )
 
 
+def _checker(storage: Storage) -> Checker:
+    metrics, news = Metrics(version="1"), News()
+    return Checker(
+        Lines("mail.example.com", ClientTimeouts(quit_seconds=0.2)),
+        storage.directory,
+        Circuits(BreakerConfig(), storage.events, storage.limits, CLOCK, metrics, news),
+        CLOCK,
+        news,
+        hostname="mail.example.com",
+        seconds=10.0,
+    )
+
+
 @pytest.fixture
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
     """A face with one account, one app in the sandbox and one key for everything."""
@@ -261,6 +288,15 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         storage=storage,
         door=door,
         authenticator=Authenticator(storage.directory, CLOCK),
+        checker=_checker(storage),
+        sign_in=SignIn(
+            storage.users,
+            Passwords(),
+            LoginThrottle(ThrottleConfig()),
+            CLOCK,
+            Metrics(version="1"),
+            News(),
+        ),
         clock=CLOCK,
         hostname="mail.example.com",
         version="1.2.3",
@@ -270,6 +306,8 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
             (ListenerFact("127.0.0.1", 2525, "STARTTLS"),), "/data/ca.pem"
         ),
         config=ApiConfig(),
+        presets=load_presets,
+        tls_of=_no_hosts,
     )
     made = Face(storage, door, rooms, app, account, "")
     door.face = made

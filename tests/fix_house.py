@@ -16,6 +16,7 @@ from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.net.certificates import TlsConfig
 from pillarbox.net.client_facts import ClientTimeouts
+from pillarbox.net.dns_servers import DnsConfig
 from pillarbox.net.http_server import HttpConfig
 from pillarbox.net.smtp_ports import SmtpConfig
 from pillarbox.observe.log import LogConfig
@@ -25,12 +26,16 @@ from pillarbox.policy.connecting import ConnectConfig
 from pillarbox.policy.delivery import WAITING
 from pillarbox.policy.directory import Account, App, Mode, Uncertain
 from pillarbox.policy.envelope import Envelope, Recipient
+from pillarbox.policy.mx import DirectConfig
 from pillarbox.policy.retry import RetryConfig
 from pillarbox.policy.server import Encryption, Server
+from pillarbox.policy.site import SiteConfig
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig
+from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
+from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 from pillarbox.settings import Settings
 from pillarbox.settings.process import ROLES
 from pillarbox.storage.interface.errors import StorageBroken
@@ -48,6 +53,7 @@ QUICK = ClientTimeouts(
     tls_seconds=1.0,
     auth_seconds=1.0,
     envelope_seconds=1.0,
+    elsewhere_seconds=1.0,
     block_seconds=1.0,
     verdict_seconds=1.0,
     quit_seconds=0.5,
@@ -69,6 +75,11 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "retry": RetryConfig(first_seconds=0.1, ceiling_seconds=0.4),
         "breaker": BreakerConfig(pause_seconds=0.2, ceiling_seconds=0.5),
         "timeouts": QUICK,
+        "dns": DnsConfig(servers=("127.0.0.1:9",), timeout_seconds=0.2),
+        "direct": DirectConfig(connect_seconds=1.0),
+        "sites": SiteConfig(),
+        "tls_policy": TlsPolicyConfig(),
+        "tls_reports": TlsReportConfig(),
         "retention": UpkeepConfig(disk_floor_mb=1),
         "log": LogConfig(),
     }
@@ -93,8 +104,9 @@ class Running:
         """A server on loopback, in clear unless said otherwise."""
         values: dict[str, object] = {"encryption": Encryption.NONE, "priority": 10} | facts
         server = Server(new_object_id(), self.app.id, name, "127.0.0.1", port, **values)  # type: ignore[arg-type]
-        await self.house.storage.directory.save_server(server)
-        return server
+        directory = self.house.storage.directory
+        await directory.save_server(server)
+        return await directory.server(server.id)
 
     async def set_mode(self, mode: Mode) -> None:
         """Change the app's mode."""

@@ -70,7 +70,7 @@ class SlowSink:
 
 
 class Node:
-    """One process that takes mail in clear on `port`."""
+    """One process that takes mail in clear on `port`, and from logins on `starttls_port`."""
 
     def __init__(
         self, place: Path, name: str, database: str, secret_key: str, *settings: str
@@ -79,7 +79,7 @@ class Node:
         self.name = name
         self.secret_key = secret_key
         self.data = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
-        self.port = free_port()
+        self.port, self.starttls_port = free_port(), free_port()
         self.env = {"PYTHONPATH": str(ROOT / "src"), "PILLARBOX_SECRET_KEY": secret_key}
         if database:
             self.env["PILLARBOX_DATABASE_URL"] = database
@@ -88,7 +88,7 @@ class Node:
                 *PILLARBOX, "serve", "--data-dir", str(self.data), "--node", name,
                 "--set", f"smtp.local_ports={self.port}",
                 "--set", f"smtp.local_credential={APP}",
-                "--smtp-port", str(free_port()),
+                "--smtp-port", str(self.starttls_port),
                 "--smtps-port", str(free_port()),
                 "--bounce-port", str(free_port()),
                 "--set", "smtp.listen=127.0.0.1",

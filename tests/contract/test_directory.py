@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from pillarbox.policy.credential import Credential, Former, LoginUse, Uses
 from pillarbox.policy.directory import Account, Key, Mode
+from pillarbox.policy.events import SwitchFacts
 from pillarbox.policy.server import Grant, OAuth, Server
+from pillarbox.storage.directory import SqlDirectoryStore
+from pillarbox.storage.engine import Engine, Row, Value
 from pillarbox.storage.interface.errors import Conflict, NotFound, Unstorable
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import new_object_id
@@ -44,6 +48,20 @@ async def test_servers_come_by_priority_then_age(storage: Storage, post: Post) -
         await storage.directory.save_server(server(post, name, priority=priority, created_at=at))
     assert [s.name for s in await storage.directory.servers(post.app.id)] == ["b", "a", "c"]
     assert await storage.directory.servers(post.account.id) == []
+
+
+async def test_a_server_knows_whose_app_it_belongs_to_also_after_that_has_moved(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one")
+    await storage.directory.save_server(mine)
+    read = await storage.directory.server(mine.id)
+    assert read == mine and read.account == post.app.account
+    other = Account(new_object_id(), "other")
+    await storage.directory.save_account(other)
+    await storage.directory.save_server(read)
+    await storage.directory.save_app(replace(post.app, account=other.id))
+    assert (await storage.directory.server(mine.id)).account == other.id
 
 
 async def test_a_password_is_sealed_on_disk_and_readable_here(
@@ -173,6 +191,72 @@ async def test_a_settlement_moves_a_servers_error_count(storage: Storage, post: 
         settlement.server, settlement.server_errors = mine.id, change
         await settle(storage.queue, settlement)
         assert (await storage.directory.server(mine.id)).errors == count
+
+
+class HeldReads:
+    """An engine whose reads come back when they are let go."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.read_some, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def read(self, name: str, *parameters: Value) -> list[Row]:
+        rows = await self._engine.read(name, *parameters)
+        self.read_some.set()
+        await self.let_go.wait()
+        return rows
+
+
+async def test_a_count_that_moves_while_servers_are_read_is_not_hidden_by_what_was_read(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one")
+    await storage.directory.save_server(mine)
+    held = HeldReads(storage._engine)  # type: ignore[attr-defined]
+    vault = storage.directory._vault  # type: ignore[attr-defined]
+    store = SqlDirectoryStore(held, vault)  # type: ignore[arg-type]
+    reading = asyncio.ensure_future(store.server(mine.id))
+    await held.read_some.wait()
+    settlement = post.settlement()
+    settlement.server, settlement.server_errors = mine.id, 1
+    await settle(storage.queue, settlement)
+    store.forget_servers()
+    held.let_go.set()
+    assert (await reading).errors == 0
+    assert (await store.server(mine.id)).errors == 1
+
+
+async def test_a_judged_server_has_its_status_its_count_and_its_event_in_one_commit(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one", password=Secret("s3cret"))
+    await storage.directory.save_server(mine)
+    settlement = post.settlement()
+    settlement.server, settlement.server_errors = mine.id, 1
+    await settle(storage.queue, settlement)
+    counted = await storage.directory.server(mine.id)
+    version = storage.directory.version
+    told = ("server.disabled", SwitchFacts(mine.id, "one", "check", "it does not answer"))
+    await storage.directory.judge_server(replace(counted, status="D"), NOW, [told])
+    found = await storage.directory.server(mine.id)
+    assert (found.status, found.errors, found.password) == ("D", 1, Secret("s3cret"))
+    assert storage.directory.version > version
+    await storage.directory.judge_server(replace(found, status="A", errors=0), NOW, [])
+    found = await storage.directory.server(mine.id)
+    assert (found.status, found.errors) == ("A", 0)
+    (event,) = await storage.events.recent(1, app=post.app.id)
+    assert (event.kind, event.data) == told
+
+
+async def test_a_judged_server_that_was_removed_stays_away_and_nothing_is_told(
+    storage: Storage, post: Post
+) -> None:
+    mine = server(post, "one")
+    told = ("server.disabled", SwitchFacts(mine.id, "one"))
+    with pytest.raises(NotFound):
+        await storage.directory.judge_server(replace(mine, status="D"), NOW, [told])
+    assert list(await storage.directory.servers(post.app.id)) == []
+    assert "server.disabled" not in {e.kind for e in await storage.events.recent(10)}
 
 
 async def test_a_name_with_a_nul_is_refused_on_either_engine(storage: Storage) -> None:

@@ -20,7 +20,7 @@ from pillarbox.storage.interface.errors import (
     StorageTrouble,
     Unstorable,
 )
-from pillarbox.storage.interface.limits import FailureCounted, LimitStore, SharedCircuit
+from pillarbox.storage.interface.limits import FailureCounted, LimitStore, QuotaTaken, SharedCircuit
 from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import MessageId, delivery_id
@@ -302,6 +302,51 @@ async def within_bound(stores: list[Storage], per_second: float, seconds: float)
 
 async def test_no_span_of_time_has_more_tokens_than_it_may(storage: Storage) -> None:
     assert await within_bound([storage], 50, 1.0) >= 75
+
+
+# --- quotas of a day --------------------------------------------------------------------------
+
+
+async def test_a_quota_is_granted_to_the_last_and_not_beyond(storage: Storage) -> None:
+    limits = storage.limits
+    assert await limits.take_quota(b"one", 10, 6, NOW) == QuotaTaken(6, 6, 0)
+    taken = await limits.take_quota(b"one", 10, 6, NOW)
+    assert (taken.granted, taken.used) == (4, 10)
+    assert taken.free_at == NOW - NOW % HOUR + 25 * HOUR
+    assert (await limits.take_quota(b"one", 10, 1, NOW)).granted == 0
+    assert (await limits.take_quota(b"another", 10, 1, NOW)).granted == 1
+    assert (await limits.quota_used(b"one", NOW)).used == 10
+    assert (await limits.quota_used(b"never", NOW)) == QuotaTaken(0, 0, 0)
+
+
+async def test_what_was_taken_of_a_quota_is_free_again_after_a_day_hour_by_hour(
+    storage: Storage,
+) -> None:
+    limits, begin = storage.limits, NOW - NOW % HOUR
+    for hour in range(3):
+        assert (await limits.take_quota(b"one", 6, 2, begin + hour * HOUR)).granted == 2
+    for later in (3 * HOUR, 24 * HOUR, 25 * HOUR - 1):
+        assert (await limits.take_quota(b"one", 6, 9, begin + later)).granted == 0
+    assert await limits.take_quota(b"one", 6, 9, begin + 25 * HOUR) == QuotaTaken(
+        2, 6, begin + 26 * HOUR
+    )
+    assert (await limits.take_quota(b"one", 6, 9, begin + 26 * HOUR)).granted == 2
+    assert (await limits.take_quota(b"one", 6, 9, begin + 80 * HOUR)).granted == 6
+
+
+async def test_a_quota_that_was_lowered_grants_nothing_until_it_fits_again(
+    storage: Storage,
+) -> None:
+    limits = storage.limits
+    await limits.take_quota(b"one", 10, 8, NOW)
+    assert (await limits.take_quota(b"one", 5, 1, NOW)).granted == 0
+    assert (await limits.quota_used(b"one", NOW)).used == 8
+    assert (await limits.take_quota(b"one", 9, 5, NOW)).granted == 1
+
+
+async def test_who_asks_for_a_quota_at_once_gets_no_more_than_it_holds(storage: Storage) -> None:
+    asked = (storage.limits.take_quota(b"one", 50, 7, NOW) for _ in range(20))
+    assert sum(taken.granted for taken in await asyncio.gather(*asked)) == 50
 
 
 # --- circuits ---------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -366,6 +369,49 @@ async def test_a_shard_that_is_ours_in_the_database_alone_is_taken_up(cluster: C
     assert await shards_of(one, post.lane) == set()
     assert [head.gained for head in await one.queue.heads()] == [True]
     assert await shards_of(one, post.lane) == set(range(SHARDS))
+
+
+async def test_a_node_alone_reads_no_heads_again_while_nothing_happens(cluster: Cluster) -> None:
+    one = await cluster.open("one")
+    post = await Post.into(one)
+    await post.accept(due_at=NOW + 60_000)
+    read = count_heads(one)
+    first = await one.queue.heads()
+    assert [await one.queue.heads() for _ in range(4)] == [
+        [replace(head, gained=False) for head in first]
+    ] * 4
+    assert read() == 1
+    await one.queue.heads()
+    assert read() == 2, "a node that died leaves no event, so some look must see it"
+    await post.accept(due_at=NOW)
+    (head,) = await one.queue.heads()
+    assert (head.first_due_at, read()) == (NOW, 3)
+
+
+async def test_a_node_beside_others_reads_the_heads_every_time(cluster: Cluster) -> None:
+    one, two = await cluster.open("one"), await cluster.open("two")
+    post = await Post.into(one)
+    for at in range(16):
+        await post.accept(at=NOW - 16 + at, due_at=NOW)
+    await one.queue.heads()
+    await two.nodes.beat(NodeLoad())
+    read = count_heads(one)
+    for _ in range(3):
+        await one.queue.heads()
+    assert read() == 3
+
+
+def count_heads(storage: Storage) -> Callable[[], int]:
+    """How often the heads of all shards are read from here on."""
+    engine = storage._engine  # type: ignore[attr-defined]
+    reading, asked = engine.read, Counter()
+
+    async def counted(name: str, *parameters: object) -> object:
+        asked[name] += 1
+        return await reading(name, *parameters)
+
+    engine.read = counted
+    return lambda: asked["queue.heads"]
 
 
 async def test_a_session_that_lingers_at_the_server_is_ended_by_its_own_node(

@@ -52,7 +52,7 @@ FIRST = MESSAGE << 10
 DELIVERY = FIRST | 1
 LAST = FIRST | 1023
 LATEST = 1 << 52
-CREDENTIAL, KEY, SERVER, OWNER = b"crd7", b"key7", b"srv7", 1
+CREDENTIAL, KEY, SERVER, USER, OWNER = b"crd7", b"key7", b"srv7", b"usr7", 1
 SHARDS = ",".join(map(str, range(8)))
 LEASES = "1:0,2:1,3:7"
 
@@ -109,6 +109,12 @@ LOOK_UPS: dict[str, LookUp] = {
     "queue.release": by("queue(id)", of=(DELIVERY, NOW)),
     "queue.hold": by("queue(id)", "message(id)", of=(DELIVERY,)),
     "queue.cancel": by("queue(id)", of=(DELIVERY,)),
+    "queue.move": by("queue(id)", of=(DELIVERY, 3, NOW)),
+    "queue.put_back": by("queue(id)", of=(DELIVERY, OWNER)),
+    "lane.of_app": by("lane(app, route, destination)", of=(APP, "filled")),
+    "queue.count_waiting": by("queue_waiting", of=(2, PAGE)),
+    "lane.pause": by("lane(id)", of=(3, NOW)),
+    "lane.resume": by("lane(id)", of=(3,)),
     "queue.end_message": by("queue(id)", of=(FIRST, LAST)),
     "queue.expired": by("queue_held", of=(NOW, PAGE)),
     "recover.mark": by("queue(id)", "message(id)", of=(DELIVERY,)),
@@ -158,6 +164,22 @@ LOOK_UPS: dict[str, LookUp] = {
     "key.one": by("key(id)", of=(KEY,)),
     "key.delete": by("key(id)", of=(KEY,)),
     "key.used": by("key(id)", of=(KEY, NOW)),
+    # TLS
+    "tls.policy": by("sts_policy(domain)", of=("name7", NOW)),
+    "tls.of_day": by("tls_session_day", of=(7,)),
+    "tls.of_domain": by("tls_session_day", of=(7, "name7")),
+    "tls.reported": by("tls_session_day", of=(7, "name7")),
+    "tls.trim_sessions": by("tls_session_day", of=(3,)),
+    "person.one": by("person(id)", of=(USER,)),
+    "person.by_email": by("person(email)", of=("user7@example.test",)),
+    "person.used": by("person(id)", of=(USER, "hash7", NOW)),
+    "person.delete": by("person(id)", of=(USER,)),
+    "token.save": by("person(id)", of=(b"new", USER, NOW, NOW + HOUR, "hash7")),
+    "token.trim": by("token_person", of=(USER, 99)),
+    "token.one": by("token(hash)", of=(b"token7",)),
+    "token.used": by("token(hash)", of=(b"token7", NOW)),
+    "token.delete_of_person": by("token_person", of=(USER,)),
+    "token.drop": by("token_end", of=(NOW + PAGE,)),
 }
 """With each: the parameters it is tried with."""
 
@@ -169,10 +191,13 @@ READ_WHOLE: dict[str, str] = {
     "recover.release": "what a dead process held, once after its death",
     "recover.leases": "what a dead process read, once after its death",
     "recover.clear_started": "as many rows as messages are on their way",
+    "tls.trim_policies": "once a day",
+    "tls.unreported": "every row of the last two weeks, some times an hour",
     "started.of": "as many rows as messages are on their way",
     "started.others": "as many rows as messages are on their way",
     "upload.of": "as many rows as long messages are arriving",
     "lane.all": "lanes are kept in memory",
+    "lane.paused": "as many rows as lanes, once a poll",
     "account.all": "the directory is kept in memory",
     "app.all": "the directory is kept in memory",
     "server.all": "the directory is kept in memory",
@@ -180,6 +205,7 @@ READ_WHOLE: dict[str, str] = {
     "credential.all": "a list for people",
     "credential.delete_of_app": "once, when the app goes",
     "key.all": "a list for people",
+    "person.all": "a list for people",
 }
 """Statements that read a table from end to end, and why they may."""
 
@@ -200,7 +226,9 @@ SMALL: dict[str, str] = {
 
 RARE: dict[str, str] = {
     "queue.make_due": "an operator's",
+    "queue.count_waiting": "when a server is tried again, or is back",
     "queue.hold": "an operator's",
+    "queue.move": "an operator's",
     "session.highest": "once at each start",
     "upload.oldest": "once a minute",
     "event.delete_before": "once a minute",
@@ -298,9 +326,22 @@ def beside(dialect: Dialect) -> list[str]:
             "credential", "id, app, name, username, facts",
             f"{named('crd')}, {app}, 'name' || n, 'user' || n, {facts}", ROWS,
         ),
+        say.into("sts_policy", "domain, expires_at, facts", f"'name' || n, {NOW}, {facts}", ROWS),
+        say.into(
+            "tls_session", "id, day, domain, count, reported, facts",
+            f"{named('tls')}, n, 'name' || n, 1, 0, {facts}", ROWS,
+        ),
         say.into(
             "key", "id, account, name, secret_hash, facts",
             f"{named('key')}, {app}, 'name' || n, {named('hash')}, {facts}", ROWS,
+        ),
+        say.into(
+            "person", "id, account, email, secret, facts",
+            f"{named('usr')}, {app}, 'user' || n || '@example.test', 'hash' || n, {facts}", ROWS,
+        ),
+        say.into(
+            "token", "hash, person, opened_at, expires_at, used_at",
+            f"{named('token')}, {named('usr')}, {NOW} + n, {NOW} + n, {NOW}", ROWS,
         ),
     ]  # fmt: skip
 

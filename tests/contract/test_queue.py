@@ -11,6 +11,7 @@ from pillarbox.policy.events import AttemptFacts
 from pillarbox.storage.interface.companions import PayObligation, RecordCall
 from pillarbox.storage.interface.errors import AlreadyPaid, NotFound, Repeated
 from pillarbox.storage.interface.queue import LaneName
+from pillarbox.storage.interface.selection import Selection
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import delivery_id
 from tests.contract.conftest import Place
@@ -250,6 +251,22 @@ async def test_what_a_caller_was_told_is_the_verdict_that_stays(
     assert "delivery.handed_over" in [e.kind for e in await storage.events.recent(1)]
 
 
+async def test_what_a_caller_has_ended_is_not_ended_again(storage: Storage, post: Post) -> None:
+    message = await post.accept("a@example.org", "b@example.org", mirrored=True)
+    first, second = delivery_id(message, 1), delivery_id(message, 2)
+    late = post.settlement(await post.verdict(first, state=State.FAILED))
+    late.unless_ended = True
+    other = post.settlement(await post.verdict(second, state=State.FAILED))
+    other.unless_ended = True
+    await settle(storage.queue, other)
+    assert (await storage.messages.delivery(second)).state is State.FAILED
+    await storage.queue.end_unanswered(message, NOW, AttemptFacts(category="caller_told"))
+    await settle(storage.queue, late)
+    row = await storage.messages.delivery(first)
+    kinds = [event.kind for event in await storage.events.recent(10)]
+    assert (row.state, kinds.count("delivery.failed")) == (State.FAILED, 2)
+
+
 async def test_blocks_are_nobodys_until_their_message_is_accepted(
     place: Place, storage: Storage, post: Post
 ) -> None:
@@ -293,17 +310,49 @@ async def test_depths_tell_how_much_waits_is_held_and_is_on_its_way(
     assert (head.lane, head.first_due_at) == (post.lane, NOW + 7)
 
 
+async def test_what_waits_in_a_lane_is_counted_as_far_as_one_wants_to_know(
+    storage: Storage, post: Post
+) -> None:
+    for due_at in range(3):
+        await post.accept(due_at=NOW + due_at)
+    await post.accept(state=State.HELD)
+    await post.accept(mirrored=True)
+    assert await storage.queue.count_waiting(post.lane, 10) == 3
+    assert await storage.queue.count_waiting(post.lane, 2) == 2
+    assert await storage.queue.count_waiting(post.lane + 1, 10) == 0
+
+
+async def test_lanes_are_made_together_and_keep_their_numbers(
+    place: Place, storage: Storage, post: Post
+) -> None:
+    names = [LaneName(post.app.id, "direct", f"d{n}.example") for n in (3, 1, 2)]
+    first = await storage.queue.lane(names[1])
+    found, same = await asyncio.gather(storage.queue.lanes(names), storage.queue.lanes(names[:2]))
+    assert list(found) == names and len(set(found.values())) == 3
+    assert found[names[1]] == first and same == {name: found[name] for name in names[:2]}
+    assert storage.queue.known_lane(found[names[2]]) == names[2]
+    assert await storage.queue.lanes([]) == {}
+
+
+async def test_the_lanes_of_an_app_are_found_by_route(storage: Storage, post: Post) -> None:
+    other = await storage.queue.lane(LaneName(post.app.id, "server", "ab"))
+    await storage.queue.lane(LaneName(post.account.id, "server", "ab"))
+    assert await storage.queue.lanes_of(post.app.id, "server") == {
+        other: LaneName(post.app.id, "server", "ab")
+    }
+
+
 async def test_waiting_deliveries_are_listed_by_app_lane_and_state(
     storage: Storage, post: Post
 ) -> None:
     first = await post.accept("a@example.org", "b@example.org")
     await post.accept(state=State.HELD)
-    assert len(await storage.queue.waiting(app=post.app.id)) == 3
-    assert len(await storage.queue.waiting(lane=post.lane, state=State.HELD)) == 1
+    assert len(await storage.queue.waiting(Selection(apps=frozenset({post.app.id})))) == 3
+    assert len(await storage.queue.waiting(Selection(lane=post.lane, state=State.HELD))) == 1
     (page,) = await storage.queue.waiting(limit=1)
     rest = await storage.queue.waiting(after=page.delivery)
     assert rest[0].recipient == "b@example.org"
-    assert await storage.queue.waiting(app=post.account.id) == []
+    assert await storage.queue.waiting(Selection(apps=frozenset({post.account.id}))) == []
     assert page.delivery == delivery_id(first, 1)
 
 

@@ -11,7 +11,8 @@ Usage, in a test's own event loop::
 
 Without a script it is a well-behaved server. What a stage does is told in `script`. With `tls` it
 offers STARTTLS, or speaks TLS from the first byte with `implicit_tls`; with `credentials` it offers
-AUTH PLAIN and LOGIN (under TLS, or everywhere with `auth_in_clear`). A reply of 421 does not close
+AUTH PLAIN and LOGIN (under TLS, or everywhere with `auth_in_clear`), with `tokens` XOAUTH2, or the
+mechanisms in `bearer`; what lies in `tokens` may change while it runs. A reply of 421 does not close
 by itself: add `drop()`.
 
 An error in the double itself is raised when the server is left; it never looks like the product's.
@@ -87,6 +88,8 @@ class BadServer:
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         credentials: Mapping[str, str] | None = None,
+        tokens: Mapping[str, str] | None = None,
+        bearer: Sequence[str] = ("XOAUTH2",),
         auth_in_clear: bool = False,
         require_auth: bool = False,
         naive: bool = False,
@@ -103,6 +106,8 @@ class BadServer:
         self.tls = tls
         self.implicit_tls = implicit_tls
         self.credentials = credentials
+        self.tokens = tokens
+        self.bearer = tuple(bearer)
         self.auth_in_clear = auth_in_clear
         self.require_auth = require_auth
         self.naive = naive
@@ -296,8 +301,11 @@ class _Conversation:
         offers = [server.hostname, *server.extensions]
         if server.tls is not None and not self.channel.tls:
             offers.append("STARTTLS")
-        if server.credentials is not None and (self.channel.tls or server.auth_in_clear):
-            offers.append("AUTH PLAIN LOGIN")
+        if self.channel.tls or server.auth_in_clear:
+            mechanisms = ["PLAIN", "LOGIN"] if server.credentials is not None else []
+            mechanisms += server.bearer if server.tokens is not None else ()
+            if mechanisms:
+                offers.append(f"AUTH {' '.join(mechanisms)}")
         return tuple(offers)
 
     async def _mail(self, rest: str, line: bytes) -> int:
@@ -326,6 +334,8 @@ class _Conversation:
     async def _login(self, rest: str, line: bytes) -> int:
         mechanism, _, initial = rest.partition(" ")
         mechanism = mechanism.upper()
+        if self.server.tokens is not None and mechanism in self.server.bearer:
+            return await self._token(mechanism, initial, line)
         if self.server.credentials is None or mechanism not in ("PLAIN", "LOGIN"):
             return await self._act(Stage.AUTH, format_reply(504, "5.5.4 not offered"), line)
         try:
@@ -343,6 +353,25 @@ class _Conversation:
             code = await self._act(Stage.AUTH, usual, line)
         finally:
             self.session.logins.append(LoginRecord(mechanism, username, password, self._said))
+        if code == 235:
+            self.username = username
+        return code
+
+    async def _token(self, mechanism: str, initial: str, line: bytes) -> int:
+        assert self.server.tokens is not None
+        said = _decode(initial) if initial else await self._ask("")
+        parts = dict(part.partition("=")[::2] for part in said.split("\1") if "=" in part)
+        username = parts.get("user") or said.split(",")[1].removeprefix("a=")
+        token = parts.get("auth", "").removeprefix("Bearer ")
+        right = self.server.tokens.get(username) == token
+        if not right:
+            # As Google does it: the reason first, the verdict after another answer.
+            await self._ask('{"status":"401","schemes":"bearer","scope":"https://mail.example/"}')
+        usual = format_reply(235, "2.7.0 in") if right else format_reply(535, "5.7.8 no")
+        try:
+            code = await self._act(Stage.AUTH, usual, line)
+        finally:
+            self.session.logins.append(LoginRecord(mechanism, username, token, self._said))
         if code == 235:
             self.username = username
         return code

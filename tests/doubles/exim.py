@@ -32,7 +32,7 @@ _LOG_TAIL_CHARACTERS: Final = 4000
 _REFUSED: Final = " ** "
 _NOTES: Final = "share/doc/exim4-daemon-light/changelog.Debian.gz"
 _USER: Final = "Debian-exim"
-_UID: Final = 65533
+EXIM_UID: Final = 65533
 _WITH_THAT_USER: Final = """\
 mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group || exit 71
 shift
@@ -121,20 +121,9 @@ class Exim:
         self._home: Path | None = None
 
     def __enter__(self) -> Self:
-        self._home = home = Path(tempfile.mkdtemp(prefix="exim-"))
-        # It delivers as a user of its own, who must be able to walk in.
-        home.chmod(0o755)
-        (home / "spool").mkdir()
-        os.chown(home / "spool", _UID, _UID)
-        program = exim_path()
-        if program is None:
-            raise ProgramError("there is no Exim here")
-        shutil.copy(program, home / "exim")
+        self._home = home = new_home()
         shutil.copyfile(self._ca_file, home / "ca.pem")
         (home / "exim.conf").write_text(_CONFIGURATION.format(home=home, **self._words))
-        for name, line in (("passwd", "{0}:x:{1}:{1}::/:/bin/false"), ("group", "{0}:x:{1}:")):
-            known = Path("/etc", name).read_text().rstrip()
-            (home / name).write_text(f"{known}\n{line.format(_USER, _UID)}\n")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -172,8 +161,7 @@ class Exim:
 
     async def _call(self, *arguments: str, stdin: bytes) -> str:
         process = await asyncio.create_subprocess_exec(
-            "unshare", "--mount", "sh", "-c", _WITH_THAT_USER, "exim", str(self.home),
-            str(self.home / "exim"), "-C", str(self.home / "exim.conf"), *arguments,
+            *command_in(self.home), *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"},
         )  # fmt: skip
@@ -187,6 +175,31 @@ class Exim:
         if process.returncode != 0:
             raise ProgramError(f"Exim ended with {process.returncode}\n{said}\n{self.log()}")
         return said
+
+
+def new_home() -> Path:
+    """A directory of its own, with the program, a spool and a user; exim.conf is still to come."""
+    program = exim_path()
+    if program is None:
+        raise ProgramError("there is no Exim here")
+    home = Path(tempfile.mkdtemp(prefix="exim-"))
+    # It delivers as a user of its own, who must be able to walk in.
+    home.chmod(0o755)
+    (home / "spool").mkdir()
+    os.chown(home / "spool", EXIM_UID, EXIM_UID)
+    shutil.copy(program, home / "exim")
+    for name, line in (("passwd", "{0}:x:{1}:{1}::/:/bin/false"), ("group", "{0}:x:{1}:")):
+        known = Path("/etc", name).read_text().rstrip()
+        (home / name).write_text(f"{known}\n{line.format(_USER, EXIM_UID)}\n")
+    return home
+
+
+def command_in(home: Path) -> list[str]:
+    """How it is called there; options may follow."""
+    return [
+        "unshare", "--mount", "sh", "-c", _WITH_THAT_USER, "exim", str(home),
+        str(home / "exim"), "-C", str(home / "exim.conf"),
+    ]  # fmt: skip
 
 
 def exim_version() -> str:

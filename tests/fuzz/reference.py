@@ -178,6 +178,8 @@ class Reference:
             words.append("SMTPUTF8")
         if limits.mail_parameters & {"RET", "ENVID"}:
             words.append("DSN")
+        if self.tls and "REQUIRETLS" in limits.mail_parameters:
+            words.append("REQUIRETLS")
         if limits.tls == "starttls" and not self.tls:
             words.append("STARTTLS")
         if self.may_log_in() and not self.logged_in:
@@ -279,7 +281,7 @@ class Reference:
             self.refuse(replies.LOGIN_FIRST)
         else:
             try:
-                path, given = parse_mail(argument, self.limits.of_mail())
+                path, given = parse_mail(argument, self.limits.of_mail(tls=self.tls))
             except InputError as error:
                 self.refuse(error.answer)
                 return

@@ -29,7 +29,7 @@ SMALL = ServerLimits(
     max_command_bytes=80,
     max_errors=12,
     auth="clear",
-    mail_parameters=frozenset({"RET", "ENVID", "AUTH", "SMTPUTF8"}),
+    mail_parameters=frozenset({"RET", "ENVID", "AUTH", "SMTPUTF8", "REQUIRETLS"}),
 )
 LIMITS = (
     SMALL,

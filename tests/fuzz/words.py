@@ -31,7 +31,7 @@ COMMANDS = (
     b"QUIT\r\n",
 )
 PARAMETERS = (
-    b" SIZE=10", b" BODY=8BITMIME", b" BODY=7BIT", b" BODY=BINARYMIME", b" SMTPUTF8", b" RET=FULL",
+    b" SIZE=10", b" BODY=8BITMIME", b" BODY=7BIT", b" BODY=BINARYMIME", b" SMTPUTF8", b" REQUIRETLS", b" RET=FULL",
     b" RET=HDRS", b" ENVID=a+2Bb", b" AUTH=<>", b" AUTH=e+3Dmc2@x", b" NOTIFY=NEVER",
     b" NOTIFY=SUCCESS,FAILURE,DELAY", b" ORCPT=rfc822;b+40example.net",
     b" ORCPT=utf-8;\\x{FC}@example.net", b" BY=120;R",

@@ -31,6 +31,9 @@ WRONG = [
     ("wiring", "pillarbox.storage.sqlite", {"engines-behind-the-door"}),
     ("services.delivery.attempt", "socket", {"sockets-in-net"}),
     ("api.messages", "ssl", {"sockets-in-net"}),
+    ("services.webhooks.dispatch", "httpcore2", {"sockets-in-net"}),
+    ("policy.mx", "dns", {"sockets-in-net"}),
+    ("services.webhooks.dispatch", "httpcore2", {"sockets-in-net"}),
     ("wiring", "pillarbox.storage.postgres", {"engines-behind-the-door"}),
     ("api.reports", "apsw", {"sql-in-storage"}),
     ("api.reports", "asyncpg", {"sql-in-storage"}),
@@ -44,6 +47,9 @@ NAMED = ["storage.open", "services.submission.session", "services.upkeep.rounds"
 RIGHT = [
     ("net.tls", "socket"),
     ("net.tls", "ssl"),
+    ("net.web_stream", "httpcore2"),
+    ("net.resolver", "dns"),
+    ("net.web_stream", "httpcore2"),
     ("storage.sqlite", "apsw"),
     ("storage.postgres", "asyncpg"),
 ]

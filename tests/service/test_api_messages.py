@@ -440,6 +440,7 @@ async def test_the_status_answers_the_first_questions(face: Face) -> None:
     assert status["apps"][0]["route"]
     assert status["queue"] == {
         "waiting": 0, "held": 0, "active": 0, "oldest": None, "oldest_at": None,
+        "paused_lanes": [],
     }  # fmt: skip
     assert status["last_message"]["subject"] == "Hi"
     assert status["storage"]["writable"] is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import stat
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from email.header import decode_header, make_header
 from email.message import EmailMessage
@@ -247,8 +248,8 @@ async def test_e3_mail_taken_by_any_api_survives_a_restart(houses: Houses, house
 @pytest.mark.parametrize("shown", ["", "Bearer", f"Bearer {'0' * 64}", "Basic Og=="])
 async def test_e4_nobody_sends_who_has_not_shown_who_he_is(house: Running, shown: str) -> None:
     headers = {"authorization": shown, "x-dreamfactory-api-key": shown.partition(" ")[2]}
-    places = {"account": "default", "app": "email", "message": "x", "credential": "first-app",
-              "server": "x", "key": "first-app", "node": "1"}  # fmt: skip
+    places = defaultdict(lambda: "1", account="default", app="email", credential="first-app",
+                         key="first-app")  # fmt: skip
     document = {"to": "a@example.org", "from_email": "a@example.com", "body_text": "x", "text": "x"}
     routes = [(each.method, API + each.path.format_map(places)) for each in ENTRIES]
     routes += [("POST", path) for path in (SERVICE, f"{SERVICE}/", "/api/v1/email")]

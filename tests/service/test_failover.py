@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pillarbox.policy.delivery import State
+from pillarbox.policy.directory import Uncertain
 from pillarbox.policy.server import Encryption
 from pillarbox.terms.secret import Secret
 from tests.doubles.bad_server import BadServer
 from tests.doubles.ports import free_port
-from tests.doubles.script import Gate, Script, Stage, drop, say, stall
-from tests.fix_house import Houses, HousesOverDatabase, Running
+from tests.doubles.script import Gate, Script, Stage, drop, say, stall, usual
+from tests.fix_house import QUICK, Houses, HousesOverDatabase, Running
 
 
 @pytest.fixture
@@ -40,6 +42,21 @@ async def test_the_first_by_priority_takes_it(running: Running) -> None:
         (row,) = await running.until(receipt.message)
         assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
         assert (len(first.messages), len(second.messages)) == (1, 0)
+
+
+async def test_the_authority_of_the_first_cannot_be_read(running: Running) -> None:
+    async with BadServer() as first, BadServer() as second:
+        await running.add_server(
+            "first", first.port, priority=0, encryption=Encryption.STARTTLS,
+            ca_file="/nowhere/ca.pem",
+        )  # fmt: skip
+        await running.add_server("second", second.port, priority=1)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        assert len(second.messages) == 1
+        (server, _) = await running.house.storage.directory.servers(running.app.id)
+        assert server.errors == 1
 
 
 async def test_nobody_listens_at_the_first(running: Running) -> None:
@@ -160,6 +177,24 @@ async def test_one_unknown_recipient_of_three_fails_alone_and_its_submitter_hear
         assert not second.messages
 
 
+@pytest.mark.both_engines
+async def test_no_start_mark_is_left_of_who_was_settled_before_it_was_written(
+    running: Running,
+) -> None:
+    script = Script().on(Stage.RCPT, say(550, "5.1.1 no such user"), nth=1)
+    script.on(Stage.RCPT, say(451, "4.3.0 try later"), nth=2)
+    async with BadServer(script) as first, BadServer() as second:
+        await both(running, first, second)
+        receipt = await running.submit(
+            "nobody@example.org", "bob@example.org", uncertain=Uncertain.HOLD
+        )
+        rows = await running.until(receipt.message)
+        assert [row.state for row in rows] == [State.FAILED, State.HANDED_OVER]
+        assert len(second.messages) == 1
+        queue = running.house.storage.queue
+        assert not [row for row in rows if queue._marks.covers(row.delivery)]  # type: ignore[attr-defined]
+
+
 async def test_no_notice_goes_to_a_null_return_path(running: Running) -> None:
     script = Script().on(Stage.RCPT, say(550, "5.1.1 no such user here"))
     async with BadServer(script) as first:
@@ -230,3 +265,72 @@ async def test_who_keeps_a_slot_for_the_next_message_does_not_wait_for_it_himsel
             for row in await running.until(receipt.message):
                 assert row.state is State.HANDED_OVER
         assert len(server.sessions) >= 1
+
+
+async def test_traffic_returns_to_the_best_server_when_it_is_back(running: Running) -> None:
+    """The trial is made with mail, so it is mail that finds out; the second has the rest meanwhile."""
+    port = free_port()
+    await running.add_server("best", port, priority=0)
+    async with BadServer() as second:
+        await running.add_server("second", second.port, priority=1)
+        for number in range(4):
+            receipt = await running.submit(f"away-{number}@example.org")
+            (row,) = await running.until(receipt.message)
+            assert row.state is State.HANDED_OVER
+        assert len(second.messages) == 4
+        async with BadServer(port=port) as best:
+            while not best.messages:
+                receipt = await running.submit()
+                (row,) = await running.until(receipt.message)
+                assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+            by_second = len(second.messages)
+            for number in range(10):
+                receipt = await running.submit(f"back-{number}@example.org")
+                await running.until(receipt.message)
+            assert (len(best.messages), len(second.messages)) == (11, by_second)
+            events = await running.house.storage.events.recent(200, app=running.app.id)
+            assert [e.kind for e in events if e.kind == "server.recovered"] == ["server.recovered"]
+
+
+@pytest.mark.parametrize("stage", [Stage.BANNER, Stage.MAIL])
+async def test_a_stalled_server_costs_some_messages_its_timeout_and_the_others_nothing(
+    running: Running, stage: Stage
+) -> None:
+    """Once it is paused nobody waits for it: it is called by those under way, and then no more."""
+    gate = Gate()
+    async with BadServer(Script().on(stage, stall(gate))) as first, BadServer() as second:
+        await both(running, first, second)
+        receipts = [await running.submit(f"r{n}@example.org") for n in range(60)]
+        for receipt in receipts:
+            (row,) = await running.until(receipt.message)
+            assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        gate.release()
+        assert len(second.messages) == 60
+        # As many as the lane's window lets out at first, and one trial or a few.
+        assert len(first.sessions) < 20
+
+
+async def test_a_server_that_stalls_at_mail_is_borne_for_less_where_another_is_there(
+    houses: Houses,
+) -> None:
+    """A server may take five minutes for an answer (RFC 5321 §4.5.3.2), but the others wait as well."""
+    timeouts = replace(QUICK, envelope_seconds=60.0, elsewhere_seconds=0.2)
+    running = await houses.start(timeouts=timeouts)
+    gate = Gate()
+    async with (
+        BadServer(Script().on(Stage.MAIL, stall(gate), usual())) as first,
+        BadServer() as second,
+    ):
+        await running.add_server("first", first.port, priority=0)
+        only = await running.submit("patient@example.org")
+        await gate.reached()
+        await running.add_server("second", second.port, priority=1)
+        receipt = await running.submit()
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
+        assert len(second.messages) == 1
+        (row,) = await running.deliveries(only.message)
+        assert (row.state, row.attempts) == (State.QUEUED, 0)
+        gate.release()
+        await running.until(only.message)
+        assert [m.accepted_recipients for m in first.delivered] == [("patient@example.org",)]

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from pillarbox.services.delivery.slots import Slots
+from pillarbox.terms.ids import ObjectId
 
 
 async def wait_in_line(slots: Slots, count: int) -> list[asyncio.Task[None]]:
@@ -62,5 +63,45 @@ async def test_a_line_that_was_given_up_costs_no_slot() -> None:
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
+    slots.give_back()
+    assert slots.take_now() and not slots.take_now()
+
+
+async def test_apps_take_turns_and_who_has_few_in_line_is_not_kept_by_who_has_many() -> None:
+    slots = Slots(1)
+    assert slots.take_now()
+    order: list[str] = []
+
+    async def waits(app: bytes) -> None:
+        await slots.take(ObjectId(app))
+        order.append(app.decode())
+        slots.give_back()
+
+    many = [asyncio.create_task(waits(b"many")) for _ in range(5)]
+    await asyncio.sleep(0)
+    few = asyncio.create_task(waits(b"few"))
+    await asyncio.sleep(0)
+    assert slots.others_wait(ObjectId(b"many")) and slots.others_wait(ObjectId(b"few"))
+    slots.give_back()
+    await asyncio.gather(*many, few)
+    assert order.index("few") <= 1
+    assert not slots.others_wait(ObjectId(b"many"))
+
+
+async def test_whoever_waits_alone_keeps_his_slot_for_his_next_message() -> None:
+    slots = Slots(1)
+    assert slots.take_now()
+    waiting = asyncio.create_task(slots.take(ObjectId(b"one")))
+    await asyncio.sleep(0)
+    assert not slots.others_wait(ObjectId(b"one"))
+    assert slots.others_wait(ObjectId(b"two"))
+    slots.give_back()
+    await waiting
+
+
+async def test_whose_patience_runs_out_goes_without_a_slot_and_leaves_no_trace() -> None:
+    slots = Slots(1)
+    assert await slots.take(None, 0.01)
+    assert not await slots.take(None, 0.01)
     slots.give_back()
     assert slots.take_now() and not slots.take_now()

@@ -72,6 +72,27 @@ async def test_a_rule_gives_mail_the_lane_of_its_way(held: Running) -> None:
     }  # fmt: skip
 
 
+async def test_only_lanes_that_mail_may_enter_are_made(held: Running) -> None:
+    await held.add_server("usual", free_port())
+    one, two = [
+        await held.add_server(name, 25, kind=Kind.DIRECT, priority=99) for name in ("one", "two")
+    ]
+    await rule(
+        held,
+        RouteRule(one.id, recipient_domain="example.net"),
+        RouteRule(two.id, sender="example.com", recipient_domain=".test"),
+    )
+    await held.submit("bob@example.org", "eve@example.net", "kim@x.test")
+    queue, made = held.house.storage.queue, set[tuple[str, str]]()
+    for route in ("servers", "server"):
+        names = (await queue.lanes_of(held.app.id, route)).values()
+        made.update((name.route, name.destination) for name in names)
+    assert made == {
+        ("servers", "*"), ("server", f"{one.id.hex()}/example.net"),
+        ("server", f"{two.id.hex()}/x.test"),
+    }  # fmt: skip
+
+
 async def test_a_rule_whose_way_is_gone_is_no_rule(held: Running) -> None:
     await held.add_server("usual", free_port())
     special = await held.add_server("special", free_port())

@@ -332,6 +332,16 @@ async def test_a_port_where_nobody_listens() -> None:
                 HOST, held.getsockname()[1], encryption="none", hello_name="c.example.test"
             )
     assert caught.value.stage == "connect"
+    assert caught.value.words.startswith("cannot connect to 127.0.0.1 port ")
+    assert caught.value.words.endswith(": nobody listens there")
+
+
+async def test_each_address_of_a_name_where_nobody_listens_is_named() -> None:
+    with socket.socket() as held, pytest.raises(Broken) as caught:
+        held.bind((HOST, 0))
+        await Connection.open(
+            "localhost", held.getsockname()[1], encryption="none", hello_name="c.example.test"
+        )
     assert "nobody listens there (127.0.0.1)" in caught.value.words
 
 
@@ -353,7 +363,8 @@ async def test_a_host_that_swallows_packets() -> None:
                 timeouts=SHORT,
             )
     assert (caught.value.stage, caught.value.after_dot) == ("connect", False)
-    assert "127.0.0.1 does not answer" in caught.value.words
+    assert caught.value.words.startswith("cannot connect to 127.0.0.1 port ")
+    assert caught.value.words.endswith(": it does not answer")
 
 
 async def test_a_name_that_does_not_exist() -> None:

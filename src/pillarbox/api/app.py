@@ -17,42 +17,56 @@ from pillarbox.api.auth import OWNER, identify
 from pillarbox.api.autoconfig import CONFIG_PATHS, DISCOVER_PATHS, AutoconfigRoutes
 from pillarbox.api.bodies import LEASE, BodyRoom
 from pillarbox.api.calls import PRIVATE, Call, Entry
-from pillarbox.api.compat import email_service
+from pillarbox.api.compat import email_service, plain, server_api
 from pillarbox.api.health import HealthRoutes
 from pillarbox.api.problems import RequestError, answer_to
 from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import (
     accounts,
     apps,
+    checks,
     connecting,
     connection_problems,
+    consents,
     credentials,
     events,
+    explaining,
     keys,
+    lanes,
     messages,
     nodes,
     queue,
     rotation,
+    routes,
     servers,
     status,
+    tls,
+    users,
 )
 from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 
 PREFIX: Final = "/pillarbox/v1"
 ENTRIES: Final[tuple[Entry, ...]] = (
+    *explaining.ENTRIES,
     *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
     *accounts.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
+    *checks.ENTRIES,
+    *consents.ENTRIES,
+    *routes.ENTRIES,
     *connection_problems.ENTRIES,  # before the names of credentials
     *credentials.ENTRIES,
     *connecting.ENTRIES,
     *rotation.ENTRIES,
     *keys.ENTRIES,
+    *lanes.ENTRIES,
+    *users.ENTRIES,
     *queue.ENTRIES,
     *events.ENTRIES,
     *nodes.ENTRIES,
+    *tls.ENTRIES,
 )
 """Our own API, as data."""
 
@@ -84,6 +98,8 @@ def build_app(rooms: Rooms, *, owner: bool = False) -> ASGIApp:
     for path, entries in _by_path(ENTRIES).items():
         endpoint = _native(rooms, entries, owner=owner)
         routes.append(Route(PREFIX + path, _Guarded(endpoint, answer_to)))
+    for path, endpoint in server_api.endpoints(rooms, owner=owner):
+        routes.append(Route(path, _Guarded(endpoint, plain.answer_to)))
     for path, endpoint in email_service.endpoints(rooms, owner=owner):
         routes.append(Route(path, _Guarded(endpoint, email_service.answer_to)))
     app = Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})

@@ -28,6 +28,11 @@ class ApiConfig:
     answer_seconds: float = setting(
         20.0, about="How long the email service waits for the fate of a message before it answers."
     )
+    show_server_passwords: bool = setting(
+        True,
+        about="Whether the compatible server API gives the passwords of servers back, to users who may"
+        " change servers, over TLS or from this machine alone; otherwise it shows a mask.",
+    )
 
     def __post_init__(self) -> None:
         """Raises `InvalidSetting`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime
 from ipaddress import ip_address
@@ -30,6 +31,8 @@ Octets = Annotated[int, Meta(ge=0, le=2**40)]
 Options = dict[str, str | bool | None]
 
 MOST_OPTIONS: Final = 50
+_BASE64_PIN: Final = "sha256//"
+_PIN_OCTETS: Final = 32
 _LATEST_MS: Final = 253_402_300_799_999
 """The end of the year 9999, the last that RFC 3339 can write."""
 
@@ -83,6 +86,48 @@ def host(text: str) -> str:
         return parse_domain(bare)
     except InvalidHostname as error:
         raise InvalidField(error.sentence) from None
+
+
+def hello_name(text: str) -> str:
+    """A name to say in EHLO: a domain, an address literal in brackets, or nothing. Raises
+    `InvalidField`.
+    """
+    if not text:
+        return ""
+    try:
+        return parse_literal(text) if text[:1] == "[" else parse_domain(text.removesuffix("."))
+    except InvalidHostname as error:
+        raise InvalidField(error.sentence) from None
+
+
+def own_address(text: str) -> str:
+    """An IP address of this machine, or nothing. Raises `InvalidField`."""
+    try:
+        return str(ip_address(text.strip())) if text.strip() else ""
+    except ValueError:
+        raise InvalidField("is no IP address such as 192.0.2.7 or 2001:db8::7") from None
+
+
+def pin(text: str) -> str:
+    """The SHA-256 of a public key in hex, with or without colons, or as ``sha256//`` and base64; or
+    nothing. Raises `InvalidField`.
+    """
+    said = text.strip()
+    if not said:
+        return ""
+    try:
+        if said.startswith(_BASE64_PIN):
+            octets = b64decode(said.removeprefix(_BASE64_PIN), validate=True)
+        else:
+            octets = bytes.fromhex(said.replace(":", ""))
+    except ValueError:
+        octets = b""
+    if len(octets) != _PIN_OCTETS:
+        raise InvalidField(
+            "is no SHA-256 of a public key: 64 hex digits, or sha256// and base64",
+            fix="See the page about servers for the command that prints it.",
+        )
+    return octets.hex()
 
 
 def option_name(text: str) -> str:

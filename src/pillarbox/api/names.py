@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from itertools import count
 from typing import Final
 
 from pillarbox.terms.errors import PillarboxError
@@ -13,6 +15,9 @@ RESERVED: Final = frozenset({"system", "user", "admin", "private", "auth", "api_
 _ROUTES: Final = frozenset({"problems"})
 """What follows ``/credentials/`` and is no credential."""
 
+_UNFIT: Final = re.compile(r"[^a-z0-9_-]+")
+_UNFIT_FOR_THING: Final = re.compile(r"[^A-Za-z0-9._@+-]+")
+_ROOM_FOR_A_NUMBER: Final = 10
 _APP: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _THING: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 
@@ -49,3 +54,20 @@ def login_name(text: str) -> str:
     if text.lower() in _ROUTES:
         raise InvalidName(f"{text!r} is a reserved name")
     return thing_name(text)
+
+
+def app_name_after(label: str, taken: Collection[str]) -> str:
+    """A name for an app that people call something else, not among those taken: ``my-shop``."""
+    plain = _UNFIT.sub("-", label.lower()).strip("-_")[: 64 - _ROOM_FOR_A_NUMBER].strip("-_")
+    return _numbered(plain if plain and plain not in RESERVED else "app", {*taken, *RESERVED})
+
+
+def name_after(host: str, taken: Collection[str]) -> str:
+    """A name for a server, which is not among those taken: that of its host, perhaps numbered."""
+    plain = _UNFIT_FOR_THING.sub("-", host).lstrip("._@+-")[: 100 - _ROOM_FOR_A_NUMBER]
+    return _numbered(plain or "server", taken)
+
+
+def _numbered(name: str, taken: Collection[str]) -> str:
+    numbers = (f"{name}-{number}" for number in count(2))
+    return name if name not in taken else next(each for each in numbers if each not in taken)

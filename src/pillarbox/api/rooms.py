@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from pillarbox.api.config import ApiConfig
 from pillarbox.handover.accept import Door
 from pillarbox.handover.gate import Gate
+from pillarbox.net.consents import Consents
+from pillarbox.policy.breaker import Breaker
 from pillarbox.policy.connecting import ConnectConfig, WaysIn, ways_in
+from pillarbox.policy.presets import Presets
 from pillarbox.policy.recipe import Book
+from pillarbox.policy.retry import RetryPolicy
+from pillarbox.policy.server import Server
+from pillarbox.policy.tls_plan import TlsPlan
+from pillarbox.services.delivery.check import Checker
+from pillarbox.services.delivery.report import LaneReport
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
+from pillarbox.storage.interface.limits import SharedCircuit
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
 
@@ -44,6 +54,8 @@ class Rooms:
     storage: Storage
     door: Door
     authenticator: Authenticator
+    checker: Checker
+    sign_in: SignIn
     clock: Clock
     hostname: str
     version: str
@@ -56,8 +68,22 @@ class Rooms:
     connect: ConnectConfig = field(default_factory=ConnectConfig)
     recipes: Callable[[], Book] = Book
     """How programs are connected; read when it is first asked for."""
+    presets: Callable[[], Presets] = Presets
+    """What is known of well-known services; read when it is first asked for."""
+    consents: Consents | None = None
+    """Where people are asked for refresh tokens; without it nobody is."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    """When deliveries are tried again."""
+    lane_report: Callable[[int], LaneReport | None] = lambda lane: None
+    """How a lane does on this node."""
+    circuit: Callable[[Server], Breaker | None] = lambda server: None
+    """Whether this node leaves a server alone; None where it never used it."""
+    held_against: Callable[[Server], SharedCircuit | None] = lambda server: None
+    """What this node holds against the settings of a server; None where that is nothing."""
     gate: Gate | None = None
     """Whether mail can be taken charge of just now; without one, always."""
+    tls_of: Callable[[str], Awaitable[list[tuple[str, TlsPlan]]]] | None = None
+    """What is asked of the TLS of a domain's MX hosts; without it, nobody can say."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
     """Hears of every message that was refused: error code, whose it was, the sentence."""
 

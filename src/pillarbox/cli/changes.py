@@ -109,6 +109,8 @@ def _shown(value: object) -> str:
             return "yes" if value else "no"
         case None | str() | list() | dict() if not value:
             return "none"
+        case float():
+            return f"{value:g}"
         case list():
             return ", ".join(map(str, value))
         case dict():

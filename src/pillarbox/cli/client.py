@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 PREFIX: Final = "/pillarbox/v1"
 SOCKET_NAME: Final = "pillarbox.sock"
 _PAGE: Final = 200
+_BY_LINES: Final = {"accept": "application/x-ndjson"}
+_PATIENCE_SECONDS: Final = 90.0
+"""Longer than anything that is waited for: the check of a server may take a minute."""
 _MAX_KEY_BYTES: Final = 4096
 _OTHERS_MAY_READ: Final = 0o044
 
@@ -111,11 +115,23 @@ class Client:
             at = following
         return found
 
+    def follow(self, path: str, document: object) -> Iterator[dict[str, Any]]:
+        """POST a document and hear what comes of it line by line, where somebody answers so; else
+        one item, the whole answer as ``report``.
+        """
+        lines = getattr(self._transport, "lines", None)
+        streamed = lines("POST", PREFIX + path, document) if lines is not None else None
+        if streamed is None:
+            yield {"report": self.post(path, document)}
+            return
+        answer, items = streamed
+        _check(answer)
+        for item in items:
+            yield json.loads(item)
+
     def _call(self, method: str, path: str, document: object = None) -> Answer:
         answer = self._transport.request(method, PREFIX + path, document)
-        if answer.status >= 400:
-            problem = answer.json()
-            raise ApiProblem(answer.status, problem if isinstance(problem, dict) else {})
+        _check(answer)
         return answer
 
 
@@ -133,7 +149,9 @@ class LocalTransport:
         self._sources = sources
         self._stack = stack
         self._directory = sources.data_dir()
-        self._live: Transport = stack.enter_context(LocalClient(self._directory / SOCKET_NAME))
+        self._live = stack.enter_context(
+            LocalClient(self._directory / SOCKET_NAME, timeout=_PATIENCE_SECONDS)
+        )
         self._data: Transport | None = None
 
     def request(
@@ -156,6 +174,21 @@ class LocalTransport:
                     raise
             self._data = self._open()
         return self._data.request(method, path, document, body=body, headers=headers)
+
+    def lines(
+        self, method: str, path: str, document: object
+    ) -> tuple[Answer, Iterator[bytes]] | None:
+        """Ask the one that runs, and read its answer line by line; None where none runs."""
+        from pillarbox.net.errors import HttpUnreachable
+
+        if self._data is not None:
+            return None
+        try:
+            return self._live.stream(path, method=method, document=document, headers=_BY_LINES)
+        except HttpUnreachable as error:
+            if not isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+                raise
+            return None
 
     @property
     def offline(self) -> bool:
@@ -187,12 +220,23 @@ def connected(where: Where) -> Iterator[Client]:
         from pillarbox.net.http_client import LocalClient
 
         headers = {"authorization": f"Bearer {_read_key(where)}"}
-        yield Client(stack.enter_context(LocalClient(where.server, headers=headers)))
+        yield Client(
+            stack.enter_context(
+                LocalClient(where.server, headers=headers, timeout=_PATIENCE_SECONDS)
+            )
+        )
 
 
 def segment(name: str) -> str:
     """A name as one segment of a path."""
     return quote(name, safe="@._-~")
+
+
+def _check(answer: Answer) -> None:
+    """Raises `ApiProblem` for a refusal."""
+    if answer.status >= 400:
+        problem = answer.json()
+        raise ApiProblem(answer.status, problem if isinstance(problem, dict) else {})
 
 
 def _query(parameters: Mapping[str, object]) -> str:

@@ -14,6 +14,7 @@ from pillarbox.cli.moments import at
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes
 from pillarbox.cli.queue import STATE_COLOURS
+from pillarbox.cli.route import print_ways
 from pillarbox.policy.delivery import State
 
 _STATES: Final = click.Choice([state.value for state in State])
@@ -23,7 +24,8 @@ _STATES: Final = click.Choice([state.value for state in State])
     cls=Noun,
     examples=[
         ("message list --state failed", "what was refused"),
-        ("message show msg_0A1B2C3D4E5F", "why"),
+        ("message show msg_0A1B2C3D4E5F", "what became of every recipient"),
+        ("message explain msg_0A1B2C3D4E5F", "why it waits, and what comes next"),
     ],
 )
 def message() -> None:
@@ -96,6 +98,17 @@ def show(call: Call, id_: str, *, dialogue: bool) -> None:
     call.result(found, "id", lambda: _print_message(call, found, dialogue=dialogue))
 
 
+@examples(("message explain msg_0A1B2C3D4E5F", "each recipient: which way, why, until when, then"))
+@message.command("explain")
+@click.argument("id_", metavar="ID")
+@talks
+def explain(call: Call, id_: str) -> None:
+    """Which ways were considered, which was chosen and why, what it waits for, what comes next."""
+    with call.client() as client:
+        found = client.get(f"/messages/{segment(id_)}/explain")
+    call.result(found, "message", lambda: _print_explained(call, found))
+
+
 @examples(
     ("message raw msg_0A1B2C3D4E5F", "read it"),
     ("message raw msg_0A1B2C3D4E5F > message.eml", "keep it, byte for byte"),
@@ -148,6 +161,24 @@ def _print_message(call: Call, found: dict[str, Any], *, dialogue: bool) -> None
             screen.say(f"  {clean(told['about'])}")
         for event in delivery.get("history", ()):
             _print_event(call, event, dialogue=dialogue)
+
+
+def _print_explained(call: Call, found: dict[str, Any]) -> None:
+    screen = call.screen
+    screen.say(screen.paint(clean(found["subject"]) or "(no subject)", "bold"))
+    for each in found["recipients"]:
+        screen.say()
+        word = clean(each["word"])
+        painted = screen.paint(word, STATE_COLOURS.get(word, "bold"))
+        screen.say(f"{painted}  {clean(each['recipient'])}   {clean(each['delivery'])}")
+        screen.say(f"  {clean(each['text'])}")
+        if each["chosen"]:
+            screen.say(f"  Way: {clean(each['chosen'])}")
+        print_ways(call, each["ways"])
+        for event in each["history"]:
+            screen.say(f"  {at(event['at'])}  {clean(event['words'])}")
+    if found["more"]:
+        screen.say(f"and {found['more']} more recipients; message show has them all")
 
 
 def _print_event(call: Call, event: dict[str, Any], *, dialogue: bool) -> None:

@@ -16,6 +16,8 @@ from pillarbox.cli.group import Noun, Verb
 from pillarbox.cli.main import cli
 from pillarbox.cli.markdown import opening, page, table, wrapped
 from pillarbox.cli.options import HOW, WHICH
+from pillarbox.cli.preset_page import PRESET_PAGES
+from pillarbox.cli.reply_page import REPLY_PAGES
 from pillarbox.policy.delivery import BIRTH, STATE_WORDS, TRANSITIONS, WAITING, State, Trigger
 from pillarbox.policy.events import EVENT_KINDS
 from pillarbox.settings import SERVED, all_rooms, known
@@ -41,6 +43,7 @@ _WHEN: Final[Mapping[Trigger, str]] = {
     Trigger.RELEASE: "somebody releases it",
     Trigger.CANCEL: "somebody cancels it",
     Trigger.RETRY: "somebody wants it tried now",
+    Trigger.MOVE: "somebody sends it another way",
     Trigger.LATE_FAILURE: "a report says that it was returned",
     Trigger.LATE_SUCCESS: "a report confirms it",
     Trigger.COMPLAINT: "the recipient complains",
@@ -224,7 +227,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/states.md": states_page,
     "docs/reference/events.md": events_page,
+    **REPLY_PAGES,
     **CLIENT_PAGES,
+    **PRESET_PAGES,
 }
 """Each page, from the root of the repository, and what makes its text."""
 

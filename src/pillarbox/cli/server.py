@@ -6,90 +6,36 @@ from typing import Any
 
 import click
 
-from pillarbox.cli.app import the_app
 from pillarbox.cli.call import Call
-from pillarbox.cli.changes import describe, named
+from pillarbox.cli.checking import check, presets
 from pillarbox.cli.client import Client, segment
-from pillarbox.cli.group import Noun, Option, WholeNumber, examples
+from pillarbox.cli.consent import authorize
+from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
-from pillarbox.cli.output import Column, run_as
-
-_LOGIN = "Login at the server"
+from pillarbox.cli.output import Column, clean, run_as
+from pillarbox.cli.server_oauth import login_of, oauth_lines
+from pillarbox.cli.server_options import limits_of, of_app, place_of, protection_of
+from pillarbox.cli.server_setup import add, set_
+from pillarbox.cli.server_standing import (
+    STATUS_COLOURS,
+    paused_hint,
+    standing_fields,
+    status_cell,
+    used_cell,
+)
 
 
 @click.group(
     cls=Noun,
     examples=[
         ("server add mycompany --host smtp.example.com --username me", "asks for the password"),
+        ("server check mycompany", "every step to it, and a test mail"),
         ("server list", "in the order in which they are tried"),
         ("server disable mycompany", "the others take over"),
     ],
 )
 def server() -> None:
     """The SMTP servers an app sends through: the lowest priority first, the others after it."""
-
-
-def server_options(function: Any) -> Any:
-    """What can be said about a server."""
-    for option in reversed(
-        (
-            click.option("--host", metavar="HOST", help="Its name or address."),
-            click.option(
-                "--port",
-                type=WholeNumber(1, 65535),
-                metavar="PORT",
-                help="Default: 587; with tls 465, with none 25.",
-            ),
-            click.option(
-                "--encryption",
-                type=click.Choice(["starttls", "tls", "none"]),
-                metavar="HOW",
-                help="Protection of the connection: starttls (default), tls or none.",
-            ),
-            click.option(
-                "--verify/--no-verify",
-                default=None,
-                help="Whether its certificate must be valid. Default: yes.",
-            ),
-            click.option("--ca-file", metavar="FILE", help="Authority its certificate is from."),
-            click.option(
-                "--priority",
-                type=WholeNumber(0, 1_000_000),
-                metavar="N",
-                help="0 is tried first. Default: 10.",
-            ),
-            click.option(
-                "--weight",
-                type=WholeNumber(0, 1_000_000),
-                metavar="N",
-                help="Share among those of equal priority. Default: 1.",
-            ),
-            click.option(
-                "--max-connections",
-                type=WholeNumber(1, 1000),
-                metavar="N",
-                help="At once. Default: 20.",
-            ),
-            click.option(
-                "--from-address",
-                metavar="ADDRESS",
-                help="Author where this server does not take the message's own.",
-            ),
-            click.option("--from-name", metavar="NAME", help="The name beside it."),
-            click.option(
-                "--username", cls=Option, section=_LOGIN, metavar="NAME", help="User name there."
-            ),
-            click.option(
-                "--password-file",
-                cls=Option,
-                section=_LOGIN,
-                metavar="FILE",
-                help="File with the password; - reads it from standard input.",
-            ),
-        )
-    ):
-        function = option(function)
-    return function
 
 
 @examples(
@@ -118,20 +64,22 @@ def list_(call: Call, app: str | None) -> None:
             Column("encryption", fixed=True),
             Column("status", fixed=True),
             Column("errors", right=True, fixed=True),
+            Column("used", right=True, fixed=True),
         ]
         rows = [
             [
                 each["app"],
                 each["priority"],
                 each["name"],
-                f"{each['host']}:{each['port']}",
-                each["encryption"],
-                "active" if each["enabled"] else "disabled",
+                place_of(each),
+                protection_of(each),
+                status_cell(each),
                 each["errors"] or "",
+                used_cell(each),
             ]
             for each in items
         ]
-        call.screen.table(columns, rows, {"active": "green", "disabled": "red"})
+        call.screen.table(columns, rows, STATUS_COLOURS)
 
     call.result({"items": items, "next": None}, "name", words)
 
@@ -139,7 +87,7 @@ def list_(call: Call, app: str | None) -> None:
 @examples(("server show mycompany", "everything about it"))
 @server.command("show")
 @click.argument("name")
-@click.option("--app", metavar="NAME", help="Its app, where several have a server of this name.")
+@of_app
 @talks
 def show(call: Call, name: str, app: str | None) -> None:
     """One server."""
@@ -147,133 +95,52 @@ def show(call: Call, name: str, app: str | None) -> None:
         found = client.get(f"/servers/{segment(name)}", app=app)
 
     def words() -> None:
-        call.screen.say(call.screen.paint(found["name"], "bold"))
-        login = f"{found['username']}, {'with' if found['password_set'] else 'without'} a password"
+        call.screen.say(call.screen.paint(clean(found["name"]), "bold"))
+        for warning in found["warnings"]:
+            call.screen.say(call.screen.paint(f"  WARNING: {clean(warning)}", "red"))
         call.screen.fields(
             [
-                ("App", found["app"]),
-                ("Status", "active" if found["enabled"] else "disabled"),
-                ("Errors in a row", found["errors"] or ""),
-                ("Address", f"{found['host']}:{found['port']}"),
-                ("Encryption", found["encryption"]),
-                ("Certificate", "" if found["verify"] else "NOT CHECKED"),
-                ("Authority", found["ca_file"]),
-                ("Login", login if found["username"] else "none"),
-                ("Priority", str(found["priority"])),
-                ("Weight", found["weight"]),
-                ("Connections", f"at most {found['max_connections']}"),
-                ("From", " ".join(filter(None, (found["from_name"], found["from_address"])))),
-                ("Id", found["id"]),
-                ("Made", found["created_at"]),
-                ("Changed", found["modified_at"]),
+                *_standing(found),
+                *standing_fields(found),
+                *_line(found),
+                *_senders(found),
+                *_origin(found),
             ]
         )
 
     call.result(found, "name", words)
 
 
-@examples(
-    ("server add mycompany --host smtp.example.com --username relay@example.com",
-     "asks for the password, unseen"),
-    ("server add backup --host 192.0.2.7 --port 25 --encryption none --priority 20",
-     "a second way out, tried when the first fails"),
-    ("server add ses --host smtp.example.com --username AKIA --password-file -",
-     "the password from standard input"),
-)  # fmt: skip
-@server.command("add")
-@click.argument("name", required=False)
-@click.option("--app", metavar="NAME", help="Its app; not needed where there is only one.")
-@server_options
-@talks
-def add(
-    call: Call, name: str | None, app: str | None, password_file: str | None, **values: Any
-) -> None:
-    """A new server for an app. Nothing is sent by this."""
-    if values["host"] is None:
-        values["host"] = call.ask_text("Host", "--host HOST")
-    if values["username"] is None and password_file is None and call.screen.may_ask:
-        values["username"] = (
-            click.prompt("Username (empty: none)", default="", show_default=False, err=True) or None
-        )
-    document = named({**values, "name": name})
-    if values["username"]:
-        secret = call.secret("Password", password_file)
-        document["password"] = secret.reveal() if secret else None
-    with call.client() as client:
-        target = the_app(client, app)
-        made = client.post(f"/apps/{segment(target)}/servers", document)
-        mode = client.get(f"/apps/{segment(target)}")["mode"]
-
-    def words() -> None:
-        call.screen.say(
-            f"Added the server {made['name']} ({made['host']}:{made['port']}, "
-            f"{made['encryption']}) to {made['app']}, priority {made['priority']}."
-        )
-        if mode != "live":
-            call.screen.say("Nothing is sent yet. To send real mail:")
-            call.screen.say(f"  {run_as()} app set {made['app']} --mode live")
-
-    call.result(made, "name", words)
-
-
-@examples(
-    ("server set mycompany --priority 0", "try it first"),
-    ("server set mycompany --ask-password", "a new password"),
-)
-@server.command("set")
-@click.argument("name")
-@click.option("--app", metavar="NAME", help="Its app, where several have a server of this name.")
-@click.option("--rename", metavar="NAME", help="Give it another name.")
-@server_options
-@click.option("--ask-password", cls=Option, section=_LOGIN, is_flag=True, help="Ask for it.")
-@click.option("--forget-password", cls=Option, section=_LOGIN, is_flag=True, help="Take it away.")
-@talks
-def set_(
-    call: Call,
-    name: str,
-    *,
-    app: str | None,
-    rename: str | None,
-    password_file: str | None,
-    ask_password: bool,
-    forget_password: bool,
-    **values: Any,
-) -> None:
-    """Change a server; what is not named stays as it is."""
-    document = named({**values, "name": rename})
-    if password_file is not None or ask_password:
-        secret = call.secret("Password", password_file)
-        document["password"] = secret.reveal() if secret else None
-    elif forget_password:
-        document["password"] = None
-    with call.client() as client:
-        before = client.get(f"/servers/{segment(name)}", app=app)
-        after = client.patch(f"/servers/{segment(before['id'])}", document)
-    told = describe(before, after)
-    if document.get("password"):
-        told = ", ".join(filter(None, (told, "a new password")))
-
-    call.result(
-        after, "name", lambda: call.screen.say(f"{after['name']}: {told or 'nothing changed'}")
-    )
+server.add_command(add)
+server.add_command(set_)
+server.add_command(check)
+server.add_command(authorize)
 
 
 @examples(("server enable mycompany", "use it again"))
 @server.command("enable")
 @click.argument("name")
-@click.option("--app", metavar="NAME", help="Its app, where several have a server of this name.")
+@of_app
 @talks
 def enable(call: Call, name: str, app: str | None) -> None:
     """Use a server again."""
     with call.client() as client:
         after = _switch(client, name, app, "enable")
-    call.result(after, "name", lambda: call.screen.say(f"{after['name']} is used again."))
+        after = client.get(f"/servers/{segment(after['id'])}")
+
+    def words() -> None:
+        if hint := paused_hint(after):
+            call.screen.say(f"{after['name']} is enabled. {hint}")
+        else:
+            call.screen.say(f"{after['name']} is used again.")
+
+    call.result(after, "name", words)
 
 
 @examples(("server disable mycompany", "until somebody enables it"))
 @server.command("disable")
 @click.argument("name")
-@click.option("--app", metavar="NAME", help="Its app, where several have a server of this name.")
+@of_app
 @talks
 def disable(call: Call, name: str, app: str | None) -> None:
     """Leave a server alone; the app's other servers take over."""
@@ -290,7 +157,7 @@ def disable(call: Call, name: str, app: str | None) -> None:
 @examples(("server remove mycompany", "asks"), ("server remove mycompany --yes", "does not"))
 @server.command("remove")
 @click.argument("name")
-@click.option("--app", metavar="NAME", help="Its app, where several have a server of this name.")
+@of_app
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @talks
 def remove(call: Call, name: str, *, app: str | None, yes: bool) -> None:
@@ -306,3 +173,55 @@ def _switch(client: Client, name: str, app: str | None, verb: str) -> dict[str, 
     found = client.get(f"/servers/{segment(name)}", app=app)
     answer: dict[str, Any] = client.post(f"/servers/{segment(found['id'])}/{verb}")
     return answer
+
+
+def _standing(found: dict[str, Any]) -> list[tuple[str, object]]:
+    return [
+        ("App", found["app"]),
+        ("Status", "active" if found["enabled"] else "disabled"),
+        ("Errors in a row", found["errors"] or ""),
+        ("Priority", str(found["priority"])),
+        ("Weight", found["weight"]),
+        ("Connections", f"at most {found['max_connections']}"),
+        ("Recipients", f"at most {limits}" if (limits := limits_of(found)) else ""),
+    ]
+
+
+def _line(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """How it is reached; of a direct way only what it has."""
+    ours: list[tuple[str, object]] = [
+        ("EHLO name", found["hello_name"]),
+        ("Connects from", found["local_address"]),
+    ]
+    if found["kind"] == "direct":
+        return [("Leads to", place_of(found)), *ours]
+    unchecked = found["encryption"] != "none" and not found["verify"] and not found["pin"]
+    return [
+        ("Service", found["preset"]),
+        ("Address", place_of(found)),
+        ("Encryption", found["encryption"]),
+        ("Certificate", "NOT CHECKED" if unchecked else ""),
+        ("Authority", found["ca_file"]),
+        ("Public key", found["pin"]),
+        *ours,
+        ("Login", login_of(found)),
+        *oauth_lines(found),
+    ]
+
+
+def _senders(found: dict[str, Any]) -> list[tuple[str, object]]:
+    if found["kind"] == "direct":
+        return []
+    stands_in = "always" if found["sender_rule"] == "always" else "where the author is refused"
+    default = " ".join(filter(None, (found["from_name"], found["from_address"])))
+    return [
+        ("Sends as", ", ".join(found["allowed_senders"]) or "any author"),
+        ("Default sender", f"{default}, {stands_in}" if default else ""),
+    ]
+
+
+def _origin(found: dict[str, Any]) -> list[tuple[str, object]]:
+    return [("Id", found["id"]), ("Made", found["created_at"]), ("Changed", found["modified_at"])]
+
+
+server.add_command(presets)

@@ -31,6 +31,7 @@ _COLOURS: Final = {
     "expired": "red",
     "paused": "amber",
     "recovered": "green",
+    "warning": "amber",
 }
 _WORD_WIDTH: Final = 11
 _SUBJECT_WIDTH: Final = 20
@@ -72,6 +73,9 @@ def block(started: Started, *, secrets: bool, place: str = "") -> Iterator[str]:
         yield ""
     mode = started.mode
     yield _field("Mode", f"{mode.upper():<7}   {ABOUT_MODE.get(mode, '')}".rstrip())
+    if started.unchecked:
+        yield _field("WARNING", f"certificate not checked: {clean(', '.join(started.unchecked))}")
+        yield _field("", f"check it: {called} server set NAME --verify")
     if not first:
         plural = "delivery waits" if started.waiting == 1 else "deliveries wait"
         yield _field("Queue", f"{started.waiting} {plural}")

@@ -175,9 +175,11 @@ def start(call: Call, flags: dict[str, str], *, as_service: bool, show_events: b
     if not call.as_json:
         # Said before anything heavy is loaded: people should see at once that it begins.
         call.screen.say(header(__version__, directory, created=created))
-    from pillarbox.settings import as_served, load
+    from pillarbox.settings import as_served, load, mail_variables
 
     settings = load(as_served(sources) if as_service else sources)
+    variables = mail_variables(os.environ, settings.data_dir)
+    settings = dataclasses.replace(settings, mail_variables=variables)
     if settings.http.listen in _EVERYWHERE:
         call.screen.note(
             f"note: {settings.http.listen} means that every network reaches the HTTP port, which is "

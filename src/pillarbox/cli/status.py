@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import click
 
@@ -16,6 +16,8 @@ from pillarbox.cli.node import roles_of
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes, run_as
 from pillarbox.terms.clock import format_duration
+
+_SHOWN_LANES: Final = 5
 
 
 @click.command(
@@ -55,6 +57,7 @@ def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
             ("Node", _node(found["node"], running=running) if found["node"] else ""),
             ("SMTP", ", ".join(_ports(found)) if running else ""),
             ("Waiting", f"{queue['waiting']}{_details(queue)}"),
+            ("Paused", _paused(queue.get("paused_lanes", ()))),
             ("Last mail", f'{since(last["at"])}, "{last["subject"]}"' if last else "none yet"),
             ("Storage", "takes mail" if storage["writable"] else f"NO MAIL: {storage['trouble']}"),
             ("Free space", format_bytes(free) if free is not None else ""),
@@ -87,6 +90,13 @@ def _ports(found: dict[str, Any]) -> Iterator[str]:
     for each in found.get("bounce_listeners", ()):
         if each not in listeners:
             yield f"{each['host']}:{each['port']} (bounces)"
+
+
+def _paused(lanes: Sequence[int]) -> str:
+    if not lanes:
+        return ""
+    numbers = ", ".join(map(str, lanes[:_SHOWN_LANES])) + (", ..." * (len(lanes) > _SHOWN_LANES))
+    return f"lane{'s' * (len(lanes) > 1)} {numbers}; {run_as()} queue resume LANE"
 
 
 def _details(queue: dict[str, Any]) -> str:

@@ -158,7 +158,7 @@ class Door:
         facts = facts_of(
             envelope, submitter, origin, resolved.options,
             header_bytes=tidied.header_bytes, blocks=len(blocks) + stored_blocks,
-            eight_bit=content.eight_bit or not head.isascii(),
+            eight_bit=content.eight_bit or not head.isascii(), tls_optional=tidied.tls_optional,
         )  # fmt: skip
         state = _STATE_OF_MODE[submitter.mode]
         if arrival.held and state is State.QUEUED:
@@ -200,7 +200,7 @@ class Door:
         """
         message, born = acceptance.message, acceptance.deliveries
         lanes = [born] if len(born) == 1 else by_lane(born)
-        lanes = [some for some in lanes if self._mirror.reserve(len(head))]
+        lanes = [some for some in lanes if self._mirror.reserve(len(head), message.app)]
         if not lanes:
             return ()
         # See `Outgoing.exact`: these are marked when their own content goes out.
@@ -222,7 +222,7 @@ class Door:
     def _committed(self, arrival: Arrival, event: int, error: BaseException | None) -> None:
         if error is not None:
             for outgoing in arrival.outgoing:
-                self._mirror.give_up(outgoing.size, marked=outgoing.marked)
+                self._mirror.give_up(outgoing.size, outgoing.app, marked=outgoing.marked)
             self._refused(arrival, error)
             return
         crash_point("accept-before-reply")

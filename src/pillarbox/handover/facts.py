@@ -17,6 +17,7 @@ def facts_of(
     header_bytes: int,
     blocks: int,
     eight_bit: bool,
+    tls_optional: bool = False,
 ) -> MessageFacts:
     """All that is needed to repeat the work on a message.
 
@@ -47,6 +48,8 @@ def facts_of(
         options=options,
         header_bytes=header_bytes,
         blocks=blocks,
+        # RFC 8689 §4.1: beside REQUIRETLS the field means nothing.
+        tls="required" if envelope.requires_tls else "optional" if tls_optional else "",
     )
 
 

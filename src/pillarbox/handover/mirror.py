@@ -12,6 +12,12 @@ from collections import deque
 from collections.abc import Callable
 
 from pillarbox.handover.outgoing import Outgoing
+from pillarbox.terms.ids import ObjectId
+
+_GREED = 4
+"""An app may have so many times the room that is left: mail of one that does not get away takes four
+fifths at most, two such leave a ninth, and there is always some for the next.
+"""
 
 
 class Mirror:
@@ -25,6 +31,8 @@ class Mirror:
         self._messages = 0
         self._bytes = 0
         self._marked = 0
+        self._messages_of: dict[ObjectId, int] = {}
+        self._bytes_of: dict[ObjectId, int] = {}
         self._lanes: dict[int, deque[Outgoing]] = {}
         self._listener: Callable[[int], None] | None = None
 
@@ -32,16 +40,26 @@ class Mirror:
         """`listener` is told the lane of whatever comes; without one nothing is mirrored."""
         self._listener = listener
 
-    def reserve(self, size: int) -> bool:
-        """Keep room for a message of that size until `put` and `done`, or `give_up`."""
+    def reserve(self, size: int, app: ObjectId) -> bool:
+        """Keep room for a message of that size until `put` and `done`, or `give_up`. An app that
+        has much of it gets no more, so that there is some for the others.
+        """
+        free = self._most_messages - self._messages
+        free_bytes = self._most_bytes - self._bytes - size
+        count = self._messages_of.get(app, 0)
+        octets = self._bytes_of.get(app, 0)
         if (
             self._listener is None
-            or self._messages >= self._most_messages
-            or self._bytes + size > self._most_bytes
+            or free <= 0
+            or free_bytes < 0
+            or count >= free * _GREED
+            or octets > free_bytes * _GREED
         ):
             return False
         self._messages += 1
         self._bytes += size
+        self._messages_of[app] = count + 1
+        self._bytes_of[app] = octets + size
         return True
 
     def may_mark(self, lanes: int = 1) -> bool:
@@ -53,10 +71,9 @@ class Mirror:
         self._marked += lanes
         return True
 
-    def give_up(self, size: int, *, marked: bool) -> None:
+    def give_up(self, size: int, app: ObjectId, *, marked: bool) -> None:
         """The message was not committed after all."""
-        self._messages -= 1
-        self._bytes -= size
+        self._leave(size, app)
         self._marked -= marked
 
     def put(self, outgoing: Outgoing) -> None:
@@ -90,8 +107,17 @@ class Mirror:
 
     def done(self, outgoing: Outgoing) -> None:
         """A message that was taken has been settled, or waits in storage again."""
+        self._leave(outgoing.size, outgoing.app)
+
+    def _leave(self, size: int, app: ObjectId) -> None:
         self._messages -= 1
-        self._bytes -= outgoing.size
+        self._bytes -= size
+        left = self._messages_of[app] - 1
+        if left:
+            self._messages_of[app] = left
+            self._bytes_of[app] -= size
+        else:
+            del self._messages_of[app], self._bytes_of[app]
 
     def waiting(self, lane: int) -> int:
         """How many messages wait in a lane."""

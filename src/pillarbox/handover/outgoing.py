@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from pillarbox.message.facts import MessageFacts
 from pillarbox.policy.directory import Uncertain
@@ -26,8 +27,8 @@ class Outgoing:
     """Deliveries of one message that go together: same next hop, return path and rendition."""
 
     __slots__ = (
-        "__weakref__", "addressees", "answer_by", "app", "claimed", "content", "exact", "expires_at", "facts",
-        "lane", "mark", "marked", "message", "mirrored", "plain", "size",
+        "__weakref__", "addressees", "answer_by", "app", "claimed", "content", "elsewhere", "exact",
+        "expires_at", "facts", "lane", "left", "mark", "marked", "message", "mirrored", "plain", "size",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,10 @@ class Outgoing:
         """What storage gave out, and wants to hear of when it is finished."""
         self.mark: asyncio.Future[frozenset[DeliveryId]] | None = None
         """A start mark for it is being written; gives what must not leave after all."""
+        self.left: Mapping[DeliveryId, Addressee] | None = None
+        """Those of its addressees whom the attempt that is being made has not settled yet."""
+        self.elsewhere = False
+        """Whether, as things stand in this attempt, another server could take it instead."""
         self.exact = answer_by is not None or facts.uncertain == Uncertain.HOLD
         """Whether its start mark must mean that its own content is about to go out.
 

@@ -34,7 +34,8 @@ _KINDS: Final = {state: f"delivery.{state.value}" for state in State}
 _UNCERTAIN: Final = "delivery.uncertain"
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
-_ROUTE: Final = Route.SERVERS.value
+_SERVERS: Final = Route.SERVERS.value
+_DIRECT: Final = Route.DIRECT.value
 
 Attempted = tuple[Addressee, Outcome, AttemptFacts]
 """One recipient after an attempt: who, what came of it, and what the attempt was."""
@@ -114,20 +115,27 @@ class Settler:
         server: ObjectId | None = None,
         server_errors: int | None = None,
         passed_on: bool = False,
+        direct: bool = False,
     ) -> Recording:
         """Write down what became of some recipients of a message; `then` when that is durable.
 
-        `passed_on` says that the server which took it was told who wishes to hear of it.
+        `passed_on` says that the server which took it was told who wishes to hear of it; `direct`
+        that it is one of the recipients' own.
         """
         verdicts, obligations = [], []
         for addressee, outcome, facts in attempted:
             verdict = self._verdict(outgoing, addressee, outcome, facts, now_ms)
             verdicts.append(verdict)
-            self._tell(verdict, outcome, facts, now_ms)
+            self._tell(verdict, outcome, facts, now_ms, _DIRECT if direct else _SERVERS)
             owed = _owed(outgoing, verdict, passed_on=passed_on)
             if owed is not None:
                 obligations.append(NewObligation(owed, outgoing.app, verdict.delivery, now_ms))
-        settlement = Settlement(now_ms, outgoing.app, verdicts, obligations, server, server_errors)
+        late = outgoing.answer_by is not None and now_ms >= outgoing.answer_by
+        settlement = Settlement(
+            now_ms, outgoing.app, verdicts, obligations, server, server_errors,
+            # The waiting caller may have ended it. What a server said is written down all the same.
+            unless_ended=late and all(_is_ours(outcome) for _, outcome, _ in attempted),
+        )  # fmt: skip
         return Recording(self._queue, settlement, then)
 
     def _verdict(
@@ -158,9 +166,11 @@ class Settler:
             addressee.last_event, kind, facts, due_at, uncertain,
         )  # fmt: skip
 
-    def _tell(self, verdict: Verdict, outcome: Outcome, facts: AttemptFacts, now_ms: int) -> None:
+    def _tell(
+        self, verdict: Verdict, outcome: Outcome, facts: AttemptFacts, now_ms: int, route: str
+    ) -> None:
         metrics, state = self._metrics, verdict.state
-        metrics.delivery_attempts[_ROUTE, outcome.state] += 1
+        metrics.delivery_attempts[route, outcome.state] += 1
         if verdict.uncertain:
             metrics.possible_duplicates[""] += 1
         if state in FINAL:
@@ -171,6 +181,11 @@ class Settler:
             subject = format_message_id(message_of(verdict.delivery))
             text = f"{verdict.recipient.decode()}  {facts.words}"
             self._news.tell(now_ms, STATE_WORDS[state].word.lower(), subject, text)
+
+
+def _is_ours(outcome: Outcome) -> bool:
+    """Whether it speaks of no server, and nothing can have arrived."""
+    return outcome.reply is None and not outcome.taken and not outcome.maybe_delivered
 
 
 def _owed(outgoing: Outgoing, verdict: Verdict, *, passed_on: bool) -> str | None:

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from pillarbox.policy.directory import App
+from pillarbox.policy.directory import App, RouteRule
 from pillarbox.policy.envelope import Recipient
 from pillarbox.policy.lanes import lane_for, lane_of_way
-from pillarbox.policy.routing import Route, first_route, rule_for
+from pillarbox.policy.routing import Route, first_route, possible_rules, rule_for
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.acceptance import NewDelivery
 from pillarbox.storage.interface.directory import DirectoryStore
@@ -50,20 +50,23 @@ class Plan:
         app = self.app
         domain = _domain_of(recipient)
         rule = rule_for(app, sender, recipient) if app.routes else None
+        return self._by(rule, domain)
+
+    def _by(self, rule: RouteRule | None, domain: str) -> tuple[str, str]:
         way = self.ways.get(rule.server) if rule is not None else None
         if way is not None:
             return lane_of_way(way, domain)
-        return lane_for(app, Route.DIRECT if self.direct else Route.SERVERS, domain)
+        return lane_for(self.app, Route.DIRECT if self.direct else Route.SERVERS, domain)
 
     def possible(self, recipients: Sequence[Recipient]) -> set[tuple[str, str]]:
         """Every lane that mail for these may be born in, whoever its author is."""
         domains = {_domain_of(recipient.address) for recipient in recipients}
-        found = {lane_for(self.app, Route.SERVERS, "")}
-        if self.direct:
-            found = {lane_for(self.app, Route.DIRECT, domain) for domain in domains}
-        for way in self.ways.values():
-            found.update(lane_of_way(way, domain) for domain in domains)
-        return found
+        if not self.direct and not self.ways:
+            return {self._by(None, "")}
+        return {self._by(rule, domain) for domain in domains for rule in self._rules(domain)}
+
+    def _rules(self, domain: str) -> list[RouteRule | None]:
+        return possible_rules(self.app, f"@{domain}") if self.ways else [None]
 
 
 class Sorter:
@@ -89,8 +92,9 @@ class Sorter:
                 plan = await self._plan(app)
             elif len(plan.lanes) > _MOST_LANES:
                 plan.lanes.clear()
-            for name in plan.possible(recipients) - plan.lanes.keys():
-                plan.lanes[name] = await self._queue.lane(LaneName(app.id, *name))
+            unknown = plan.possible(recipients) - plan.lanes.keys()
+            numbers = await self._queue.lanes([LaneName(app.id, *name) for name in unknown])
+            plan.lanes.update(((one.route, one.destination), n) for one, n in numbers.items())
             if not plan.direct and not plan.ways:
                 (plan.lane,) = plan.lanes.values()
             self._plans[app.id] = plan

@@ -67,3 +67,5 @@ class MessageFacts(msgspec.Struct, frozen=True, gc=False):
     """Length of the stored header section, blank line included."""
     blocks: int = 1
     """How many content rows there are."""
+    tls: str = ""
+    """``required`` for REQUIRETLS, ``optional`` for a field ``TLS-Required: No`` (RFC 8689)."""

@@ -16,7 +16,7 @@ MAX_HOPS: Final = 50
 _FIELD_END: Final = re.compile(rb"\r\n(?![ \t])")
 _NO_FIELD: Final = re.compile(rb"\r\n(?![ \t])(?![!-9;-~]+[ \t]*:)")
 _MATTERS: Final = re.compile(
-    rb"\r\n(from|subject|date|message-id|received|(?:resent-)?bcc"
+    rb"\r\n(from|subject|date|message-id|received|(?:resent-)?bcc|tls-required"
     rb"|(?:x-smtpeter-|x-pillarbox-)[!-9;-~]*)[ \t]*:"
 )
 
@@ -26,7 +26,7 @@ class Tidied:
 
     __slots__ = (
         "author", "authors", "eight_bit_header", "head", "header_bytes", "message_id", "options",
-        "subject",
+        "subject", "tls_optional",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +38,7 @@ class Tidied:
         header_bytes: int,
         eight_bit_header: bool,
         authors: tuple[str, ...],
+        tls_optional: bool,
     ) -> None:
         """See the attributes."""
         self.head = head
@@ -54,6 +55,8 @@ class Tidied:
         self.header_bytes = header_bytes
         """Length of the header section of `head`, blank line included."""
         self.eight_bit_header = eight_bit_header
+        self.tls_optional = tls_optional
+        """Whether it rather goes in clear than late: ``TLS-Required: No`` (RFC 8689 §3)."""
 
 
 def tidy(
@@ -93,7 +96,7 @@ def tidy(
     start = _behind_mailbox_line(head)
     section, end = _section(head, start, max_header_bytes)
     subject = found_id = b""
-    dated, signed, hops = False, False, 0
+    dated, signed, tls_optional, hops = False, False, False, 0
     authors: list[str] = []
     options: list[tuple[str, str]] = []
     pieces, at = [received], start
@@ -114,6 +117,8 @@ def tidy(
             found_id = found_id or value
         elif name == b"date":
             dated = True
+        elif name == b"tls-required":
+            tls_optional = tls_optional or value.lower() == b"no"
         else:
             if name not in (b"bcc", b"resent-bcc"):
                 options.append((name.decode("ascii"), value.decode("utf-8", "replace")))
@@ -153,6 +158,7 @@ def tidy(
         len(fields) + 2,
         not fields.isascii(),
         tuple(authors),
+        tls_optional,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pillarbox.message.default_sender import DefaultSender, with_default_sender
 from pillarbox.message.downgrade import downgrade
 from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
@@ -25,6 +26,10 @@ class Hop:
     """SMTPUTF8 (RFC 6531)."""
     dsn: bool = False
     """DSN (RFC 3461): who asked for notices is passed on, and whoever takes it on writes them."""
+    requires_tls: bool = False
+    """REQUIRETLS (RFC 8689), of a server that has proved who it is."""
+    sender: DefaultSender | None = None
+    """Who stands in here for the author, the return path, or both."""
 
 
 def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:
@@ -35,12 +40,17 @@ def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:
     goes, as everywhere, to any hop that takes eight bits.
 
     Raises `CannotRender`: 5.6.7 where a header, of the message or of a part, needs SMTPUTF8 and the
-    hop lacks it, 5.6.3 where 8-bit content cannot be converted.
+    hop lacks it, 5.6.3 where 8-bit content cannot be converted. Raises `InvalidHeaderValue` for a
+    sender that no header can name.
     """
+    header_bytes = facts.header_bytes
+    if hop.sender is not None and hop.sender.for_author:
+        content = with_default_sender(content, hop.sender)
+        header_bytes = 0
     if (hop.eight_bit and hop.smtputf8) or content.isascii():
         return content
     if not hop.smtputf8 and (facts.smtputf8 or not hop.eight_bit):
-        header = content[: facts.header_bytes] if facts.header_bytes else split_content(content)[0]
+        header = content[:header_bytes] if header_bytes else split_content(content)[0]
         if not header.isascii():
             raise _needs_smtputf8("its header has")
         if facts.smtputf8 and _has_unicode_part(content):

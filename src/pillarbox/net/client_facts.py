@@ -17,6 +17,9 @@ class ClientTimeouts:
     tls_seconds: float = setting(30.0, "For the answer to STARTTLS, and for the handshake.")
     auth_seconds: float = setting(30.0, "For a login.")
     envelope_seconds: float = setting(300.0, "For each answer to MAIL, RCPT and DATA.")
+    elsewhere_seconds: float = setting(
+        20.0, "For the same, at most, where another server of the app could take the mail instead."
+    )
     block_seconds: float = setting(180.0, "For the server to read each piece of a message.")
     verdict_seconds: float = setting(
         600.0, "For the answer to the final dot; giving up earlier may deliver mail twice."

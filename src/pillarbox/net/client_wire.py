@@ -9,6 +9,8 @@ from collections import deque
 from typing import Final, TypeVar, cast
 
 from pillarbox.net.errors import Broken
+from pillarbox.net.peer_certificate import result_of
+from pillarbox.net.securing import Security
 from pillarbox.net.tls import explain_tls_failure
 from pillarbox.protocol.client import ClientSession
 from pillarbox.protocol.errors import RemoteProtocolError
@@ -110,6 +112,12 @@ class Wire(asyncio.Protocol):
         return self._transport
 
     @property
+    def address(self) -> str:
+        """The server's; empty where it is gone already."""
+        peer = self._transport.get_extra_info("peername")
+        return str(peer[0]) if peer else ""
+
+    @property
     def spoke(self) -> bool:
         """Whether an event waits that nobody has asked for yet."""
         return bool(self._events) or self._reply is not None
@@ -174,26 +182,31 @@ class Wire(asyncio.Protocol):
             self._writable = None
             self._deadline = None
 
-    async def connect(
-        self, sock: socket.socket, context: ssl.SSLContext | None, host: str, seconds: float
-    ) -> None:
-        """Take a connected socket, with a `context` under TLS from the first byte."""
+    async def connect(self, sock: socket.socket, security: Security, seconds: float) -> None:
+        """Take a connected socket; under TLS from the first byte where that is asked for."""
+        context = security.context if security.at_once else None
         secured = context is not None
         try:
             await self._loop.create_connection(
                 lambda: self,
                 sock=sock,
                 ssl=context,
-                server_hostname=host if secured else None,
+                server_hostname=security.name if secured else None,
                 ssl_handshake_timeout=seconds if secured else None,
                 ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS if secured else None,
             )
         except (OSError, ValueError) as error:
             sock.close()
-            raise Broken("starttls", explain_tls_failure(error, host)) from error
+            raise _no_tls(error, security.host) from error
+        if secured:
+            try:
+                security.check(self._transport)
+            except Broken:
+                self.fail("no TLS")
+                raise
 
-    async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
-        """Do the handshake; `host` is the name the certificate must bear. Stage ``starttls``."""
+    async def start_tls(self, context: ssl.SSLContext, security: Security, seconds: float) -> None:
+        """Do the handshake, and look at what was shown in it. Stage ``starttls``."""
         self.stage = "starttls"
         self.check()
         self._handshake = True
@@ -203,12 +216,17 @@ class Wire(asyncio.Protocol):
                 self._transport,
                 self,
                 context,
-                server_hostname=host,
+                server_hostname=security.name,
                 ssl_handshake_timeout=seconds,
                 ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS,
             )
+            if transport is not None:
+                security.check(transport)
         except (OSError, ValueError) as error:
-            raise Broken("starttls", explain_tls_failure(error, host)) from error
+            raise _no_tls(error, security.host) from error
+        except Broken:
+            transport = None
+            raise
         finally:
             self._handshake = False
             if transport is None:
@@ -306,6 +324,11 @@ class Wire(asyncio.Protocol):
             self.fail("the server did not answer in time")
         else:
             self._arm(self._deadline)
+
+
+def _no_tls(error: BaseException, host: str) -> Broken:
+    words = explain_tls_failure(error, host)
+    return Broken("starttls", words, tls_result=result_of(error))
 
 
 def _release(future: asyncio.Future[None] | None) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 from pillarbox.net.errors import Broken
+from pillarbox.net.progress import Progress, Told
 
 MAX_ADDRESSES: Final = 6
 _LEAST_SECONDS: Final = 0.01
@@ -27,15 +29,28 @@ _WHY: Final = {
 
 
 async def dial(
-    host: str, port: int, *, seconds: float, local_address: str | None = None
+    host: str,
+    port: int,
+    *,
+    seconds: float,
+    local_address: str = "",
+    told: Told | None = None,
+    addresses: Sequence[str] = (),
 ) -> socket.socket:
     """A socket connected to the first address of `host` that answers, within `seconds` in all.
 
-    One address that swallows packets gets only its share of the time. Raises `Broken`.
+    Where `addresses` are given, they were looked up already, and nothing else is connected to.
+    One address that swallows packets gets only its share of the time. `told` hears of the stages
+    resolve and connect. Raises `Broken`.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    targets = await _addresses(host, port, seconds)
+    targets = [(_family(address), address) for address in addresses] or await _addresses(
+        host, port, seconds
+    )
+    if told is not None:
+        found = ", ".join(address for _, address in targets)
+        told(Progress("resolve", f"{host} = {found}" if found != host else "an address already"))
     reasons: list[str] = []
     for number, (family, address) in enumerate(targets):
         share = (deadline - loop.time()) / (len(targets) - number)
@@ -51,10 +66,31 @@ async def dial(
             sock.close()
             if not isinstance(error, OSError):
                 raise
-            reasons.append(_why(error, address))
+            reasons.append(_why(error, address, host))
         else:
+            if told is not None:
+                told(Progress("connect", f"{address} port {port}"))
             return sock
     raise Broken("connect", f"cannot connect to {host} port {port}: {'; '.join(reasons)}")
+
+
+async def look_up(host: str, port: int, seconds: float) -> list[str]:
+    """The addresses of `host`, at most six; an address is its own. Raises `Broken`."""
+    return [address for _, address in await _addresses(host, port, seconds)]
+
+
+def is_own_address(address: str) -> bool:
+    """Whether an IP address is one of this machine's, as far as the kernel knows."""
+    try:
+        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 async def _addresses(host: str, port: int, seconds: float) -> list[_Target]:
@@ -83,8 +119,8 @@ async def _addresses(host: str, port: int, seconds: float) -> list[_Target]:
     return list(targets)[:MAX_ADDRESSES]
 
 
-def _why(error: OSError, address: str) -> str:
+def _why(error: OSError, address: str, host: str) -> str:
     if isinstance(error, TimeoutError) and error.errno is None:
-        return f"{address} does not answer"
+        return "it does not answer" if address == host else f"{address} does not answer"
     words = _WHY.get(error.errno or 0) or error.strerror or str(error)
-    return f"{words} ({address})"
+    return words if address == host else f"{words} ({address})"

@@ -15,7 +15,8 @@ class EnvelopeWords:
     """An envelope as it will be said."""
 
     __slots__ = (
-        "body", "envelope_id", "recipients", "report", "return_path", "size", "smtputf8", "wishes",
+        "body", "envelope_id", "recipients", "report", "requiretls", "return_path", "size",
+        "smtputf8", "wishes",
     )  # fmt: skip
 
     def __init__(
@@ -28,6 +29,7 @@ class EnvelopeWords:
         report: str | None = None,
         envelope_id: str | None = None,
         wishes: Sequence[str] = (),
+        requiretls: bool = False,
     ) -> None:
         """`size` in octets, where it is known. `report` is RET, `envelope_id` ENVID; `wishes` has
         what `protocol.command.format_wishes` makes of each recipient's, or is empty.
@@ -40,6 +42,7 @@ class EnvelopeWords:
         self.report = report
         self.envelope_id = envelope_id
         self.wishes = wishes
+        self.requiretls = requiretls
 
     def say(self, session: ClientSession) -> None:
         """Say it."""
@@ -52,4 +55,5 @@ class EnvelopeWords:
             report=self.report,
             envelope_id=self.envelope_id,
             wishes=self.wishes,
+            requiretls=self.requiretls,
         )

@@ -81,6 +81,8 @@ class Broken(Trouble):
     reached the server: the mail may have been delivered. `reused` means that the connection had
     served before and was lost before any content was sent: trying again on a fresh one costs
     nothing. `dialogue` is what was said until then: milliseconds since the attempt began, line.
+    `tls_result` is what a failure of TLS is called in a report (RFC 8460 §4.3), and `address` where
+    the connection led to, in so far as there was one.
     """
 
     code = "upstream_unreachable"
@@ -94,6 +96,7 @@ class Broken(Trouble):
         after_dot: bool = False,
         reused: bool = False,
         dialogue: tuple[tuple[int, str], ...] = (),
+        tls_result: str = "",
     ) -> None:
         """See the class."""
         super().__init__(words, code=_CODES.get(stage))
@@ -103,3 +106,23 @@ class Broken(Trouble):
         self.after_dot = after_dot
         self.reused = reused
         self.dialogue = dialogue
+        self.tls_result = tls_result
+        self.address = ""
+
+    @property
+    def misbehaved(self) -> bool:
+        """Whether it was we who hung up, because what the server said was no SMTP reply."""
+        return self.error_code == "upstream_misbehaved"
+
+
+class LoginFailed(Broken):
+    """There was no login: no access token could be had, or the server refused one just made.
+
+    `words` end a sentence that begins with the server's name. `lasting` says that it will be the
+    same until a person has changed something.
+    """
+
+    def __init__(self, words: str, reply: Reply | None = None, *, lasting: bool) -> None:
+        """See the class."""
+        super().__init__("auth", words, reply)
+        self.lasting = lasting

@@ -102,14 +102,19 @@ class LocalClient:
         return Answer(response.status, _lowered(response), data)
 
     def stream(
-        self, path: str, *, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        document: object = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[Answer, Iterator[bytes]]:
-        """GET `path` and read its lines as they come, without their ends.
+        """Ask for `path` and read its lines as they come, without their ends.
 
         The answer's own body is filled only where its status is no 2xx. The lines end when the
         server ends them; leaving early is fine, the connection is then closed.
         """
-        response = self._ask("GET", path, None, None, headers)
+        response = self._ask(method, path, document, None, headers)
         fine = 200 <= response.status < 300
         body = b"" if fine else response.read(_MAX_BODY_BYTES)
         return Answer(response.status, _lowered(response), body), self._lines(response)

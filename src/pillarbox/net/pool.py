@@ -49,8 +49,12 @@ class Pool(Generic[K, C]):
         clock: Clock,
         idle_seconds: float = 30.0,
         max_transactions: int = 1000,
+        group_of: Callable[[K], Hashable] | None = None,
     ) -> None:
-        """Keep a connection at most `idle_seconds` unused, and for at most `max_transactions`."""
+        """Keep a connection at most `idle_seconds` unused, and for at most `max_transactions`.
+
+        Keys of which `group_of` gives the same are counted together in `open_in_group`.
+        """
         self._open = open_connection
         self._clock = clock
         self._idle_seconds = idle_seconds
@@ -58,6 +62,8 @@ class Pool(Generic[K, C]):
         self._idle: dict[K, list[tuple[C, float]]] = {}
         self._taken: dict[C, K] = {}
         self._counts: dict[K, int] = {}
+        self._group_of = group_of
+        self._groups: dict[Hashable, int] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -70,6 +76,11 @@ class Pool(Generic[K, C]):
     def open(self) -> int:
         """How many connections there are in all."""
         return sum(self._counts.values())
+
+    def open_in_group(self, key: K) -> int:
+        """How many connections there are to the keys of its group."""
+        group_of = self._group_of
+        return self.count(key) if group_of is None else self._groups.get(group_of(key), 0)
 
     def idle(self, key: K) -> int:
         """How many of them wait for somebody to take them."""
@@ -155,6 +166,13 @@ class Pool(Generic[K, C]):
             self._counts[key] = count
         else:
             self._counts.pop(key, None)
+        if self._group_of is not None:
+            group = self._group_of(key)
+            together = self._groups.get(group, 0) + change
+            if together > 0:
+                self._groups[group] = together
+            else:
+                self._groups.pop(group, None)
 
     def _plan_sweep(self) -> None:
         if self._sweep_timer is None:

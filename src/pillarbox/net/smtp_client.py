@@ -8,7 +8,7 @@ the mail have been delivered although nobody said so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
@@ -19,8 +19,11 @@ from pillarbox.net.dialogue import Dialogue
 from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken
 from pillarbox.net.opening import Opening
-from pillarbox.net.tls import client_context, describe_tls
+from pillarbox.net.progress import Progress, Told, secured
+from pillarbox.net.securing import Security, security_for
+from pillarbox.net.tls import describe_tls
 from pillarbox.observe.crash import crash_point
+from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.protocol.client import ClientSession
 from pillarbox.protocol.errors import LocalProtocolError
 from pillarbox.protocol.events import EnvelopeAnswered, VerdictReceived
@@ -56,6 +59,8 @@ class Connection:
         """How many were begun on it."""
         self._dot_sent = False
         self._ahead = False
+        self.proven = False
+        """Whether it is under TLS, with a server that has shown who it is."""
         self.idle_since = self._loop.time()
         """Monotonic seconds at which the last transaction ended."""
 
@@ -71,42 +76,70 @@ class Connection:
         hello_name: str,
         username: str = "",
         password: Secret | None = None,
+        token: Secret | None = None,
         timeouts: ClientTimeouts | None = None,
-        local_address: str | None = None,
+        local_address: str = "",
+        told: Told | None = None,
+        pin: str = "",
+        plan: TlsPlan | None = None,
+        addresses: Sequence[str] = (),
     ) -> Self:
         """Connect and come to the point where mail may be sent.
 
         `encryption` is ``none``, ``starttls`` or ``tls``; what it asks for is had or the
         connection fails, with nothing of the login or the mail said before. A login in clear
-        happens only with ``none``. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
+        happens only with ``none``. With an access `token` the login is made by that. With a `pin` the
+        server's key must be that one, and no authority is asked; a `plan` says what is asked of an MX
+        host, and whether one that does not offer STARTTLS will do. Connections come from
+        `local_address` where one is given, and lead to one of `addresses` where there are any; `told`
+        hears of each stage when it is behind us. Raises `Broken`, or `TlsFilesUnusable` for `ca_file`.
         """
         patience = timeouts or ClientTimeouts()
-        context = client_context(verify, ca_file) if encryption != "none" else None
+        security = security_for(
+            host, encryption, verify=verify, ca_file=ca_file, pin=pin, plan=plan
+        )
         said = Dialogue(asyncio.get_running_loop().time)
-        name = host.rstrip(".")
-        at_once = context if encryption == "tls" else None
-        sock = await dial(host, port, seconds=patience.connect_seconds, local_address=local_address)
+        sock = await dial(
+            host,
+            port,
+            seconds=patience.connect_seconds,
+            local_address=local_address,
+            told=told,
+            addresses=addresses,
+        )
         wire = Wire()
-        await wire.connect(sock, at_once, name, patience.tls_seconds)
+        await wire.connect(sock, security, patience.tls_seconds)
         connection = cls(wire, patience, said)
         opening = Opening(wire, patience, said)
         mechanism = ""
         try:
+            if told is not None and security.at_once:
+                told(secured(wire.transport.get_extra_info("ssl_object")))
             greeting = await opening.greeted()
+            if told is not None:
+                told(Progress("banner", greeting))
             await opening.hello(hello_name)
-            if context is not None and at_once is None:
-                await opening.start_tls(context, name)
+            if await opening.start_tls(security):
+                if told is not None:
+                    told(secured(wire.transport.get_extra_info("ssl_object")))
                 await opening.hello(hello_name)
-            if username:
+            if token is not None:
+                mechanism = await opening.login(
+                    username, token, token=True, host=host.rstrip("."), port=port
+                )
+            elif username:
                 mechanism = await opening.login(username, password or Secret(""))
+            if mechanism and told is not None:
+                told(Progress("auth", mechanism))
         except Broken as broken:
             broken.dialogue = tuple(connection.dialogue)
+            broken.address = wire.address
             wire.close()
             raise
         except BaseException:
             wire.close()
             raise
-        connection._note_facts(host, port, verify, greeting, mechanism)
+        connection._note_facts(host, port, security, greeting, mechanism)
         return connection
 
     # --- state ------------------------------------------------------------------------------
@@ -132,8 +165,10 @@ class Connection:
 
     # --- a transaction ----------------------------------------------------------------------
 
-    async def envelope(self, words: EnvelopeWords) -> EnvelopeAnswered:
+    async def envelope(self, words: EnvelopeWords, *, elsewhere: bool = False) -> EnvelopeAnswered:
         """Say MAIL, RCPT and DATA, in one go where the server takes that.
+
+        Where the mail could go `elsewhere`, less patience is had: nothing of its content has left.
 
         Raises `Broken`; it is `reused` where the connection had carried mail before, so that a
         fresh one may be tried at no cost. Raises `LocalProtocolError` for what cannot be said.
@@ -141,6 +176,8 @@ class Connection:
         wire = self._wire
         again = self.transactions > 0
         seconds = self._timeouts.envelope_seconds
+        if elsewhere:
+            seconds = min(seconds, self._timeouts.elsewhere_seconds)
         self._said.begin()
         wire.stage = "mail"
         try:
@@ -291,18 +328,17 @@ class Connection:
         return broken
 
     def _note_facts(
-        self, host: str, port: int, verify: bool, greeting: str, mechanism: str
+        self, host: str, port: int, security: Security, greeting: str, mechanism: str
     ) -> None:
         transport = self._wire.transport
-        peer = transport.get_extra_info("peername") or (host, port)
         tls = describe_tls(transport.get_extra_info("ssl_object"))
-        checked = "certificate verified" if verify else "certificate not verified"
+        self.proven = bool(tls) and security.proves
         offered = self._wire.session.extensions.keywords
         self.facts = ConnectionFacts(
             host=host,
-            address=str(peer[0]),
+            address=self._wire.address or host,
             port=port,
-            tls=f"{tls}, {checked}" if tls else "",
+            tls=f"{tls}, {security.checked}" if tls else "",
             greeting=greeting,
             extensions=tuple(f"{name} {text}".rstrip() for name, text in offered.items()),
             mechanism=mechanism,

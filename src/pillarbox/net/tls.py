@@ -103,6 +103,26 @@ def client_context(verify: bool = True, ca_file: str = "") -> ssl.SSLContext:
     return _client_context(verify, ca_file if verify else "", changed)
 
 
+def new_client_context(ca_file: str = "") -> ssl.SSLContext:
+    """One that checks certificates, made for the caller alone, who may change it.
+
+    By the authorities of this machine, or of `ca_file`. Raises `TlsFilesUnusable`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not ca_file:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        return context
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except OSError as error:
+        raise TlsFilesUnusable(
+            f"the CA file {ca_file} cannot be used: {error.strerror or 'it holds no certificate'}",
+            fix="name a readable PEM file with the certificate of the authority",
+        ) from error
+    return context
+
+
 def describe_tls(ssl_object: ssl.SSLObject | None) -> str:
     """Version and cipher for people and Received fields; empty where there is no TLS."""
     if ssl_object is None:
@@ -155,22 +175,12 @@ _SSL_WORDS: Final = {
 
 @functools.lru_cache(maxsize=64)
 def _client_context(verify: bool, ca_file: str, changed: float) -> ssl.SSLContext:
+    if verify:
+        return new_client_context(ca_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    if not ca_file:
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        return context
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except OSError as error:
-        raise TlsFilesUnusable(
-            f"the CA file {ca_file} cannot be used: {error.strerror or 'it holds no certificate'}",
-            fix="name a readable PEM file with the certificate of the authority",
-        ) from error
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 

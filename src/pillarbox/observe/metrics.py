@@ -104,6 +104,11 @@ FAMILIES: Final[dict[str, Family]] = {
     "server_pauses": Family(
         "server_pauses_total", "counter", "Times a failing server began to be left alone."
     ),
+    "server_quotas_reached": Family(
+        "server_quotas_reached_total",
+        "counter",
+        "Times a server could be given no more, by our count or in its own words.",
+    ),
     "notices": Family(
         "notices_total", "counter", "Notices to submitters, by what became of them.", ("result",)
     ),
@@ -195,6 +200,7 @@ class Metrics:
         self.server_connections = Counts()
         self.server_connections_opened = Counts()
         self.server_pauses = Counts()
+        self.server_quotas_reached = Counts()
         self.notices = Counts()
         self.http_requests = Counts()
         self.webhook_attempts = Counts()

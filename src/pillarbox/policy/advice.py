@@ -95,6 +95,10 @@ CARDS: Final[dict[Category, Card]] = {
     Category.RATE_LIMITED: Card(
         "Server asks us to slow down", "Nothing now; spread large numbers of mail over more time."
     ),
+    Category.QUOTA_REACHED: Card(
+        "Server takes no more just now",
+        "Nothing; other servers are used meanwhile, and this one again when its quota allows it.",
+    ),
     Category.NO_ROOM: Card("Server has no room", "Nothing; we try again."),
     Category.TOO_BIG: Card("Too big for the server", "Link large files instead of attaching them."),
     Category.UNAUTHENTICATED: Card(
@@ -120,9 +124,21 @@ CARDS: Final[dict[Category, Card]] = {
         "The line broke after all was sent. Another attempt may deliver it a second time.",
     ),
     Category.NO_ROUTE: Card("No active server", "Add a server to the app, or enable one."),
+    Category.LOOKUP_FAILED: Card(
+        "Domain cannot be looked up",
+        "We try again. Check the DNS servers of this machine if it concerns every domain.",
+    ),
+    Category.NOT_PERMITTED: Card(
+        "Private address, not permitted",
+        "List its network in direct.allowed_networks if mail is meant to go there.",
+    ),
     Category.PAUSED: Card(
         "Server is paused after failures",
         "Nothing; it is tried again by itself when the pause is over.",
+    ),
+    Category.LIMIT_REACHED: Card(
+        "Limit of the server is reached",
+        "Nothing; it goes on by itself. Raise the limits, or add a server, if it happens often.",
     ),
     Category.OUR_TROUBLE: Card("Trouble on our side", "Look into the log; we try again."),
     Category.CALLER_TOLD: Card(

@@ -69,6 +69,8 @@ class Trigger(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     """A person wants it tried now."""
+    MOVE = "move"
+    """A person sends it another way."""
     LATE_FAILURE = "late_failure"
     """A report came by mail: it was not delivered after all."""
     LATE_SUCCESS = "late_success"
@@ -80,11 +82,13 @@ _S, _T = State, Trigger
 TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
     (_S.SCHEDULED, _T.DUE): _S.QUEUED,
     (_S.SCHEDULED, _T.RETRY): _S.QUEUED,
+    (_S.SCHEDULED, _T.MOVE): _S.SCHEDULED,
     (_S.SCHEDULED, _T.TOO_OLD): _S.EXPIRED,
     (_S.SCHEDULED, _T.CANCEL): _S.CANCELLED,
     (_S.SCHEDULED, _T.CALLER_TOLD): _S.FAILED,
     (_S.QUEUED, _T.CLAIMED): _S.ACTIVE,
     (_S.QUEUED, _T.RETRY): _S.QUEUED,
+    (_S.QUEUED, _T.MOVE): _S.QUEUED,
     (_S.QUEUED, _T.TOO_OLD): _S.EXPIRED,
     (_S.QUEUED, _T.SUPPRESSED): _S.SUPPRESSED,
     (_S.QUEUED, _T.HOLD): _S.HELD,
@@ -102,12 +106,14 @@ TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
     (_S.ACTIVE, _T.CALLER_TOLD): _S.FAILED,
     (_S.DEFERRED, _T.CLAIMED): _S.ACTIVE,
     (_S.DEFERRED, _T.RETRY): _S.DEFERRED,
+    (_S.DEFERRED, _T.MOVE): _S.DEFERRED,
     (_S.DEFERRED, _T.TOO_OLD): _S.EXPIRED,
     (_S.DEFERRED, _T.SUPPRESSED): _S.SUPPRESSED,
     (_S.DEFERRED, _T.HOLD): _S.HELD,
     (_S.DEFERRED, _T.CANCEL): _S.CANCELLED,
     (_S.DEFERRED, _T.CALLER_TOLD): _S.FAILED,
     (_S.HELD, _T.RELEASE): _S.QUEUED,
+    (_S.HELD, _T.MOVE): _S.HELD,
     (_S.HELD, _T.TOO_OLD): _S.EXPIRED,
     (_S.HELD, _T.CANCEL): _S.CANCELLED,
     (_S.HELD, _T.CALLER_TOLD): _S.FAILED,

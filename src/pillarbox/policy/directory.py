@@ -83,6 +83,10 @@ class App:
     options: dict[str, str] = field(default_factory=dict)
     routes: tuple[RouteRule, ...] = ()
     created_at: int = 0
+    modified_at: int = 0
+    """0 where it was made before this was noted."""
+    legacy: dict[str, str] = field(default_factory=dict)
+    """What clients of the compatible API have set and nothing here asks for: kept, and given back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,3 +42,5 @@ class Envelope(Struct, frozen=True, gc=False):
     """RET: ``FULL`` or ``HDRS``."""
     envelope_id: str | None = None
     """ENVID, decoded."""
+    requires_tls: bool = False
+    """REQUIRETLS (RFC 8689)."""

@@ -55,6 +55,8 @@ class AttemptFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Of the bytes that left, where rendering changed any; empty: the stored content left."""
     renderer: int = 0
     words: str = ""
+    sender: str = ""
+    """Default sender that stood in for the message's own; empty where none did."""
 
 
 class ActionFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -94,6 +96,42 @@ class ServerFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     words: str = ""
     until_at: int = 0
     """End of the pause, 0 where there is none."""
+    used: int = 0
+    """Recipients of the last 24 hours, where it is about a quota."""
+    most: int = 0
+    """So many it may be given in that time; 0 where nobody but the server knows."""
+
+
+class SwitchFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A server was enabled or disabled, by a person or by a check."""
+
+    server: bytes
+    name: str = ""
+    by: str = ""
+    """Who, in words: a user, a key, or ``check``."""
+    reason: str = ""
+
+
+class CheckFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A server was tried out, step by step."""
+
+    server: bytes
+    name: str = ""
+    ok: bool = False
+    words: str = ""
+    """What came of it, in a sentence."""
+    steps: tuple[tuple[str, str, int, str], ...] = ()
+    """Name, result, milliseconds, and what there is to say about it."""
+
+
+class LaneFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Somebody decided something about all mail that takes one way."""
+
+    lane: int
+    route: str = ""
+    destination: str = ""
+    by: str = ""
+    """Who, in words."""
 
 
 class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -106,6 +144,17 @@ class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Id of the message that pays it."""
     obligation: int = 0
     reason: str = ""
+
+
+class PasswordShownFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Somebody was given passwords of servers in clear."""
+
+    by: str
+    """The user's e-mail address, or ``owner``."""
+    address: str = ""
+    """The peer's IP address; empty for the socket of the data directory's owner."""
+    servers: int = 0
+    words: str = ""
 
 
 class EventKind(NamedTuple):
@@ -148,21 +197,49 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "delivery.retry_asked": EventKind(
         "A person asked for an attempt at once.", "info", ActionFacts
     ),
+    "delivery.moved": EventKind("A person sent a delivery another way.", "info", ActionFacts),
     "delivery.kept": EventKind(
         "The message is kept in the sandbox and does not leave.", "info", ActionFacts
     ),
     "delivery.suppressed": EventKind(
         "The recipient's address is suppressed, so it was not tried.", "info", ActionFacts
     ),
+    "lane.paused": EventKind("A person stopped all mail of a lane.", "info", LaneFacts),
+    "lane.resumed": EventKind("A person let a lane go on.", "info", LaneFacts),
     "server.failing": EventKind("An attempt failed by the server's fault.", "warning", ServerFacts),
     "server.paused": EventKind(
         "The server failed repeatedly and is left alone for a while.", "warning", ServerFacts
     ),
     "server.recovered": EventKind("The server works again.", "info", ServerFacts),
+    "server.tried": EventKind(
+        "Its pause is over, and one message finds out whether the server works again.",
+        "info",
+        ServerFacts,
+    ),
+    "server.quota_near": EventKind(
+        "Four fifths of what the server may be given in a day are used.", "warning", ServerFacts
+    ),
+    "server.quota_reached": EventKind(
+        "The server may be given no more until its quota is free again; others take over.",
+        "warning",
+        ServerFacts,
+    ),
+    "server.quota_over": EventKind("The server may be given mail again.", "info", ServerFacts),
+    "server.checked": EventKind(
+        "The server was tried out, and a test mail handed to it.", "info", CheckFacts
+    ),
+    "server.enabled": EventKind("The server is used again.", "info", SwitchFacts),
+    "server.disabled": EventKind("The server is used no more.", "warning", SwitchFacts),
     "notice.owed": EventKind("The submitter is owed a notice.", "info", NoticeFacts),
     "notice.accepted": EventKind("A notice is on its way as a message.", "info", NoticeFacts),
     "notice.dropped": EventKind(
         "A notice that was owed could not be given and was let go.", "warning", NoticeFacts
+    ),
+    "server.password_shown": EventKind(
+        "Somebody who may change servers was given their passwords in clear; told at most once in ten"
+        " minutes for one user, app and address.",
+        "info",
+        PasswordShownFacts,
     ),
 }
 """Every kind of event there is; webhooks, log, dashboard and API use these names."""

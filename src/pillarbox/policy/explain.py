@@ -1,16 +1,16 @@
-"""why this route, why it waits, until when, what comes next; in words"""
+"""why a delivery stands as it does, what it waits for, until when, what comes next; in words"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pillarbox.policy.advice import card_of
 from pillarbox.policy.delivery import FINAL, STATE_WORDS, State
-from pillarbox.policy.directory import Strategy
-from pillarbox.policy.routing import active_servers
-from pillarbox.policy.server import Server
+from pillarbox.policy.routing import BARRED
 from pillarbox.terms.clock import format_duration, format_instant
+
+_WHILE_BARRED = "Enable it, or send the mail another way: pillarbox queue move."
+"""What helps where the only way is disabled; no pause ends by itself there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +54,14 @@ def explain(standing: Standing, now_ms: int) -> Explanation:
     """Why a delivery stands where it stands, and what comes next."""
     word, about = STATE_WORDS[standing.state]
     card = card_of(standing.category) if standing.category else None
+    advice = card.advice if card and standing.state is not State.CANCELLED else ""
     return Explanation(
         word=word,
         about=about,
         why=_why(standing),
         what_next=_next(standing, now_ms),
-        advice=card.advice if card and standing.state is not State.CANCELLED else "",
+        advice=_WHILE_BARRED if standing.words.endswith(BARRED) and advice else advice,
     )
-
-
-def explain_route(servers: Sequence[Server], strategy: Strategy) -> str:
-    """Which servers an app's mail goes through, and in which order."""
-    usable = active_servers(servers)
-    if not usable:
-        if servers:
-            return "All servers of this app are disabled, so its mail waits."
-        return "This app has no server yet, so its mail waits."
-    names = _listed([server.name or server.host for server in usable])
-    if len(usable) == 1:
-        return f"Mail of this app goes through {names}."
-    if strategy is Strategy.RANDOM:
-        return f"Mail of this app goes through one of {names}, drawn anew for each attempt."
-    ordered = sorted(usable, key=lambda server: server.priority)
-    names = _listed([server.name or server.host for server in ordered])
-    shared = len({server.priority for server in usable}) < len(usable)
-    share = " Servers of equal priority share by weight." if shared else ""
-    return f"Mail of this app is offered to {names}, in this order.{share}"
 
 
 def _why(standing: Standing) -> str:
@@ -95,12 +77,30 @@ def _why(standing: Standing) -> str:
     return sentence
 
 
+def after_that(standing: Standing, now_ms: int, wait_ms: int) -> str:
+    """What happens where the next attempt does not succeed either; empty where there is none.
+
+    `wait_ms` is how long would be waited behind it.
+    """
+    if standing.state not in (State.QUEUED, State.DEFERRED, State.ACTIVE, State.SCHEDULED):
+        return ""
+    number = standing.attempts + 1
+    follows_at = max(standing.due_at, now_ms) + wait_ms
+    late = standing.expires_at and max(standing.due_at, now_ms) >= standing.expires_at
+    if late and number >= standing.min_attempts:
+        return "Should that fail as well, it expires, and its sender is told."
+    return (
+        f"Should that fail as well, attempt {number + 1} follows about "
+        f"{format_duration(wait_ms / 1000)} later, {when(follows_at, now_ms)}."
+    )
+
+
 def _next(standing: Standing, now_ms: int) -> str:
     match standing.state:
         case State.SCHEDULED:
-            return f"It is queued {_when(standing.due_at, now_ms)}."
+            return f"It is queued {when(standing.due_at, now_ms)}."
         case State.QUEUED if standing.due_at > now_ms:
-            return f"It is tried {_when(standing.due_at, now_ms)}."
+            return f"It is tried {when(standing.due_at, now_ms)}."
         case State.QUEUED:
             return "It is tried as soon as there is room in its lane."
         case State.ACTIVE:
@@ -118,17 +118,18 @@ def _next(standing: Standing, now_ms: int) -> str:
 
 
 def _next_attempt(standing: Standing, now_ms: int) -> str:
-    sentence = f"Attempt {standing.attempts + 1} follows {_when(standing.due_at, now_ms)}."
+    sentence = f"Attempt {standing.attempts + 1} follows {when(standing.due_at, now_ms)}."
     if not standing.expires_at:
         return sentence
     if standing.expires_at > now_ms:
-        return f"{sentence} We give up {_when(standing.expires_at, now_ms)} at the earliest."
+        return f"{sentence} We give up {when(standing.expires_at, now_ms)} at the earliest."
     if standing.attempts + 1 < standing.min_attempts:
         return f"{sentence} We give up after {standing.min_attempts} attempts."
     return f"{sentence} It is the last one."
 
 
-def _when(at_ms: int, now_ms: int) -> str:
+def when(at_ms: int, now_ms: int) -> str:
+    """``now``, or ``in 12m (2027-01-15T08:12:00.000Z)``."""
     if at_ms <= now_ms:
         return "now"
     return f"in {format_duration((at_ms - now_ms) / 1000)} ({format_instant(at_ms)})"
@@ -138,7 +139,3 @@ def _sentence(words: str) -> str:
     # A server's name keeps its letters; only our own words begin like a sentence.
     begun = "T" + words[1:] if words.startswith("the ") else words
     return begun if begun.endswith((".", "!", "?")) else begun + "."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from pillarbox.policy.delivery import State
 from pillarbox.policy.meaning import PHRASES, Category, Stage
-from pillarbox.policy.outcome import Blame, Outcome
+from pillarbox.policy.outcome import Blame, Outcome, from_broken
 from pillarbox.policy.server import Server
 
 RecipientT = TypeVar("RecipientT", bound=Hashable)
@@ -29,6 +29,9 @@ _WORDS_CHARACTERS: Final = 600
 _REPLY_CHARACTERS: Final = 120
 _INFORMATIVE: Final = (Blame.RECIPIENT, Blame.MESSAGE, Blame.SERVER, Blame.LINK, Blame.US)
 """Of several reasons to wait, the one told is about whom stands first here."""
+
+_NOT_ASKED: Final = (Category.PAUSED.value, Category.LIMIT_REACHED.value)
+"""Of a server that was left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,11 @@ class HostWalk(Generic[RecipientT]):
         """The recipients not settled yet, in the order given."""
         return tuple(recipient for recipient in self._tried if recipient not in self._settled)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are servers behind the one to try now."""
+        return self._place < len(self._servers)
+
     def next_host(self) -> Server | None:
         """The server to try now; None when everybody is settled or no server is left.
 
@@ -80,11 +88,16 @@ class HostWalk(Generic[RecipientT]):
         self._place += 1
         return self._current
 
-    def pass_by(self, server: Server, words: str = "") -> None:
-        """Note that a server was left out, its circuit being open."""
+    @property
+    def coming(self) -> Sequence[Server]:
+        """The servers not tried yet, in their order."""
+        return self._servers[self._place :]
+
+    def pass_by(self, server: Server, words: str = "", category: str = Category.PAUSED) -> None:
+        """Note that a server was left out, its circuit being open or a limit of it reached."""
         outcome = Outcome(
             State.DEFERRED,
-            Category.PAUSED,
+            category,
             None,
             words or PHRASES[Category.PAUSED],
             Blame.SERVER,
@@ -116,6 +129,11 @@ class HostWalk(Generic[RecipientT]):
             self._progress = self._progress or outcome.taken
             self._settled[recipient] = Ending(outcome, server, _servers_in(tries))
 
+    def last(self, recipient: RecipientT) -> Outcome | None:
+        """What became of a recipient at the server asked last; None where none was asked."""
+        tries = self._tried.get(recipient)
+        return tries[-1][1] if tries else None
+
     def endings(self) -> dict[RecipientT, Ending]:
         """What it came to for everybody, in the order given. Call it when the walk is over."""
         return {
@@ -133,9 +151,18 @@ class HostWalk(Generic[RecipientT]):
         server, outcome = min(waiting or everything, key=_how_informative)
         return Ending(
             replace(outcome, words=_words(everything), next_host=False, same_host=False),
-            None if outcome.category == Category.PAUSED else server,
+            None if outcome.category in _NOT_ASKED else server,
             _servers_in(tries),
         )
+
+
+def unasked(fault: Outcome) -> Outcome:
+    """What a fault means for those who were still to be named when the connection ended: nothing of
+    theirs can have arrived, however much of the others' had.
+    """
+    if not fault.maybe_delivered:
+        return fault
+    return from_broken(Stage.MAIL, "", False)
 
 
 def describe(server: Server, outcome: Outcome) -> str:
@@ -154,7 +181,7 @@ def _words(tries: Sequence[tuple[Server, Outcome]]) -> str:
 
 def _how_informative(one: tuple[Server, Outcome]) -> tuple[bool, int]:
     _, outcome = one
-    return outcome.category == Category.PAUSED, _INFORMATIVE.index(outcome.blame)
+    return outcome.category in _NOT_ASKED, _INFORMATIVE.index(outcome.blame)
 
 
 def _servers_in(tries: Sequence[tuple[Server, Outcome]]) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from itertools import zip_longest
 from typing import Final, Generic, TypeVar
 
 from pillarbox.policy.directory import App
@@ -47,6 +48,22 @@ def only_way(route: str, destination: str) -> ObjectId | None:
     return ObjectId(bytes.fromhex(named)) if _HEX.fullmatch(named) else None
 
 
+def through_servers(route: str, destination: str) -> bool:
+    """Whether the mail of such a lane goes through servers, none of it straight to recipients."""
+    return route == Route.SERVERS or (route == Route.SERVER and "/" not in destination)
+
+
+def by_turns(lanes: Iterable[tuple[LaneT, Hashable]]) -> list[LaneT]:
+    """Lanes, each given with its app, in an order in which apps take turns."""
+    of_app: dict[Hashable, list[LaneT]] = {}
+    for lane, app in lanes:
+        of_app.setdefault(app, []).append(lane)
+    if len(of_app) == 1:
+        return next(iter(of_app.values()))
+    rounds = zip_longest(*of_app.values(), fillvalue=None)
+    return [lane for some in rounds for lane in some if lane is not None]
+
+
 class FairTurn(Generic[LaneT]):
     """Whose turn it is. First the apps take turns, then the lanes of the app whose turn it is.
 
@@ -82,6 +99,10 @@ class FairTurn(Generic[LaneT]):
         del lanes[lane]
         if not lanes:
             del self._lanes[app]
+
+    def others(self, app: Hashable) -> bool:
+        """Whether any app but this one has something to send."""
+        return len(self._lanes) > (app in self._lanes)
 
     def next(self, may: Callable[[LaneT], bool] | None = None) -> LaneT | None:
         """The lane whose turn it is, which then comes last; None where there is none.

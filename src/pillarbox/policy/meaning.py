@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from pillarbox.policy.wordings import DENIES_RELAY, QUOTA_USED, SENDS_AS_ANOTHER, WANTS_LOGIN
 from pillarbox.protocol.reply import Reply
 
 _READ_CHARACTERS: Final = 2000
@@ -58,6 +59,7 @@ class Category(StrEnum):
     MAILBOX_DISABLED = "mailbox_disabled"
     GREYLISTED = "greylisted"
     RATE_LIMITED = "rate_limited"
+    QUOTA_REACHED = "quota_reached"
     NO_ROOM = "no_room"
     TOO_BIG = "too_big"
     UNAUTHENTICATED = "unauthenticated"
@@ -68,7 +70,10 @@ class Category(StrEnum):
     UNSUITABLE = "unsuitable"
     UNCERTAIN = "uncertain"
     NO_ROUTE = "no_route"
+    LOOKUP_FAILED = "lookup_failed"
+    NOT_PERMITTED = "not_permitted"
     PAUSED = "paused"
+    LIMIT_REACHED = "limit_reached"
     OUR_TROUBLE = "our_trouble"
     CALLER_TOLD = "caller_told"
 
@@ -100,6 +105,7 @@ PHRASES: Final[dict[Category, str]] = {
     Category.MAILBOX_DISABLED: "says that the mailbox is switched off",
     Category.GREYLISTED: "makes first contacts wait (greylisting)",
     Category.RATE_LIMITED: "asks us to slow down",
+    Category.QUOTA_REACHED: "has taken as much as it takes from us in this time",
     Category.NO_ROOM: "has no room for it just now",
     Category.TOO_BIG: "says that the message is too big",
     Category.UNAUTHENTICATED: "found no valid SPF or DKIM",
@@ -110,7 +116,10 @@ PHRASES: Final[dict[Category, str]] = {
     Category.UNSUITABLE: "does not take mail of this form",
     Category.UNCERTAIN: "was lost after all had been sent, so it may have been delivered",
     Category.NO_ROUTE: "has no active server that could take it",
-    Category.PAUSED: "is left alone for a while after repeated failures",
+    Category.LOOKUP_FAILED: "could not be looked up in the DNS",
+    Category.NOT_PERMITTED: "has an address to which mail may not go",
+    Category.PAUSED: "is left alone for a while after failures",
+    Category.LIMIT_REACHED: "has been given as much as the limits set for it allow",
     Category.OUR_TROUBLE: "was not asked, because of trouble on our side",
     Category.CALLER_TOLD: "was not asked again, because the caller was told that it failed",
 }
@@ -150,62 +159,22 @@ def _begins(status: str, wanted: str) -> bool:
 _EVERY: Final = frozenset(Stage)
 _ENVELOPE: Final = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA})
 _TRANSACTION: Final = _ENVELOPE | frozenset({Stage.VERDICT})
+_LOGGED_IN: Final = _TRANSACTION | frozenset({Stage.AUTH})
 _MAIL_RCPT: Final = frozenset({Stage.MAIL, Stage.RCPT})
 _RCPT: Final = frozenset({Stage.RCPT})
 _VERDICT: Final = frozenset({Stage.VERDICT})
 _CONTENT: Final = frozenset({Stage.DATA, Stage.VERDICT})
 
-_WANTS_LOGIN: Final = (
-    "authentication required",
-    "authentication is required",
-    "authentication needed",
-    "requires authentication",
-    "require authentication",
-    "auth required",
-    "must authenticate",
-    "must be authenticated",
-    "need to authenticate",
-    "please authenticate",
-    "authenticate first",
-    "auth first",
-    "not authenticated",
-    "not logged in",
-    "login first",
-    "log in first",
-)
-_DENIES_RELAY: Final = (
-    "relay access denied",
-    "relay denied",
-    "relaying denied",
-    "relay not permitted",
-    "relaying not permitted",
-    "relay is not permitted",
-    "relaying is not permitted",
-    "permitted to relay",
-    "relay not allowed",
-    "relaying not allowed",
-    "relay is not allowed",
-    "relaying is not allowed",
-    "allowed to relay",
-    "authorized to relay",
-    "authorised to relay",
-    "relaying prohibited",
-    "relaying is prohibited",
-    "relaying disallowed",
-    "unable to relay",
-    "cannot relay",
-    "can't relay",
-    "do not relay",
-    "does not relay",
-    "we don't relay",
-    "not a relay",
-    "not an open relay",
-    "no relaying",
-    "rcpthosts",
-)
-
 RULES: Final[tuple[Rule, ...]] = (
     # Whose fault: these change what is done, and therefore come first.
+    Rule(
+        Category.QUOTA_REACHED, _LOGGED_IN, 4, phrases=QUOTA_USED, unless=("too many recipients",)
+    ),
+    Rule(
+        Category.QUOTA_REACHED, _LOGGED_IN, 5, phrases=QUOTA_USED, unless=("too many recipients",)
+    ),
+    Rule(Category.QUOTA_REACHED, _TRANSACTION, 5, statuses=("5.4.5",), phrases=("limit", "quota")),
+    Rule(Category.QUOTA_REACHED, _TRANSACTION, 5, statuses=("5.7.232", "5.7.233", "5.1.90")),
     Rule(Category.LOGIN_REQUIRED, _TRANSACTION, 5, codes=frozenset({530, 534, 535, 538})),
     Rule(Category.LOGIN_REQUIRED, _ENVELOPE, 5, statuses=("5.7.0",), phrases=("authenti", "login")),
     Rule(
@@ -213,16 +182,23 @@ RULES: Final[tuple[Rule, ...]] = (
         _ENVELOPE,
         5,
         statuses=("", "5.0.", "5.5.", "5.7.1", "5.7.8", "5.7.9"),
-        phrases=_WANTS_LOGIN,
+        phrases=WANTS_LOGIN,
     ),
     Rule(
         Category.RELAY_DENIED,
         _ENVELOPE,
         5,
         statuses=("", "5.0.", "5.4.", "5.7."),
-        phrases=_DENIES_RELAY,
+        phrases=DENIES_RELAY,
     ),
-    Rule(Category.RELAY_DENIED, _RCPT, 5, statuses=("5.7.1",), phrases=("relay",)),
+    Rule(
+        Category.RELAY_DENIED,
+        _RCPT,
+        5,
+        statuses=("5.7.1",),
+        phrases=("relay",),
+        unless=("sender address rejected", "not owned by"),  # by a user who may be called so
+    ),
     Rule(Category.CONFUSED, _ENVELOPE, 5, codes=frozenset({500, 502, 503})),
     Rule(Category.OUT_OF_ORDER, _ENVELOPE, 5, statuses=("5.3.1", "5.3.2", "5.3.5")),
     Rule(Category.REFUSES_US, _ENVELOPE, 5, codes=frozenset({521})),
@@ -245,6 +221,13 @@ RULES: Final[tuple[Rule, ...]] = (
             "sender not allowed",
             "not owned by",
         ),
+    ),
+    Rule(Category.SENDER_REFUSED, _CONTENT, 5, statuses=("5.7.60", "5.2.252")),
+    Rule(
+        Category.SENDER_REFUSED,
+        _CONTENT,
+        5,
+        phrases=SENDS_AS_ANOTHER,
     ),
     Rule(Category.SENDER_DEFERRED, _RCPT, 4, statuses=("4.1.7", "4.1.8")),
     Rule(
@@ -276,6 +259,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "too many connections",
             "too many messages",
             "too much mail",
+            "sending rate",
             "slow down",
             "throttl",
         ),

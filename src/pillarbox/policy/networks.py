@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import ClassVar
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import ClassVar, Final
 
 from pillarbox.terms.errors import PillarboxError
 
 _SHOWN_CHARACTERS = 60
+_NAT64: Final = ip_network("64:ff9b::/96")  # RFC 6052 §2.1
 
 
 class InvalidNetwork(PillarboxError):
@@ -41,6 +42,24 @@ def is_within(networks: Sequence[str], address: str) -> bool:
     except ValueError:
         return False
     return any(ip.version == each.version and ip in each for each in _parsed(tuple(networks)))
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the Internet, and not to this machine or a network inside.
+
+    An IPv4 address in the clothes of IPv6 (mapped, 6to4, NAT64) is judged by what it leads to.
+    """
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        inside = ip.ipv4_mapped or ip.sixtofour
+        if inside is None and ip in _NAT64:
+            inside = IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if inside is not None:
+            ip = inside
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 @lru_cache(maxsize=1024)

@@ -30,6 +30,8 @@ __all__ = [
     "Stage",
     "from_broken",
     "from_caller_told",
+    "from_limit",
+    "from_login_failed",
     "from_recipients",
     "from_reply",
     "from_trouble",
@@ -110,8 +112,10 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def closes(self) -> bool:
-        """Whether the connection is of no more use: broken, or closed by a 421."""
-        return self.blame is Blame.LINK or (self.reply is not None and self.reply.code == _CLOSING)
+        """Whether the connection is of no more use: broken, ended over garbage, or by a 421."""
+        if self.reply is None:
+            return self.server_at_fault
+        return self.blame is Blame.LINK or self.reply.code == _CLOSING
 
     @property
     def code(self) -> int:
@@ -187,6 +191,7 @@ SPECIAL: Final[dict[Category, Cell]] = {
     Category.SENDER_DEFERRED: _later(Category.SENDER_DEFERRED, Blame.MESSAGE, "1.8"),
     Category.GREYLISTED: _later(Category.GREYLISTED, Blame.RECIPIENT, "7.1"),
     Category.RATE_LIMITED: _later(Category.RATE_LIMITED, Blame.SERVER, "7.0"),
+    Category.QUOTA_REACHED: _later(Category.QUOTA_REACHED, Blame.SERVER, "7.0"),
     Category.NO_ROOM: _later(Category.NO_ROOM, Blame.SERVER, "3.1"),
     Category.BUSY: _BUSY,
     Category.CONTENT_DEFERRED: _later(Category.CONTENT_DEFERRED, Blame.MESSAGE, "7.0"),
@@ -241,20 +246,12 @@ def from_recipients(
 ) -> tuple[Outcome | None, ...]:
     """What the replies to all RCPT of one transaction mean, in order; None for those accepted.
 
-    A server that denies relaying to everybody does not know us, and that is no recipient's fault. One
-    that took others and denies this recipient means it: no other server taking it, it fails.
+    A server that denies relaying does not know us, or does not serve this way out; no recipient can
+    help that, whether or not others were accepted beside him.
     """
-    outcomes = [
+    return tuple(
         None if reply.code // 100 == 2 else from_reply(Stage.RCPT, reply, failover=failover)
         for reply in replies
-    ]
-    if None not in outcomes:
-        return tuple(outcomes)
-    return tuple(
-        replace(outcome, state=State.FAILED, blame=Blame.RECIPIENT)
-        if outcome is not None and outcome.category == Category.RELAY_DENIED
-        else outcome
-        for outcome in outcomes
     )
 
 
@@ -286,10 +283,24 @@ def from_broken(
     return _outcome(cell, where, cell.category, words, None)
 
 
+def from_login_failed(words: str, reply: Reply | None, *, lasting: bool) -> Outcome:
+    """No login could be made. Nobody's mail is to blame for it; `lasting` says that it stays so until
+    a person has changed something.
+    """
+    cell = TABLE[Stage.AUTH, Mishap.PERMANENT if lasting else Mishap.TEMPORARY]
+    return _outcome(cell, Stage.AUTH, cell.category, words or PHRASES[cell.category], reply)
+
+
 def from_trouble(words: str, *, stage: Stage = Stage.CONNECT) -> Outcome:
     """Our own trouble: whatever it was, the recipient is tried again later."""
     cell = _later(Category.OUR_TROUBLE, Blame.US, "3.0", next_host=False)
     return _outcome(cell, stage, cell.category, words or PHRASES[cell.category], None)
+
+
+def from_limit() -> Outcome:
+    """A limit lets some recipients go to a server now, and the others, whom this is about, later."""
+    cell = _later(Category.LIMIT_REACHED, Blame.US, "3.2")._replace(same_host=True)
+    return _outcome(cell, Stage.CONNECT, cell.category, PHRASES[cell.category], None)
 
 
 def from_caller_told(*, maybe_delivered: bool = False) -> Outcome:

@@ -11,9 +11,12 @@ from typing import Final
 from pillarbox.policy.directory import App, RouteRule, Strategy
 from pillarbox.policy.draw import below
 from pillarbox.policy.server import Kind, Server
+from pillarbox.terms.ids import ObjectId
 
 ACTIVE: Final = "A"
 DISABLED: Final = "D"
+BARRED: Final = "is disabled, and this mail takes no other way"
+"""What is said of a disabled way that mail is bound to, behind its name."""
 
 
 class Route(StrEnum):
@@ -63,6 +66,26 @@ def servers_in_order(servers: Sequence[Server], strategy: Strategy, draw: int) -
     return ordered
 
 
+def ways_of_lane(
+    route: str, only: ObjectId | None, servers: Sequence[Server], strategy: Strategy, draw: int
+) -> tuple[list[Server], Server | None]:
+    """The ways out for mail of a lane, in the order in which they are tried; and the one that such
+    mail is bound to (`only`, see `policy.lanes.only_way`), where that is disabled: then there is
+    no other.
+
+    Mail bound to a way that is gone takes the app's order. Direct mail tries the recipients' own
+    hosts first, and then what else the app has.
+    """
+    if only is not None:
+        for server in servers:
+            if server.id == only:
+                return ([server], None) if server.status == ACTIVE else ([], server)
+    ordered = servers_in_order(servers, strategy, draw)
+    if route == Route.DIRECT:
+        ordered.sort(key=lambda server: server.kind is not Kind.DIRECT)
+    return ordered, None
+
+
 def rule_for(app: App, sender: str, recipient: str) -> RouteRule | None:
     """The rule that says which way mail from `sender` (the author's address) to `recipient` takes;
     None where the app's order holds. The first rule of which all that is given matches.
@@ -82,6 +105,20 @@ def rule_for(app: App, sender: str, recipient: str) -> RouteRule | None:
             continue
         return rule
     return None
+
+
+def possible_rules(app: App, recipient: str) -> list[RouteRule | None]:
+    """What `rule_for` may give for mail to `recipient`, whoever its author is."""
+    domain = _domain_of(recipient)
+    found: list[RouteRule | None] = []
+    for rule in app.routes:
+        if rule.recipient_domain and not _below(rule.recipient_domain, domain):
+            continue
+        found.append(rule)
+        if not rule.sender:
+            return found
+    found.append(None)
+    return found
 
 
 def _domain_of(address: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.terms.ids import ObjectId
 from pillarbox.terms.secret import Secret
 
@@ -108,6 +109,17 @@ class Server:
     max_per_day: int = 0
     debug: bool = False
     """Kept for clients of the compatible API, and without effect."""
+    tls: TlsPlan | None = None
+    """What is asked of an MX host; worked out when it is tried, and never stored."""
+    addresses: tuple[str, ...] = ()
+    """Where an MX host is, looked up and checked: nothing else is connected to. Never stored."""
+    account: ObjectId = field(default=ObjectId(b""), compare=False)
+    """Whose app it belongs to: known of a server that was read, and never stored with it."""
+
+    @property
+    def is_mx_host(self) -> bool:
+        """Whether it is one of the recipients' own hosts, made for an attempt."""
+        return bool(self.addresses)
 
     @property
     def label(self) -> str:

@@ -55,13 +55,15 @@ class ClientSession(Opening):
         report: str | None = None,
         envelope_id: str | None = None,
         wishes: Sequence[str] = (),
+        requiretls: bool = False,
     ) -> None:
         """Say MAIL, RCPT and DATA, all at once where that was offered; `EnvelopeAnswered` follows.
 
         `return_path` is empty for the null return path, `size` in octets, `body` 7BIT or 8BITMIME.
         `report` and `envelope_id` are RET and ENVID, `wishes` what `format_wishes` makes of each
-        recipient's. A parameter is only said to a server that offered it. Where `may_go_ahead` it may be said
-        right behind the content before it; `VerdictReceived` on that comes first.
+        recipient's. A parameter is only said to a server that offered it; but `requiretls`
+        (RFC 8689) must not be left out, and raises. Where `may_go_ahead` it may be said right
+        behind the content before it; `VerdictReceived` on that comes first.
         """
         offered = self.extensions
         utf8 = smtputf8 and offered.has("SMTPUTF8")
@@ -74,6 +76,7 @@ class ClientSession(Opening):
             smtputf8=utf8,
             report=report,
             envelope_id=envelope_id,
+            requiretls=requiretls,
         )
         said = _with_wishes(recipients, wishes) if wishes and offered.has("DSN") else None
         if self._state is ClientState.VERDICT and self.may_go_ahead:

@@ -68,8 +68,13 @@ def format_mail(
     smtputf8: bool,
     report: str | None = None,
     envelope_id: str | None = None,
+    requiretls: bool = False,
 ) -> str:
-    """MAIL with those parameters that the peer offered. Raises `LocalProtocolError`."""
+    """MAIL with those parameters that the peer offered.
+
+    Raises `LocalProtocolError`, also for `requiretls` where the peer did not offer it: that must
+    not be left out.
+    """
     parameters = ""
     keywords = offered.keywords
     if size is not None and "SIZE" in keywords:
@@ -81,6 +86,10 @@ def format_mail(
     if (report or envelope_id) and "DSN" in keywords:
         parameters += _checked_report(report) if report else ""
         parameters += f" ENVID={encode_xtext(envelope_id)}" if envelope_id else ""
+    if requiretls:
+        if "REQUIRETLS" not in keywords:
+            raise LocalProtocolError("the message requires TLS, and the peer does not offer that")
+        parameters += " REQUIRETLS"
     return f"MAIL FROM:<{return_path}>{parameters}\r\n"
 
 

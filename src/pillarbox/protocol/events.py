@@ -124,9 +124,10 @@ class TlsAnswered(Struct, frozen=True, gc=False):
 
 
 class LoginAnswered(Struct, frozen=True, gc=False):
-    """How the AUTH exchange ended."""
+    """How the AUTH exchange ended; `reason` is what a server said of a token that it refused."""
 
     reply: Reply
+    reason: str = ""
 
 
 class EnvelopeAnswered(Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 _ALWAYS: Final = frozenset({"SIZE", "BODY"})
 _DSN: Final = frozenset({"RET", "ENVID"})
+_UNDER_TLS: Final = frozenset({"REQUIRETLS"})
 _DSN_OF_RECIPIENT: Final = frozenset({"NOTIFY", "ORCPT"})
 
 
@@ -32,11 +33,14 @@ class ServerLimits:
     """Whether logins are taken under TLS only, in clear as well, or never."""
     require_login: bool = False
     mail_parameters: frozenset[str] = frozenset()
-    """What MAIL may have beside SIZE and BODY. Naming SMTPUTF8 offers it; RET or ENVID, DSN."""
+    """What MAIL may have beside SIZE and BODY. Naming SMTPUTF8 offers it; REQUIRETLS too, but under
+    TLS only; RET or ENVID, DSN.
+    """
 
-    def of_mail(self) -> frozenset[str]:
+    def of_mail(self, *, tls: bool) -> frozenset[str]:
         """The names MAIL may have; those of RFC 3461 come together or not at all."""
-        return _ALWAYS | self.mail_parameters | (_DSN if self._dsn else frozenset())
+        names = _ALWAYS | self.mail_parameters | (_DSN if self._dsn else frozenset())
+        return names if tls else names - _UNDER_TLS
 
     def of_rcpt(self) -> frozenset[str]:
         """The names RCPT may have."""
@@ -68,6 +72,8 @@ def offered_keywords(
         lines.append("SMTPUTF8")
     if limits.of_rcpt():
         lines.append("DSN")
+    if tls and "REQUIRETLS" in limits.mail_parameters:  # RFC 8689 §2
+        lines.append("REQUIRETLS")
     if limits.tls == "starttls" and not tls:
         lines.append("STARTTLS")
     if limits.takes_login(tls=tls) and not logged_in:

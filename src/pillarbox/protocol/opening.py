@@ -104,9 +104,11 @@ class Opening:
         self._move(ClientTrigger.SECURED)
         self.extensions = Extensions()
 
-    def login(self, mechanism: str, username: str, password: Secret) -> None:
-        """Go through an AUTH exchange: PLAIN, LOGIN or XOAUTH2; `LoginAnswered` follows."""
-        exchange = ClientExchange(mechanism, username, password)
+    def login(
+        self, mechanism: str, username: str, password: Secret, *, host: str = "", port: int = 0
+    ) -> None:
+        """Go through an AUTH exchange; `LoginAnswered` follows. See `ClientExchange`."""
+        exchange = ClientExchange(mechanism, username, password, host=host, port=port)
         self._move(ClientTrigger.AUTH)
         self._exchange = exchange
         self._pipeline.say(exchange.command.encode("ascii") + b"\r\n", Expected.AUTH)
@@ -200,9 +202,10 @@ class Opening:
             answer = self._exchange.answer(reply.text).encode("ascii")
             self._pipeline.say(answer + b"\r\n", Expected.AUTH)
             return
+        reason = self._exchange.reason if self._exchange is not None else ""
         self._exchange = None
         self._move(ClientTrigger.LOGIN_ENDED)
-        self._events.append(LoginAnswered(reply))
+        self._events.append(LoginAnswered(reply, reason))
 
     def _goodbye(self, _: Reply) -> None:
         self._end()

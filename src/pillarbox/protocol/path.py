@@ -251,6 +251,7 @@ _READERS: Final[dict[str, Callable[[str], str]]] = {
     "SIZE": _size,
     "BODY": _one_of("7BIT", "8BITMIME"),
     "SMTPUTF8": _nothing,
+    "REQUIRETLS": _nothing,
     "RET": _one_of("FULL", "HDRS"),
     "ENVID": _envid,
     "AUTH": _auth,

@@ -1,4 +1,4 @@
-"""AUTH mechanisms as I/O-free exchanges: PLAIN, LOGIN in; PLAIN, LOGIN, XOAUTH2 out"""
+"""AUTH mechanisms as I/O-free exchanges: PLAIN, LOGIN in; PLAIN, LOGIN and bearer tokens out"""
 
 from __future__ import annotations
 
@@ -122,17 +122,31 @@ def _text(line: str) -> str:
 # --- out: what we say about ourselves ---------------------------------------------------------
 
 
+BEARER: Final = ("XOAUTH2", "OAUTHBEARER")
+"""Mechanisms whose password is an access token, the one more widely spoken first."""
+
+_REASON_CHARACTERS: Final = 500
+_NOTHING: Final = b64encode(b"\1").decode()
+"""What RFC 7628 §3.2.3 answers to the reason of a failure."""
+
+
 class ClientExchange:
     """Our side of an exchange: an initial response, perhaps, and an answer to each challenge."""
 
-    __slots__ = ("_answers", "initial", "mechanism")
+    __slots__ = ("_answers", "_secret", "initial", "mechanism", "reason")
 
-    def __init__(self, mechanism: str, username: str, password: Secret) -> None:
-        """PLAIN, LOGIN or XOAUTH2, whose password is an access token. Raises `LocalProtocolError`.
+    def __init__(
+        self, mechanism: str, username: str, password: Secret, *, host: str = "", port: int = 0
+    ) -> None:
+        """PLAIN, LOGIN, or one of `BEARER`, whose password is an access token. `host` and `port`
+        are those that OAUTHBEARER names. Raises `LocalProtocolError`.
 
-        A NUL in a name or password cannot be said in PLAIN and is refused in all three.
+        A NUL in a name or password cannot be said in PLAIN and is refused in all of them.
         """
         self.mechanism = mechanism.upper()
+        self.reason = ""
+        """Why a token was refused, in the server's words, where it gave them."""
+        self._secret = password
         secret = password.reveal()
         if "\0" in username or "\0" in secret or "\1" in username + secret:
             raise LocalProtocolError("a user name or password cannot hold control characters")
@@ -145,9 +159,15 @@ class ClientExchange:
                 # A challenge after the first response is an error message; an empty answer asks
                 # for the verdict.
                 answers = [_base64(f"user={username}\1auth=Bearer {secret}\1\1"), ""]
+            case "OAUTHBEARER":
+                # RFC 7628 §3.1; a comma and an equals sign are quoted as RFC 5801 §4 has it.
+                name = username.replace("=", "=3D").replace(",", "=2C")
+                where = f"\1host={host}\1port={port}" if host else ""
+                answers = [_base64(f"n,a={name},{where}\1auth=Bearer {secret}\1\1"), _NOTHING]
             case _:
                 raise LocalProtocolError(
-                    "this AUTH mechanism is not known here", fix="use PLAIN, LOGIN or XOAUTH2"
+                    "this AUTH mechanism is not known here",
+                    fix="use PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER",
                 )
         alone = self.mechanism != "LOGIN" and len(answers[0]) <= MAX_INITIAL_CHARACTERS
         self.initial = answers[0] if alone else None
@@ -160,14 +180,27 @@ class ClientExchange:
 
     def answer(self, challenge: str) -> str:
         """The response to a 334; an asterisk where there is nothing more to say."""
+        bearer = self.mechanism in BEARER
         if self.initial is not None:
             # Said already. Some servers overlook an initial response and ask for it again.
-            if self.mechanism == "XOAUTH2" and challenge:
+            if bearer and challenge:
                 self._answers = self._answers[1:]
             self.initial = None
         if not self._answers:
             return CANCEL
+        if bearer and len(self._answers) == 1:
+            reason = _reason(challenge)
+            self.reason = "" if self._secret.reveal() in reason else reason
         return self._answers.pop(0)
+
+
+def _reason(challenge: str) -> str:
+    """What a server says of a token it refuses: JSON in base64, shown and never obeyed."""
+    try:
+        text = " ".join(b64decode(challenge.encode("ascii"), validate=True).decode().split())
+    except (Base64Error, UnicodeError, ValueError):
+        return ""
+    return text[:_REASON_CHARACTERS] if text.isprintable() else ""
 
 
 def _base64(text: str) -> str:

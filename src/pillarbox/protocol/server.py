@@ -47,7 +47,7 @@ class ServerSession(Receiving):
         self._hostname = hostname
         self._gate = Gate(limits)
         self._exchange: sasl.ServerExchange | None = None
-        self._mail_offered = limits.of_mail()
+        self._mail_offered = limits.of_mail(tls=self._gate.tls)
         self._rcpt_offered = limits.of_rcpt()
         self._utf8 = False
 
@@ -61,6 +61,7 @@ class ServerSession(Receiving):
         if self._state is not ServerState.CLOSING:
             self._move(ServerTrigger.SECURED)
             self._gate.secured()
+            self._mail_offered = self._limits.of_mail(tls=True)
             self._forget()
 
     # --- reading -----------------------------------------------------------------------------

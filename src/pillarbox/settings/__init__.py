@@ -10,6 +10,7 @@ from pillarbox.settings.gather import (
     known,
     load,
 )
+from pillarbox.settings.mail_variables import mail_variables
 from pillarbox.settings.process import Process, suggest
 from pillarbox.settings.served import SERVED, as_served
 from pillarbox.settings.sources import (
@@ -38,6 +39,7 @@ __all__ = [
     "known",
     "load",
     "machine_name",
+    "mail_variables",
     "read_sources",
     "suggest",
 ]

@@ -6,7 +6,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,16 +34,21 @@ if TYPE_CHECKING:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
     from pillarbox.net.certificates import TlsConfig
+    from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
+    from pillarbox.policy.mx import DirectConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
+    from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
+    from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
 _MAX_SECRET_BYTES: Final = 64 * 1024
 _OTHERS_MAY_READ: Final = 0o044
@@ -74,8 +79,15 @@ class Settings:
     retry: RetryConfig
     breaker: BreakerConfig
     timeouts: ClientTimeouts
+    dns: DnsConfig
+    direct: DirectConfig
+    sites: SiteConfig
+    tls_policy: TlsPolicyConfig
+    tls_reports: TlsReportConfig
     retention: UpkeepConfig
     log: LogConfig
+    mail_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of other programs, for the default app; one of them is a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +108,21 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig
     from pillarbox.net.certificates import TlsConfig
+    from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
+    from pillarbox.policy.mx import DirectConfig
     from pillarbox.policy.retry import RetryConfig
+    from pillarbox.policy.site import SiteConfig
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
+    from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
+    from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
     return {
         "smtp": SmtpConfig,
@@ -119,6 +136,11 @@ def all_rooms() -> dict[str, type]:
         "retry": RetryConfig,
         "breaker": BreakerConfig,
         "timeouts": ClientTimeouts,
+        "dns": DnsConfig,
+        "direct": DirectConfig,
+        "sites": SiteConfig,
+        "tls_policy": TlsPolicyConfig,
+        "tls_reports": TlsReportConfig,
         "retention": UpkeepConfig,
         "log": LogConfig,
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pillarbox.policy.delivery import State
@@ -23,6 +24,8 @@ SHARDS: Final = 8
 """More nodes than this do not read one lane at once; each still delivers what it accepted."""
 
 ALL: Final = tuple(range(SHARDS))
+
+_LOOKS_SPARED: Final = 4
 
 
 def shard_of(delivery: int) -> int:
@@ -80,6 +83,39 @@ class LeaseMember(Member):
         return [(as_int(row[0]), as_int(row[1])) for row in self._taken]
 
 
+class Calm:
+    """Heads that are still true because nothing has happened since they were read.
+
+    With many lanes the heads of all their shards cost more than anything else that an idle node does.
+    Whatever changes waiting mail is an event in the same commit, so while the log stands where it stood,
+    and this node is the only one that works, they need not be read again. What a node that died left
+    to others is no event; therefore only a few looks in a row are spared.
+    """
+
+    __slots__ = ("_ends", "_heads", "_leases", "_spared")
+
+    def __init__(
+        self,
+        ends: tuple[int, ...] | None = None,
+        leases: int = 0,
+        heads: Sequence[LaneHead] = (),
+    ) -> None:
+        """`ends` are those of the log before `heads` were read, None where nothing is known;
+        `leases` how many shards were held afterwards.
+        """
+        self._ends = ends
+        self._leases = leases
+        self._heads = [replace(head, gained=False) for head in heads]
+        self._spared = 0
+
+    def heads(self, ends: tuple[int, ...], leases: int) -> list[LaneHead] | None:
+        """Those of the last reading, where nothing has changed; None where they must be read."""
+        if ends != self._ends or leases != self._leases or self._spared >= _LOOKS_SPARED:
+            return None
+        self._spared += 1
+        return self._heads
+
+
 class Claims:
     """Of this process."""
 
@@ -91,13 +127,31 @@ class Claims:
         """Surplus, from which nothing more is claimed."""
         self._shard_of: dict[int, tuple[int, int]] = {}
         self._unfinished: Counter[tuple[int, int]] = Counter()
+        self._calm = Calm()
 
     async def heads(self, *, leaving: bool) -> list[LaneHead]:
         """Lanes with waiting mail that this process may read."""
+        if not self._engine.shared:
+            rows = await self._engine.read("queue.heads")
+            return [] if leaving else self._heads(rows, set())
+        # Read before the heads: what is committed between the two is seen as a change next time.
+        ends = tuple(as_int(row[0]) for row in await self._engine.read("event.position"))
+        share = 0 if leaving else await self._share()
+        alone = share == SHARDS
+        if alone and (known := self._calm.heads(ends, self._leases)) is not None:
+            return known
+        stirred = self._calm = Calm()
         rows = await self._engine.read("queue.heads")
-        if leaving and not self._engine.shared:
-            return []
-        gained = await self._lease(rows, leaving=leaving) if self._engine.shared else set()
+        heads = self._heads(rows, await self._lease(rows, share))
+        if alone and self._calm is stirred:  # nothing was freed while they were read
+            self._calm = Calm(ends, self._leases, heads)
+        return heads
+
+    @property
+    def _leases(self) -> int:
+        return sum(map(len, self._held.values()))
+
+    def _heads(self, rows: Sequence[Row], gained: set[int]) -> list[LaneHead]:
         heads: dict[int, LaneHead] = {}
         for row in rows:
             lane, shard, due = as_int(row[0]), as_int(row[4]), as_int(row[5])
@@ -140,6 +194,10 @@ class Claims:
                 if not self._unfinished[pair]:
                     del self._unfinished[pair]
 
+    def freed(self) -> None:
+        """Mail may be claimed now that could not be before, and no event says so."""
+        self._calm = Calm()
+
     def _may_read(self, lane: int, shard: int) -> bool:
         if not self._engine.shared:
             return True
@@ -154,9 +212,8 @@ class Claims:
         packed = ",".join(map(str, shards))
         return await self._engine.read("queue.claim_of_shards", lane, *after, now_ms, limit, packed)
 
-    async def _lease(self, heads: Sequence[Row], *, leaving: bool) -> set[int]:
+    async def _lease(self, heads: Sequence[Row], share: int) -> set[int]:
         """Get a fair share of the shards in which mail waits; gives the lanes that gained some."""
-        share = 0 if leaving else await self._share()
         adopted = self._adopt(heads)
         released, wanted = self._surplus(share), []
         missing = Counter({lane: share - len(held) for lane, held in self._held.items()})

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from msgspec import json
+from msgspec import Struct
 
 from pillarbox.policy.credential import Credential, LoginUse, Uses
 from pillarbox.policy.directory import Account, App, Key
@@ -16,16 +16,14 @@ from pillarbox.storage.columns import as_bytes, as_instant, as_int
 from pillarbox.storage.engine import Batch, Engine, Member, Row, Step
 from pillarbox.storage.gathering import Gathering
 from pillarbox.storage.interface.errors import Conflict, NotFound
+from pillarbox.storage.judgement import JudgementMember
+from pillarbox.storage.server_facts import joined, parted, server_facts
 from pillarbox.storage.vault import Vault
 from pillarbox.terms.ids import ObjectId
-from pillarbox.terms.secret import Secret
 
 T = TypeVar("T")
 
 _CACHED: Final = 20_000
-_SECRETS: Final = ("password", "client_secret", "refresh_token")
-_SEVERAL: Final = "\x01"
-"""Begins the secrets of a server that has more than a password; no password begins so."""
 
 
 class UseMember(Member):
@@ -55,6 +53,8 @@ class SqlDirectoryStore:
         self._cache: dict[tuple[object, ...], object] = {}
         self._used: Gathering[ObjectId, Uses] = Gathering(engine, UseMember)
         self._heard = (0, 0)
+        self._servers_moved = 0
+        """How often error counts were."""
         self.version = 1
 
     # --- accounts and apps --------------------------------------------------------------------
@@ -114,17 +114,33 @@ class SqlDirectoryStore:
 
     async def save_server(self, server: Server) -> None:
         """Raises `Conflict`."""
-        secrets = _joined(server)
+        secrets = joined(server)
         sealed = self._vault.seal(secrets, server.id) if secrets else None
-        row = (server.id, server.app, server.name, server.errors, sealed,
-               encode(replace(server, password=None, client_secret=None, refresh_token=None)))  # fmt: skip
+        row = (server.id, server.app, server.name, server.errors, sealed, server_facts(server))
         await self._change(
             [Step("server.save", row)], f"This app has a server named {server.name}."
         )
 
-    async def remove_server(self, server: ObjectId) -> None:
+    async def judge_server(
+        self, server: Server, at: int, events: Sequence[tuple[str, Struct]]
+    ) -> None:
         """Raises `NotFound`."""
-        await self._remove("server.delete", server)
+        try:
+            await self._engine.submit(JudgementMember(server, server_facts(server), at, events))
+            self._engine.tell("directory")
+        finally:
+            self.forget()
+
+    async def remove_server(self, server: ObjectId) -> None:
+        """With the rules that name it. Raises `NotFound`."""
+        found = await self.server(server)
+        app = await self.app(found.app)
+        left = tuple(rule for rule in app.routes if rule.server != server)
+        steps = [Step("server.delete", (server,))]
+        if left != app.routes:
+            without = replace(app, routes=left)
+            steps.append(Step("app.save", (app.id, app.account, app.name, encode(without))))
+        await self._change(steps, "")
 
     def heard(self, version: int, errors: int) -> None:
         """What the database says of itself, and how many errors its servers have together: where
@@ -143,6 +159,7 @@ class SqlDirectoryStore:
 
     def forget_servers(self) -> None:
         """Their error counts were moved by a settlement; nothing else has changed."""
+        self._servers_moved += 1
         for key in [key for key in self._cache if key[0] == "servers"]:
             del self._cache[key]
 
@@ -224,9 +241,10 @@ class SqlDirectoryStore:
     async def _cached(self, key: tuple[object, ...], read: Callable[[], Awaitable[T]]) -> T:
         if key in self._cache:
             return self._cache[key]  # type: ignore[return-value]
-        version = self.version
+        # What changes while it is being read would stay hidden behind what was read.
+        before = (self.version, self._servers_moved)
         value = await read()
-        if version == self.version:
+        if before == (self.version, self._servers_moved):
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
             self._cache[key] = value
@@ -251,15 +269,18 @@ class SqlDirectoryStore:
 
     async def _read_servers(self) -> list[Server]:
         servers = []
-        for row in await self._engine.read("server.all"):
+        rows = await self._engine.read("server.all")
+        accounts = {app.id: app.account for app in await self.apps()}
+        for row in rows:
             server = decode(as_bytes(row[3]), Server)
             sealed = as_bytes(row[2])
-            secrets = _parted(self._vault.open_sealed(sealed, server.id)) if sealed else {}
+            secrets = parted(self._vault.open_sealed(sealed, server.id)) if sealed else {}
             servers.append(
                 replace(
                     server, errors=as_int(row[1]), password=secrets.get("password"),
                     client_secret=secrets.get("client_secret"),
                     refresh_token=secrets.get("refresh_token"),
+                    account=accounts.get(server.app, ObjectId(b"")),
                 )
             )  # fmt: skip
         return servers
@@ -301,22 +322,6 @@ def _found(value: T | None) -> T:
     if value is None:
         raise NotFound("There is no such thing.")
     return value
-
-
-def _joined(server: Server) -> Secret | None:
-    """A server's secrets as one: the password as it is where there is nothing else."""
-    if not server.client_secret and not server.refresh_token:
-        return server.password
-    parts = {name: secret.reveal() for name in _SECRETS if (secret := getattr(server, name))}
-    return Secret(_SEVERAL + json.encode(parts).decode())
-
-
-def _parted(secrets: Secret) -> dict[str, Secret]:
-    text = secrets.reveal()
-    if not text.startswith(_SEVERAL):
-        return {"password": secrets}
-    parts = json.decode(text[len(_SEVERAL) :], type=dict[str, str])
-    return {name: Secret(value) for name, value in parts.items() if name in _SECRETS}
 
 
 def _credential(row: Row) -> Credential:

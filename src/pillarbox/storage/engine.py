@@ -43,6 +43,7 @@ RANK: Final = (
     "key.used",
     "spending.set",
     "problem.note",
+    "tls.count",
 )
 """Statements a batch may hold, in the order in which they run: key order, table by table."""
 

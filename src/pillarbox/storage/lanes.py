@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Engine, Row, Step
+from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.queue import LaneDepth, LaneName
 from pillarbox.terms.ids import DeliveryId, ObjectId
 
@@ -16,19 +17,43 @@ class LaneBook:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._numbers: dict[LaneName, int] = {}
+        self._names: dict[int, LaneName] = {}
 
-    async def number(self, name: LaneName) -> int:
-        """A lane's number; two who ask for a new one at once get the same."""
-        known = self._numbers.get(name)
-        if known is None:
-            key = (name.app, name.route, name.destination)
-            rows = await self._engine.change(Step("lane.add", key), Step("lane.find", key))
-            known = self._numbers[name] = as_int(rows[1][0][0])
-        return known
+    async def numbers(self, names: Sequence[LaneName]) -> dict[LaneName, int]:
+        """The numbers of lanes; two who ask for a new one at once get the same."""
+        # In one order for all nodes, so that no two wait for each other.
+        keys = sorted(
+            {(one.app, one.route, one.destination) for one in names if one not in self._numbers}
+        )
+        if keys:
+            steps = [Step(name, key) for key in keys for name in ("lane.add", "lane.find")]
+            rows = await self._engine.change(*steps)
+            for key, found in zip(keys, rows[1::2], strict=True):
+                name, number = LaneName(*key), as_int(found[0][0])
+                self._numbers[name] = number
+                self._names[number] = name
+        return {name: self._numbers[name] for name in names}
+
+    def known(self, number: int) -> LaneName | None:
+        """The name of a lane, if it was ever asked for here."""
+        return self._names.get(number)
+
+    async def name(self, number: int) -> LaneName:
+        """The name of a lane. Raises `NotFound`."""
+        if number not in self._names:
+            self._names.update(await self.all())
+        if number not in self._names:
+            raise NotFound("There is no such lane.")
+        return self._names[number]
 
     async def all(self) -> dict[int, LaneName]:
         """Every lane there is."""
         return {as_int(row[0]): lane_name(row) for row in await self._engine.read("lane.all")}
+
+    async def of_app(self, app: ObjectId, route: str) -> dict[int, LaneName]:
+        """Those of an app on one route."""
+        rows = await self._engine.read("lane.of_app", app, route)
+        return {as_int(row[0]): lane_name(row) for row in rows}
 
 
 def lane_name(row: Row) -> LaneName:

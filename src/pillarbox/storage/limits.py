@@ -7,7 +7,7 @@ from typing import Final
 
 from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Engine, Step
-from pillarbox.storage.interface.limits import FailureCounted, SharedCircuit
+from pillarbox.storage.interface.limits import FailureCounted, QuotaTaken, SharedCircuit
 from pillarbox.storage.spending import Standing, standing
 
 _FRESH_SECONDS: Final = 1.0
@@ -15,6 +15,9 @@ _FRESH_SECONDS: Final = 1.0
 
 _CACHED: Final = 20_000
 _BLOCKS_A_SECOND: Final = 10
+_HOUR_MS: Final = 3_600_000
+_PARTS: Final = 25
+"""Hours that a day touches; each has a row, and its turn again when the day is over."""
 
 
 class SqlLimitStore:
@@ -56,6 +59,39 @@ class SqlLimitStore:
             rows = await engine.apart("bucket.take", name, per_second, full, block)
         return as_int(rows[0][0])
 
+    async def take_quota(self, name: bytes, most: int, wanted: int, at: int) -> QuotaTaken:
+        """The hour that has begun is the only row that changes."""
+        first, end = _parts_of(name)
+        hour, over = at - at % _HOUR_MS, _over_before(at)
+        part = first + b"%02d" % (hour // _HOUR_MS % _PARTS)
+        engine = self._engine
+        if engine.shared:
+            asked = (part, hour, first, end, over, most, wanted)
+            rows = await engine.apart("quota.take", *asked)
+            if not rows:
+                await engine.apart("quota.make", part)
+                rows = await engine.apart("quota.take", *asked)
+            granted, used = as_int(rows[0][0]), as_int(rows[0][1])
+        else:
+            begun, taken = await engine.change(
+                Step("quota.begin", (part, hour)),
+                Step("quota.take", (part, first, end, over, most, wanted)),
+            )
+            granted = as_int(taken[0][0]) - as_int(begun[0][0])
+            used = (await self.quota_used(name, at)).used
+        free_at = (await self.quota_used(name, at)).free_at if used >= most else 0
+        return QuotaTaken(granted, used, free_at)
+
+    async def quota_used(self, name: bytes, at: int) -> QuotaTaken:
+        """One read of 25 rows at most."""
+        over = _over_before(at)
+        rows = await self._engine.read("quota.parts", *_parts_of(name))
+        parts = [(as_int(row[0]), as_int(row[1])) for row in rows]
+        counted = [(since, spent) for since, spent in parts if since > over and spent]
+        oldest = min((since for since, _ in counted), default=None)
+        free_at = 0 if oldest is None else oldest + _PARTS * _HOUR_MS
+        return QuotaTaken(0, sum(spent for _, spent in counted), free_at)
+
     async def circuits(self) -> list[SharedCircuit]:
         """One read of a short table: it has no row for a server that works."""
         return [
@@ -83,6 +119,16 @@ class SqlLimitStore:
     async def try_trial(self, name: bytes, at: int, lease_ms: int) -> bool:
         """Who finds the row free has it."""
         return bool(await self._engine.apart("circuit.try", name, at, lease_ms))
+
+
+def _parts_of(name: bytes) -> tuple[bytes, bytes]:
+    """Where the names of a quota's hours begin, and where they end."""
+    return b"day:" + name + b":", b"day:" + name + b";"
+
+
+def _over_before(at: int) -> int:
+    """What began then or earlier is more than a day old, to its last minute."""
+    return at - at % _HOUR_MS - _PARTS * _HOUR_MS
 
 
 def _plain(words: str) -> str:

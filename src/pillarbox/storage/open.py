@@ -26,6 +26,8 @@ from pillarbox.storage.problems import SqlProblemStore
 from pillarbox.storage.queue import SqlQueueStore
 from pillarbox.storage.retention import SqlRetention
 from pillarbox.storage.sqlite import SqliteEngine
+from pillarbox.storage.tls import SqlTlsStore
+from pillarbox.storage.users import SqlUserStore
 from pillarbox.storage.vault import Vault
 from pillarbox.terms.ids import MessageId
 
@@ -52,6 +54,8 @@ class SqlStorage:
         self.retention = SqlRetention(engine)
         self.events = SqlEventStore(engine, highest_session)
         self.limits = SqlLimitStore(engine)
+        self.tls = SqlTlsStore(engine)
+        self.users = SqlUserStore(engine)
 
         engine.listen("directory", self.directory.forget)
         engine.listen("servers", self.directory.forget_servers)
@@ -84,6 +88,7 @@ class SqlStorage:
             with suppress(StorageTrouble):  # when who was last seen is not worth a broken end
                 await self.directory.flush()
                 await self.problems.flush()
+                await self.tls.flush()
             await self._engine.close()
         finally:
             self._lock.release()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pillarbox.policy.delivery import State
-from pillarbox.policy.events import ActionFacts
+from pillarbox.policy.events import ActionFacts, LaneFacts
 from pillarbox.storage.acceptance import unpack_ids
 from pillarbox.storage.codec import encode
-from pillarbox.storage.columns import as_bytes, as_int
+from pillarbox.storage.columns import as_bytes, as_int, as_text
 from pillarbox.storage.engine import Batch, Member, Row, Step
 from pillarbox.terms.errors import PillarboxError
+from pillarbox.terms.ids import DeliveryId
 
 _EVENTS: Final = {
     "queue.make_due": "delivery.retry_asked",
     "queue.release": "delivery.released",
     "queue.hold": "delivery.held",
     "queue.cancel": "delivery.cancelled",
+    "queue.move": "delivery.moved",
 }
 
 
@@ -38,27 +40,31 @@ def marked_in(rows: Sequence[Row]) -> set[int]:
 
 
 class OperatorMember(Member):
-    """One of retry, release, hold and cancel, on some deliveries, each with its event.
+    """One of retry, release, hold, cancel and move, on some deliveries, each with its event.
 
     A delivery that is not in a fitting state is left as it is; the result names those changed.
     """
 
     __slots__ = (
-        "_app_of", "_at", "_covers", "_data", "_deliveries", "_owner", "_results", "_statement",
+        "_app_of", "_at", "_covers", "_data", "_deliveries", "_lanes", "_owner", "_results",
+        "_statement",
     )  # fmt: skip
 
     def __init__(
         self,
         owner: int,
         statement: str,
-        deliveries: Sequence[int],
+        deliveries: Sequence[DeliveryId],
         app_of: dict[int, bytes],
         at: int,
         by: str,
         covers: Callable[[int], bool],
+        lanes: Mapping[DeliveryId, int],
+        reason: str = "",
     ) -> None:
         """`owner` is this process's incarnation, `app_of` gives the app of each delivery, for the
         event log, and `by` who did it; `covers` says whether this process may be sending one.
+        Moving needs the lane that each is to wait in.
         """
         super().__init__()
         self._owner = owner
@@ -67,19 +73,25 @@ class OperatorMember(Member):
         self._deliveries = deliveries
         self._app_of = app_of
         self._at = at
-        self._data = encode(ActionFacts(by=by))
+        self._lanes = lanes
+        self._data = encode(ActionFacts(by=by, reason=reason))
         self._results: list[list[Row]] = []
 
     def steps(self) -> list[Step]:
         """One statement a delivery; then a look at what others may be sending: they note it before
         they do, and wait for whoever changes the row.
         """
-        timed = self._statement in ("queue.make_due", "queue.release")
-        steps = [
-            Step(self._statement, (delivery, self._at) if timed else (delivery,))
-            for delivery in sorted(self._deliveries)
-        ]
+        steps = [Step(self._statement, self._with(each)) for each in sorted(self._deliveries)]
         return [*steps, Step("started.others", (self._owner,))]
+
+    def _with(self, delivery: DeliveryId) -> Row:
+        match self._statement:
+            case "queue.make_due" | "queue.release":
+                return (delivery, self._at)
+            case "queue.move":
+                return (delivery, self._lanes[delivery], self._at)
+            case _:
+                return (delivery,)
 
     def resolve(self, results: list[list[Row]]) -> None:
         """Keep what was changed. Raises `BeingSent` with what cannot be."""
@@ -160,3 +172,36 @@ class EndMember(Member):
             )  # fmt: skip
             ended.append(int(delivery or 0))
         return tuple(ended), frozenset(self._sent.intersection(ended))
+
+
+class PauseMember(Member):
+    """A lane is paused or resumed, with its event."""
+
+    __slots__ = ("_at", "_by", "_lane", "_row", "_statement")
+
+    def __init__(self, statement: str, lane: int, at: int, by: str) -> None:
+        """`statement` is ``lane.pause`` or ``lane.resume``."""
+        super().__init__()
+        self._statement = statement
+        self._lane = lane
+        self._at = at
+        self._by = by
+        self._row: Row | None = None
+
+    def steps(self) -> list[Step]:
+        """One row."""
+        parameters: Row = (self._lane, self._at)
+        return [Step(self._statement, parameters[: 1 if self._statement == "lane.resume" else 2])]
+
+    def resolve(self, results: list[list[Row]]) -> None:
+        """Keep the lane's name, where anything was changed."""
+        self._row = results[0][0] if results[0] else None
+
+    def write(self, batch: Batch) -> bool:
+        """Gives whether it was changed."""
+        if self._row is None:
+            return False
+        app, route, destination = self._row
+        facts = LaneFacts(self._lane, as_text(route), as_text(destination), self._by)
+        batch.event(self._at, as_bytes(app), f"{self._statement}d", 0, 0, encode(facts))
+        return True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from msgspec import Struct
 
 from pillarbox.observe.crash import crash_point
-from pillarbox.policy.delivery import FINAL, State
+from pillarbox.policy.delivery import State
 from pillarbox.storage.acceptance import RAW, AcceptMember
 from pillarbox.storage.claims import Claims, to_waiting
 from pillarbox.storage.codec import encode
@@ -27,10 +27,13 @@ from pillarbox.storage.interface.queue import (
     Recovered,
     Waiting,
 )
+from pillarbox.storage.interface.selection import EVERYTHING, Selection
 from pillarbox.storage.interface.settlement import Settlement
 from pillarbox.storage.lanes import LaneBook, depths_of
-from pillarbox.storage.operation import BeingSent, EndMember, OperatorMember
+from pillarbox.storage.operation import EndMember
+from pillarbox.storage.operators import Operators
 from pillarbox.storage.recovery import recover
+from pillarbox.storage.selection import selected
 from pillarbox.storage.settlement import MarkBook, MarkMember, SettleMember
 from pillarbox.storage.waiters import Waiters
 from pillarbox.terms.ids import (
@@ -43,7 +46,6 @@ from pillarbox.terms.ids import (
     message_of,
 )
 
-_PAGE = 1000
 _LIFE_BITS = 32
 _OTHERS_SECONDS = 0.5
 """So often it is looked at what other nodes have settled."""
@@ -66,6 +68,7 @@ class SqlQueueStore:
         self._claims = Claims(engine)
         self._lanes = LaneBook(engine)
         self._waiters = Waiters()
+        self._operators = Operators(engine, self._marks, self._lanes, self._waiters)
 
     def next_message_id(self, now_ms: int) -> MessageId:
         """An id above every id stored or handed out before."""
@@ -73,7 +76,15 @@ class SqlQueueStore:
 
     async def lane(self, name: LaneName) -> int:
         """Answered from memory after the first use."""
-        return await self._lanes.number(name)
+        return (await self._lanes.numbers([name]))[name]
+
+    async def lanes(self, names: Sequence[LaneName]) -> dict[LaneName, int]:
+        """Those answered from memory cost nothing."""
+        return await self._lanes.numbers(names)
+
+    def known_lane(self, lane: int) -> LaneName | None:
+        """From memory."""
+        return self._lanes.known(lane)
 
     async def lane_names(self, lanes: Sequence[int]) -> dict[int, LaneName]:
         """The names behind lane numbers."""
@@ -127,13 +138,13 @@ class SqlQueueStore:
         return AcceptMember(acceptance, self._engine.incarnation, mark)
 
     def mark_started(
-        self, deliveries: Sequence[DeliveryId], *, verify: bool = False
+        self, deliveries: Sequence[DeliveryId], *, verify: bool = False, lane: int = 0
     ) -> Awaitable[frozenset[DeliveryId]]:
         """A mark of its own."""
         mark = self._marks.open(deliveries)
         owner = self._engine.incarnation
         together = self._engine.shared
-        member = MarkMember(mark, owner, deliveries, verify=verify, together=together)
+        member = MarkMember(mark, owner, deliveries, verify=verify, together=together, lane=lane)
         marked = self._engine.submit(member)
         if verify:
             marked.add_done_callback(self._unmark_gone)
@@ -145,7 +156,7 @@ class SqlQueueStore:
         """▣2."""
         ids = [verdict.delivery for verdict in settlement.verdicts]
         told = self._marks.reopening(ids, told)
-        member = SettleMember(settlement, self._marks.close(ids))
+        member = SettleMember(settlement, self._marks.close(ids), together=self._engine.shared)
         if self._waiters or settlement.server_errors is not None:
             told = partial(self._settled, settlement, told)
         self._engine.submit_soon(member, told)
@@ -183,53 +194,73 @@ class SqlQueueStore:
 
     async def waiting(
         self,
+        wanted: Selection = EVERYTHING,
         *,
-        app: ObjectId | None = None,
-        lane: int | None = None,
-        state: State | None = None,
         after: DeliveryId | None = None,
         limit: int = 100,
     ) -> list[Waiting]:
         """Pages are read until enough rows fit, so a rare state reads far."""
-        lanes = {n for n, name in (await self._lanes.all()).items() if name.app == app}
-        found: list[Waiting] = []
-        cursor = int(after or 0)
-        while len(found) < limit:
-            rows = (
-                await self._engine.read("queue.page", cursor, _PAGE)
-                if lane is None
-                else await self._engine.read("queue.page_of_lane", cursor, _PAGE, lane)
-            )
-            for row in map(to_waiting, rows):
-                if app is not None and row.lane not in lanes:
-                    continue
-                shown = self._shown(row)
-                if state is None or shown.state is state:
-                    found.append(shown)
-            if len(rows) < _PAGE:
-                break
-            cursor = as_int(rows[-1][0])
-        return found[:limit]
+        return await selected(
+            self._engine, self._lanes, wanted, after, limit, self._operators.shown
+        )
+
+    async def one(self, delivery: DeliveryId) -> Waiting | None:
+        """As it is shown to people."""
+        for row in await self._engine.read("queue.one", delivery):
+            return self._operators.shown(to_waiting(row))
+        return None
 
     async def depths(self) -> list[LaneDepth]:
-        """Reads the whole queue: for people, not for delivery."""
+        """Reads the whole queue: for people."""
         return depths_of(await self._engine.read("queue.depths"), await self._lanes.all())
+
+    async def lanes_of(self, app: ObjectId, route: str) -> dict[int, LaneName]:
+        """One range of an index."""
+        return await self._lanes.of_app(app, route)
+
+    async def count_waiting(self, lane: int, most: int) -> int:
+        """One range of an index."""
+        return as_int((await self._engine.read("queue.count_waiting", lane, most))[0][0])
 
     async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
         """Due now, and behind every claim cursor, which are never ahead of the clock."""
-        return await self._operate("queue.make_due", deliveries, now_ms, by)
+        return await self._operators.operate("queue.make_due", deliveries, now_ms, by)
 
     async def release(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
         """Held ones wait again, due now."""
-        return await self._operate("queue.release", deliveries, now_ms, by)
+        return await self._operators.operate("queue.release", deliveries, now_ms, by)
 
     async def hold(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
         """Until somebody releases them."""
-        return await self._operate("queue.hold", deliveries, now_ms, by)
+        return await self._operators.operate("queue.hold", deliveries, now_ms, by)
 
     async def cancel(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
         """For good."""
-        return await self._operate("queue.cancel", deliveries, now_ms, by)
+        return await self._operators.operate("queue.cancel", deliveries, now_ms, by)
+
+    async def move(
+        self, lanes: Mapping[DeliveryId, int], now_ms: int, by: str, reason: str
+    ) -> Change:
+        """Due now in its new lane, and behind no cursor there."""
+        return await self._operators.operate("queue.move", list(lanes), now_ms, by, lanes, reason)
+
+    async def put_back(self, deliveries: Sequence[DeliveryId]) -> None:
+        """Its mark goes with it."""
+        await self._operators.put_back(deliveries)
+        self._claims.freed()
+
+    async def pause_lane(self, lane: int, now_ms: int, by: str) -> bool:
+        """Other nodes hear of it."""
+        return await self._operators.pause("lane.pause", lane, now_ms, by)
+
+    async def resume_lane(self, lane: int, now_ms: int, by: str) -> bool:
+        """Other nodes hear of it."""
+        return await self._operators.pause("lane.resume", lane, now_ms, by)
+
+    async def paused_lanes(self) -> dict[int, int]:
+        """From the database: any node may have paused one."""
+        rows = await self._engine.read("lane.paused")
+        return {as_int(row[0]): as_int(row[1]) for row in rows}
 
     async def end_unanswered(
         self, message: MessageId, now_ms: int, reason: Struct
@@ -284,56 +315,11 @@ class SqlQueueStore:
         """Held deliveries whose message has outlived its time; others expire when claimed."""
         return [to_waiting(row) for row in await self._engine.read("queue.expired", now_ms, limit)]
 
-    async def _operate(
-        self, statement: str, ids: Sequence[DeliveryId], now_ms: int, by: str
-    ) -> Change:
-        free = [d for d in ids if not self._marks.covers(d)]
-        apps: dict[int, bytes] = {d: await self._app_of(message_of(d)) for d in free}
-        known = [d for d in free if apps[d]]
-        done: set[DeliveryId] = set()
-        while known:
-            owner = self._engine.incarnation
-            member = OperatorMember(owner, statement, known, apps, now_ms, by, self._marks.covers)
-            try:
-                done = set(await self._engine.submit(member))  # type: ignore[call-overload]
-            except BeingSent as sent:
-                known = [d for d in known if d not in sent.deliveries]
-                continue
-            break
-        if done and statement in ("queue.make_due", "queue.release"):
-            self._engine.tell("queue")
-        if statement == "queue.cancel":
-            self._waiters.wake({message_of(d) for d in done})
-        refused = {d: await self._state_of(d) for d in ids if d not in done}
-        return Change(tuple(d for d in ids if d in done), refused)
-
-    async def _app_of(self, message: MessageId) -> bytes:
-        rows = await self._engine.read("message.one", message)
-        return as_bytes(rows[0][1]) if rows else b""
-
-    async def _state_of(self, delivery: DeliveryId) -> State:
-        waiting = await self._engine.read("queue.one", delivery)
-        if waiting:
-            return self._shown(to_waiting(waiting[0])).state
-        final = await self._engine.read("delivery.one", delivery)
-        if final:
-            return State(as_text(final[0][2]))
-        raise NotFound("There is no such delivery.")
-
     async def _message_row(self, message: MessageId) -> Row:
         rows = await self._engine.read("message.one", message)
         if not rows:
             raise NotFound("There is no such message.")
         return rows[0]
-
-    def _shown(self, row: Waiting) -> Waiting:
-        """What may be leaving is active, whatever its row says: marks are not written into it."""
-        if row.state in FINAL or not self._marks.covers(row.delivery):
-            return row
-        return Waiting(
-            row.delivery, row.lane, State.ACTIVE, row.due_at, row.attempts, row.last_event,
-            row.uncertain, row.recipient, row.owned,
-        )  # fmt: skip
 
     def _unmark_gone(self, marked: asyncio.Future[object]) -> None:
         """What must not leave is not settled either, so nobody else would close its mark."""

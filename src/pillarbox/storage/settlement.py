@@ -66,10 +66,17 @@ class MarkBook:
         return done
 
 
+def looked_up(deliveries: Sequence[int], together: bool) -> list[Step]:
+    """The rows of deliveries that are still in the queue."""
+    if together:
+        return [Step("queue.to_mark", (",".join(map(str, deliveries)),))]
+    return [Step("queue.to_mark", (delivery,)) for delivery in deliveries]
+
+
 class MarkMember(Member):
     """A start mark of its own, ahead of the content it speaks of."""
 
-    __slots__ = ("_deliveries", "_gone", "_mark", "_owner", "_together", "_verify")
+    __slots__ = ("_deliveries", "_gone", "_lane", "_mark", "_owner", "_together", "_verify")
     settles = True
     refuses = False
 
@@ -81,12 +88,14 @@ class MarkMember(Member):
         *,
         verify: bool,
         together: bool = False,
+        lane: int = 0,
     ) -> None:
         """`verify` looks whether the deliveries are still there to be sent, with one statement
-        for all where the engine can do that `together`.
+        for all where the engine can do that `together`: there, and in `lane`.
         """
         super().__init__()
         self._together = together
+        self._lane = lane
         self._mark = mark
         self._owner = owner
         self._deliveries = deliveries
@@ -97,19 +106,18 @@ class MarkMember(Member):
         """One look-up a delivery, where asked for."""
         if not self._verify:
             return []
-        if self._together:
-            return [Step("queue.to_mark", (",".join(map(str, self._deliveries)),))]
-        return [Step("queue.to_mark", (delivery,)) for delivery in self._deliveries]
+        return looked_up(self._deliveries, self._together)
 
     def resolve(self, results: list[list[Row]]) -> None:
-        """What an operator held or cancelled after it was claimed must not leave."""
+        """What an operator held, cancelled or moved after it was claimed must not leave."""
         if results:
-            found = {row[0]: row[8] for rows in results for row in rows}
-            self._gone = frozenset(
-                delivery
-                for delivery in self._deliveries
-                if found.get(delivery, OWNER_HELD) == OWNER_HELD
-            )
+            here = {
+                row[0]
+                for rows in results
+                for row in rows
+                if row[8] != OWNER_HELD and self._lane in (0, row[1])
+            }
+            self._gone = frozenset(each for each in self._deliveries if each not in here)
 
     def write(self, batch: Batch) -> frozenset[int]:
         """Gives the deliveries that must not leave any more."""
@@ -123,14 +131,34 @@ class MarkMember(Member):
 class SettleMember(Member):
     """Everything a settlement writes."""
 
-    __slots__ = ("_marks", "_settlement")
+    __slots__ = ("_ended", "_marks", "_settlement", "_together")
     settles = True
+    refuses = False
 
-    def __init__(self, settlement: Settlement, marks: Sequence[int]) -> None:
-        """`marks` are those of which nothing is left after it."""
+    def __init__(
+        self, settlement: Settlement, marks: Sequence[int], *, together: bool = False
+    ) -> None:
+        """`marks` are those of which nothing is left after it; `together` as for a mark."""
         super().__init__()
+        self._together = together
+        self._ended: frozenset[int] = frozenset()
         self._settlement = settlement
         self._marks = marks
+
+    def steps(self) -> Sequence[Step]:
+        """Nearly always none: a look whether the deliveries are still there, where asked for."""
+        if not self._settlement.unless_ended:
+            return ()
+        return looked_up(self._deliveries(), self._together)
+
+    def resolve(self, results: list[list[Row]]) -> None:
+        """What was ended meanwhile stays as it is."""
+        if results:
+            here = {row[0] for rows in results for row in rows}
+            self._ended = frozenset(each for each in self._deliveries() if each not in here)
+
+    def _deliveries(self) -> list[int]:
+        return [verdict.delivery for verdict in self._settlement.verdicts]
 
     def write(self, batch: Batch) -> None:
         """An event for each recipient; then it leaves the queue, or goes back into its lane."""
@@ -138,6 +166,8 @@ class SettleMember(Member):
         app = settlement.app
         for verdict in settlement.verdicts:
             state, delivery = verdict.state, verdict.delivery
+            if delivery in self._ended:
+                continue
             event = batch.event(
                 settlement.at,
                 app,

@@ -18,24 +18,40 @@ from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
 from pillarbox.handover.sorting import Sorter
+from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
+from pillarbox.net.consents import Consents
+from pillarbox.net.dialling import is_own_address
 from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
-from pillarbox.net.smtp_client import Connection
+from pillarbox.net.resolver import Resolver
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.server import Server
 from pillarbox.policy.throttle import LoginThrottle
+from pillarbox.services.delivery.atlas import Atlas
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.services.delivery.carrier import Carrier
+from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
-from pillarbox.services.delivery.lane import LaneTools
+from pillarbox.services.delivery.itinerary import Itinerary
+from pillarbox.services.delivery.lane_tools import LaneTools
+from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.notices import Notices
+from pillarbox.services.delivery.offer import Offers
+from pillarbox.services.delivery.senders import Senders
+from pillarbox.services.delivery.sites import Sites
+from pillarbox.services.delivery.straight import Straight
+from pillarbox.services.delivery.tls_plans import TlsPlans
+from pillarbox.services.delivery.tls_sessions import TlsSessions
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
+from pillarbox.services.people.passwords import Passwords
+from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.services.submission.desk import Desk
 from pillarbox.services.submission.entrance import Entrance
@@ -48,7 +64,10 @@ from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
 from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
+from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
+from pillarbox.wiring.tls_rooms import TlsRooms, build_tls
+from pillarbox.wiring.tokens import access_tokens
 
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
@@ -69,10 +88,17 @@ class House:
     gate: Gate
     door: Door
     authenticator: Authenticator
+    sign_in: SignIn
     listener: Listener
     certificates: Certificates
     pool: Pool[Server, Carrier]
+    tokens: AccessTokens
+    consents: Consents
+    circuits: Circuits
+    resolver: Resolver
+    tls: TlsRooms
     worker: Worker
+    checker: Checker
     notices: Notices
     rounds: Rounds
     ca_path: Path | None
@@ -85,6 +111,8 @@ class House:
                 storage=self.storage,
                 door=self.door,
                 authenticator=self.authenticator,
+                checker=self.checker,
+                sign_in=self.sign_in,
                 clock=self.clock,
                 hostname=self.settings.hostname,
                 version=__version__,
@@ -93,9 +121,16 @@ class House:
                 smtp_facts=self.smtp_facts,
                 connect=self.settings.connect,
                 recipes=load_recipes,
+                presets=load_presets,
+                consents=self.consents,
                 gate=self.gate,
+                tls_of=self.tls.plans.of_domain,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
+                retry=RetryPolicy(self.settings.retry),
+                lane_report=self.worker.report,
+                circuit=self.circuits.peek,
+                held_against=self.circuits.held_against,
             ),
             owner=owner,
         )
@@ -108,6 +143,11 @@ class House:
         self.metrics.node_lease[""] = int(self.storage.nodes.holds)
         self.metrics.tls_certificate_left[""] = self.certificates.seconds_left()
         return self.metrics.render()
+
+    async def stop_delivering(self, seconds: float) -> None:
+        """Let what is on its way be settled, then tell the other nodes what was learnt of servers."""
+        await self.worker.stop(seconds)
+        await self.circuits.stop()
 
     def load(self) -> NodeLoad:
         """What this node says of itself to the others."""
@@ -179,14 +219,26 @@ def _build_over(
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
-    pool = _pool(settings, clock, metrics)
-    circuits = Circuits(settings.breaker, storage.events, clock, metrics, news)
+    tokens, consents = access_tokens(storage.directory, clock)
+    lines = Lines(settings.hostname, settings.timeouts, tokens, settings.direct.connect_seconds)
+    resolver = Resolver(settings.dns, clock)
+    tls = build_tls(
+        settings, storage, door, resolver, clock,
+        port=settings.direct.port, allowed_networks=settings.direct.allowed_networks,
+    )  # fmt: skip
+    atlas = Atlas(
+        settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
+    )
+    pool = _pool(settings, lines, clock, metrics, tls.sessions)
+    circuits = Circuits(settings.breaker, storage.events, storage.limits, clock, metrics, news)
+    senders = Senders(clock)
     transactions = Transactions(
         pool,
         storage.events,
         storage.messages,
         storage.nodes,
         Marks(storage.queue, mirror),
+        senders,
         clock,
         most_per_connection=delivery.transactions_per_connection,
     )
@@ -194,11 +246,16 @@ def _build_over(
         storage.directory,
         circuits,
         transactions,
+        Offers(transactions, senders, storage.messages),
         settler,
+        _straight(settings, atlas, clock, tls.plans),
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
-    tools = LaneTools(storage.queue, storage.messages, mirror, attempts, clock, delivery.window)
+    tools = LaneTools(
+        storage.queue, storage.messages, mirror, attempts, clock, delivery.window,
+        round(delivery.catch_up_seconds * 1000),
+    )  # fmt: skip
     entrance = Entrance(
         authenticator, LoginThrottle(settings.logins), storage.problems, clock, metrics, news,
         settings.smtp.max_sessions_per_login,
@@ -207,6 +264,8 @@ def _build_over(
         door, gate, storage.queue, entrance, clock, metrics, news, settings.hostname,
         settings.smtp.local_credential,
     )  # fmt: skip
+    worker = Worker(tools, poll_seconds=delivery.poll_seconds)
+    circuits.listen(worker.catch_up, worker.try_one)
     listener, certificates, ca_path = build_listener(settings, clock, metrics, desk)
     return House(
         settings=settings,
@@ -218,10 +277,24 @@ def _build_over(
         gate=gate,
         door=door,
         authenticator=authenticator,
+        # Not the throttle of SMTP: behind a proxy all people come from one address.
+        sign_in=SignIn(
+            storage.users, Passwords(), LoginThrottle(settings.logins), clock, metrics, news
+        ),
         listener=listener,
         certificates=certificates,
         pool=pool,
-        worker=Worker(tools, poll_seconds=delivery.poll_seconds),
+        tokens=tokens,
+        consents=consents,
+        circuits=circuits,
+        resolver=resolver,
+        tls=tls,
+        worker=worker,
+        checker=Checker(
+            lines, storage.directory, circuits, clock, news,
+            hostname=settings.hostname, seconds=delivery.check_seconds,
+            hosts_of=Itinerary(settings.direct, atlas, tls.plans).hosts,
+        ),
         notices=Notices(
             storage, door, clock, metrics,
             hostname=settings.hostname, poll_seconds=delivery.poll_seconds,
@@ -235,24 +308,24 @@ def _build_over(
     )  # fmt: skip
 
 
-def _pool(settings: Settings, clock: Clock, metrics: Metrics) -> Pool[Server, Carrier]:
+def _straight(settings: Settings, atlas: Atlas, clock: Clock, plans: TlsPlans) -> Straight:
+    """The direct way."""
+    hosts = MxHosts(settings.breaker, clock)
+    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock, plans)
+
+
+def _pool(
+    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics, sessions: TlsSessions
+) -> Pool[Server, Carrier]:
     async def open_connection(server: Server) -> Carrier:
         try:
-            connection = await Connection.open(
-                server.host,
-                server.port,
-                encryption=server.encryption.value,
-                verify=server.verify,
-                ca_file=server.ca_file,
-                hello_name=settings.hostname,
-                username=server.username,
-                password=server.password,
-                timeouts=settings.timeouts,
-            )
-        except Broken:
+            connection = await lines.open(server)
+        except Broken as broken:
             metrics.server_connections_opened["failed"] += 1
+            sessions.broke(server, broken)
             raise
         metrics.server_connections_opened["opened"] += 1
+        sessions.opened(server, connection.facts)
         return Carrier(server, connection)
 
     # Transactions are counted by the delivery service, which must not say goodbye before the last
@@ -262,4 +335,5 @@ def _pool(settings: Settings, clock: Clock, metrics: Metrics) -> Pool[Server, Ca
         clock,
         idle_seconds=settings.delivery.idle_seconds,
         max_transactions=_NO_LIMIT,
+        group_of=lambda server: server.id,
     )

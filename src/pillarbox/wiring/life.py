@@ -17,6 +17,7 @@ from pillarbox.net.systemd import ServiceManager
 from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import EventLine, News
+from pillarbox.policy.checkup import is_unchecked
 from pillarbox.policy.directory import Mode
 from pillarbox.services.upkeep.presence import Presence
 from pillarbox.settings import Settings
@@ -30,6 +31,7 @@ from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.interface.store_url import parse_store_url
 from pillarbox.terms.ids import format_message_id
+from pillarbox.wiring.default_app import take_variables
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
 from pillarbox.wiring.service import Service
@@ -152,6 +154,9 @@ async def _live(
             stack, house, take_next_port=take_next_port, passed=service.manager.sockets
         )
         first = await _begin_once(house)
+        await take_variables(
+            settings.mail_variables, house.storage.directory, news, house.clock.now_ms()
+        )
         recovered = await house.storage.queue.recover(house.clock.now_ms())
         if recovered.released or recovered.uncertain:
             _log.warning(
@@ -214,9 +219,13 @@ def bind_ports(
 
 async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     """Start what waits; leaving the stack stops accepting first and closes connections last."""
+    stack.push_async_callback(house.tokens.close)
+    stack.push_async_callback(house.resolver.close)
+    stack.push_async_callback(house.tls.close)
     stack.push_async_callback(house.pool.close)
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),
+        ("tls-reports", house.tls.reports), ("circuits", house.circuits),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
         rooms += [("delivery", house.worker), ("notices", house.notices)]
@@ -230,7 +239,8 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         house.certificates.stop()
         house.notices.stop()
         house.rounds.stop()
-        await house.worker.stop(_DRAIN_SECONDS)
+        house.tls.reports.stop()
+        await house.stop_delivering(_DRAIN_SECONDS)
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     stack.push_async_callback(stop_working)
@@ -301,7 +311,9 @@ async def _started(
     storage, settings = house.storage, house.settings
     url = settings.database_url.reveal()
     newest = (await storage.messages.newest(MessageFilter(), 1)).messages
-    modes = {app.mode for app in await storage.directory.apps()}
+    apps = await storage.directory.apps()
+    modes = {app.mode for app in apps}
+    servers = [each for app in apps for each in await storage.directory.servers(app.id)]
     return Started(
         version=__version__,
         data_dir=str(settings.data_dir),
@@ -320,6 +332,7 @@ async def _started(
         database=parse_store_url(url).shown if url else "",
         node=await _own_name(storage),
         roles=settings.roles,
+        unchecked=tuple(each.label for each in servers if is_unchecked(each)),
     )
 
 

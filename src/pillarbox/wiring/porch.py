@@ -62,7 +62,7 @@ def build_listener(
         handlers(desk, bounce_desk),
         hostname=settings.hostname,
         tls=certificates.current,
-        mail_parameters=frozenset({"AUTH", "RET", "ENVID", "SMTPUTF8"}),
+        mail_parameters=frozenset({"AUTH", "RET", "ENVID", "SMTPUTF8", "REQUIRETLS"}),
         purposes=[_BY_ROLE[role] for role in settings.roles if role in _BY_ROLE],
         admit=desk.entrance.admit,
         note_problem=problems_of(desk.entrance),

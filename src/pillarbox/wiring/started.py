@@ -34,3 +34,5 @@ class Started:
     """Where mail rests, without a password; empty for the data directory."""
     node: str = ""
     roles: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    """Names of the servers whose certificate nobody checks."""

@@ -44,7 +44,7 @@ def run(data: bytes) -> None:
 def mail(text: str) -> None:
     """What MAIL takes can be said by our own client, and means the same when it is said again."""
     try:
-        path, parameters = parse_mail(text, LIMITS.of_mail())
+        path, parameters = parse_mail(text, LIMITS.of_mail(tls=True))
     except InputError as error:
         _answered(error)
         return
@@ -63,7 +63,7 @@ def mail(text: str) -> None:
         report=parameters.get("RET"),
         envelope_id=parameters.get("ENVID"),
     )
-    heard = parse_mail(again.removeprefix("MAIL ").removesuffix("\r\n"), LIMITS.of_mail())
+    heard = parse_mail(again.removeprefix("MAIL ").removesuffix("\r\n"), LIMITS.of_mail(tls=True))
     assert heard[0] == path
     assert _said_on(heard[1]) == _said_on(parameters)
 

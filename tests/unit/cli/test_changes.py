@@ -42,6 +42,10 @@ def test_a_pattern_that_is_none_is_refused() -> None:
         take_senders(senders(("not a pattern",)))
 
 
+def test_a_number_is_told_without_an_idle_fraction() -> None:
+    assert describe({"pace": 0.0}, {"pace": 0.5}) == "pace 0 -> 0.5"
+
+
 def test_a_change_is_told_in_words() -> None:
     before = {"mode": None, "active": True, "list": [], "options": {}, "modified_at": 1, "x": 0}
     after = {

@@ -93,3 +93,16 @@ def test_raw_content_is_exact_in_a_pipe_and_tame_on_a_terminal(
 @pytest.mark.parametrize("verb", ["show", "raw"])
 def test_an_unknown_message_is_not_found(verb: str, do) -> None:
     assert do("message", verb, "msg_00000000000").code == Exit.NOT_FOUND
+
+
+def test_a_message_is_explained_recipient_by_recipient(do) -> None:
+    do("app", "set", "first-app", "--mode", "live", "--yes")
+    do("server", "add", "relay", "--host", "smtp.example.com")
+    message = do("send", "--to", "a@example.com", "--subject", "Hello", "-q").out.strip()
+    said = do("message", "explain", message).out
+    assert said.startswith("Hello\n")
+    assert "a@example.com" in said
+    assert "Way: first-app has no rules, so its order holds." in said
+    assert "relay is tried first. It has not been tried yet." in said
+    assert "Should that fail as well, attempt 2 follows about" in said
+    assert do("message", "explain", message, "-q").out.strip() == message

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from pillarbox.cli.acting import _print_change
 from pillarbox.cli.call import Call
 from pillarbox.cli.client import Where
 from pillarbox.cli.errors import Exit
-from pillarbox.cli.queue import _print_change, _print_deliveries, word_of
+from pillarbox.cli.queue import _print_deliveries, word_of
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def test_an_empty_queue_says_so(do) -> None:
 
 def test_lanes_are_listed_with_what_waits_in_them(do, waiting: list[str]) -> None:
     said = do("queue", "list").out
-    assert "first-app  its servers        3" in said
+    assert "first-app  its servers  Blocked        3" in said
+    assert do("queue").out == said
     assert json.loads(do("queue", "list", "--json").out)["totals"]["waiting"] == 3
 
 
@@ -65,6 +67,12 @@ def test_ending_many_deliveries_counts_first_and_asks(do, waiting: list[str]) ->
     assert done.out == "3 deliveries cancelled.\n"
 
 
+def test_what_a_filter_meets_is_asked_about_be_it_a_single_delivery(do, waiting) -> None:
+    do("queue", "cancel", waiting[1])
+    refused = do("queue", "cancel", "--app", "first-app")
+    assert refused.code == Exit.USAGE and "Cancel 1 delivery for good?" in refused.err
+
+
 def test_ending_one_message_is_not_asked_about(do, waiting: list[str]) -> None:
     assert do("queue", "cancel", waiting[1]).out == "2 deliveries cancelled.\n"
     assert do("queue", "cancel", "--app", "first-app", "--yes").out == "1 delivery cancelled.\n"
@@ -93,12 +101,10 @@ def test_many_refusals_are_counted_and_more_is_announced(
     refusals = [{"id": f"dlv_{n}", "why": "It is final."} for n in range(12)]
     total = {
         "dry_run": False, "matched": 9, "changed": 9, "refused": 30, "refusals": refusals,
-        "more": True,
     }  # fmt: skip
     _print_change(Call(Where()), total, "held")
     said = capsys.readouterr().out
     assert said.count("It is final.") == 10
-    assert "There are more; say it again." in said
     assert "and 20 more were refused" in said
 
 
@@ -116,3 +122,58 @@ def test_an_uncertain_delivery_is_marked(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_state_of_a_newer_server_is_shown_as_it_is() -> None:
     assert word_of("handed_over") == "Handed over"
     assert word_of("teleported") == "teleported"
+
+
+def test_the_lanes_are_shown_without_a_verb_and_say_why(do, waiting: list[str]) -> None:
+    said = do("queue").out
+    assert said == do("queue", "list").out
+    assert "lane 1: The app has no active server that could take it." in said
+    assert json.loads(do("queue", "--json").out)["items"][0]["state"] == "blocked"
+
+
+def test_a_lane_is_paused_and_resumed(do, waiting: list[str]) -> None:
+    assert do("queue", "pause", "1").out == "Mail of first-app to its servers is paused.\n"
+    assert do("queue", "pause", "1").out.endswith("is paused, as before.\n")
+    assert "Paused" in do("queue").out
+    assert do("queue", "resume", "1").out == "Mail of first-app to its servers goes on.\n"
+    assert do("queue", "pause", "77").code == Exit.NOT_FOUND
+
+
+def test_mail_is_moved_after_it_was_counted_and_asked_about(do, waiting: list[str]) -> None:
+    do("server", "add", "relay", "--host", "smtp.example.com")
+    counted = do("queue", "move", "--lane", "1", "--to", "relay", "--dry-run").out
+    assert counted == "3 deliveries would be moved; nothing was changed.\n"
+    asked = do("queue", "move", "--lane", "1", "--to", "relay", said="n\n")
+    assert asked.code == Exit.CONFLICT and "Move 3 deliveries?" in asked.err
+    done = do("queue", "move", "--lane", "1", "--to", "relay", "--yes")
+    assert done.out == "3 deliveries moved.\n"
+    assert "only by relay" in do("queue").out
+    refused = do("queue", "move", waiting[0], "--to", "nope")
+    assert refused.code == Exit.CONFLICT
+    assert "first-app has no server 'nope'; its servers: relay." in refused.out
+    assert do("queue", "move", waiting[0]).code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--domain", "example.com"], 3),
+        (["--domain", "example.net"], 0),
+        (["--older-than", "1h"], 0),
+        (["--sender", "nobody.example"], 0),
+        (["--category", "busy"], 0),
+    ],
+)
+def test_deliveries_are_meant_by_what_they_have_in_common(
+    arguments: list[str], count: int, do, waiting: list[str]
+) -> None:
+    said = do("queue", "hold", *arguments, "--dry-run").out
+    assert said.startswith(f"{count} deliver")
+    assert len(do("queue", "list", *arguments, "-q").out.split()) == count
+
+
+def test_the_status_names_what_is_paused_so_that_nobody_forgets_it(do, waiting: list[str]) -> None:
+    assert "Paused" not in do("status").out
+    do("queue", "pause", "1")
+    assert "lane 1; pillarbox queue resume LANE" in do("status").out
+    assert json.loads(do("status", "--json").out)["queue"]["paused_lanes"] == [1]

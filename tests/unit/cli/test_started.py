@@ -169,3 +169,9 @@ def test_an_unknown_word_is_not_painted() -> None:
 def test_a_path_elsewhere_is_written_in_full(directory: Path) -> None:
     assert near(directory / "a") == "./a"
     assert near(Path("/somewhere")) == "/somewhere"
+
+
+def test_a_server_whose_certificate_nobody_checks_is_named_at_every_start(second: Started) -> None:
+    lines = told(replace(second, unchecked=("relay", "backup")))
+    assert "WARNING     certificate not checked: relay, backup" in lines
+    assert "WARNING" not in told(second)

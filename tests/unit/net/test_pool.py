@@ -85,6 +85,18 @@ async def test_connections_are_counted_from_their_opening_to_their_end() -> None
     await kept.close()
 
 
+async def test_connections_to_the_keys_of_a_group_are_counted_together() -> None:
+    kept: Pool[str, Line] = Pool(Opener(), Clock(), group_of=lambda key: key[0])
+    lines = [(await kept.take(key))[0] for key in ("a1", "a2", "b1")]
+    assert (kept.open_in_group("a1"), kept.open_in_group("b9"), kept.count("a1")) == (2, 1, 1)
+    kept.give_back(lines[0])
+    assert kept.open_in_group("a2") == 2, "what lies idle is open"
+    kept.discard(lines[1])
+    kept.drop_idle("a1")
+    assert (kept.open_in_group("a1"), kept.open_in_group("b1")) == (0, 1)
+    await kept.close()
+
+
 async def test_a_failed_opening_leaves_no_trace() -> None:
     opener = Opener()
     opener.error = ZeroDivisionError()

@@ -38,6 +38,10 @@ queued, deferred, held, scheduled cancel -> cancelled
 held release -> queued
 scheduled, queued retry -> queued
 deferred retry -> deferred
+scheduled move -> scheduled
+queued move -> queued
+deferred move -> deferred
+held move -> held
 scheduled, queued, active, deferred, held caller_told -> failed
 failed late_failure -> failed
 expired late_failure -> expired

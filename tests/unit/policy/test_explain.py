@@ -7,10 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pillarbox.policy.delivery import FINAL, STATE_WORDS, State
-from pillarbox.policy.directory import Strategy
-from pillarbox.policy.explain import Standing, explain, explain_route
-from pillarbox.policy.server import Server
-from pillarbox.terms.ids import ObjectId
+from pillarbox.policy.explain import Standing, explain
+from pillarbox.policy.routing import BARRED
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -117,50 +115,11 @@ def test_our_own_sentence_begins_like_one() -> None:
     assert told.advice == "Add a server to the app, or enable one."
 
 
+def test_a_way_that_is_disabled_wants_somebody_to_act() -> None:
+    standing = Standing(State.DEFERRED, category="paused", words=BARRED, server="good")
+    assert explain(standing, NOW).advice.startswith("Enable it")
+
+
 def test_what_a_person_cancelled_needs_no_advice() -> None:
     assert explain(Standing(State.CANCELLED, category="busy"), NOW).advice == ""
     assert explain(Standing(State.DEFERRED, category="unheard_of"), NOW).advice == ""
-
-
-# --- routes ---------------------------------------------------------------------------------------
-
-
-def server(name: str, priority: int = 10, status: str = "A") -> Server:
-    return Server(
-        ObjectId(name.encode()), ObjectId(b"a"), name, f"{name}.test", priority=priority,
-        status=status,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("servers", "strategy", "words"),
-    [
-        ([], Strategy.PRIORITY, "This app has no server yet, so its mail waits."),
-        (
-            [server("a", status="D")],
-            Strategy.PRIORITY,
-            "All servers of this app are disabled, so its mail waits.",
-        ),
-        ([server("a")], Strategy.RANDOM, "Mail of this app goes through a."),
-        (
-            [server("b", 5), server("a", 0), server("c", 9)],
-            Strategy.PRIORITY,
-            "Mail of this app is offered to a, b and c, in this order.",
-        ),
-        (
-            [server("a", 0), server("b", 0)],
-            Strategy.PRIORITY,
-            "Mail of this app is offered to a and b, in this order."
-            " Servers of equal priority share by weight.",
-        ),
-        (
-            [server("a"), replace(server("b"), name="")],
-            Strategy.RANDOM,
-            "Mail of this app goes through one of a and b.test, drawn anew for each attempt.",
-        ),
-    ],
-)
-def test_a_route_is_told_in_one_sentence(
-    servers: list[Server], strategy: Strategy, words: str
-) -> None:
-    assert explain_route(servers, strategy) == words

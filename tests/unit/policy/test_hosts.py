@@ -70,6 +70,15 @@ FAULTS: dict[str, Outcome] = {
 }
 
 
+def test_a_walk_goes_on_as_long_as_there_are_servers_behind_the_one_to_try() -> None:
+    walk = HostWalk([FIRST, SECOND], PEOPLE)
+    goes_on = []
+    while (current := walk.next_host()) is not None:
+        goes_on.append(walk.goes_on)
+        walk.record(current, REFUSED)
+    assert goes_on == [True, False]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_first_server_lets_the_second_take_it(fault: str) -> None:
     walk, visited = walked([FIRST, SECOND], {"first": FAULTS[fault], "second": OK})

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillarbox.policy.directory import App
-from pillarbox.policy.lanes import FairTurn, lane_for, lane_of_way, only_way
+from pillarbox.policy.lanes import (
+    FairTurn,
+    by_turns,
+    lane_for,
+    lane_of_way,
+    only_way,
+    through_servers,
+)
 from pillarbox.policy.routing import Route
 from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
@@ -20,6 +27,15 @@ APP = App(ObjectId(b"app"), ObjectId(b"acc"), "first-app")
 def test_mail_through_the_apps_servers_shares_one_lane() -> None:
     assert lane_for(APP, Route.SERVERS, "example.com") == ("servers", "*")
     assert lane_for(APP, "servers", "other.test") == ("servers", "*")
+
+
+def test_mail_goes_through_servers_unless_its_way_is_the_direct_one() -> None:
+    server = Server(ObjectId(b"srv"), APP.id, "one", "smtp.example.net")
+    direct = replace(server, kind=Kind.DIRECT)
+    assert through_servers(*lane_for(APP, Route.SERVERS, "example.com"))
+    assert through_servers(*lane_of_way(server, "example.com"))
+    assert not through_servers(*lane_for(APP, Route.DIRECT, "example.com"))
+    assert not through_servers(*lane_of_way(direct, "example.com"))
 
 
 def test_direct_mail_has_a_lane_for_each_destination() -> None:
@@ -96,3 +112,10 @@ def test_within_one_round_no_lane_waits_longer_than_its_share(lanes: list[tuple[
     apps = Counter(app for app, _ in lanes)
     rounds = [turns.next() for _ in range(len(apps) * max(apps.values()))]
     assert set(rounds) == set(lanes)
+
+
+def test_lanes_of_several_apps_are_put_in_an_order_in_which_the_apps_take_turns() -> None:
+    lanes = [("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("c1", "c"), ("c2", "c")]
+    assert by_turns(lanes) == ["a1", "b1", "c1", "a2", "c2", "a3"]
+    assert by_turns(lanes[:3]) == ["a1", "a2", "a3"]
+    assert by_turns([]) == []

@@ -35,6 +35,21 @@ HEARD = [
     (Stage.VERDICT, 550, "5.7.26", "This mail is unauthenticated", "unauthenticated"),
     (Stage.VERDICT, 554, "5.6.3", "Conversion required but not supported", "unsuitable"),
     (Stage.DATA, 451, "4.3.5", "Server configuration problem", "busy"),
+    (Stage.RCPT, 553, "5.7.1", "Sender address rejected: not owned by user relay", "sender_refused"),
+    (Stage.VERDICT, 554, "5.2.252", "SendAsDenied; not allowed to send as", "sender_refused"),
+    (Stage.VERDICT, 554, None, "Message rejected: Email address is not verified.", "sender_refused"),
+    (Stage.VERDICT, 550, "5.4.5", "Daily user sending limit exceeded.", "quota_reached"),
+    (Stage.MAIL, 550, "5.4.5", "Daily SMTP relay limit exceeded for user.", "quota_reached"),
+    (Stage.RCPT, 450, "4.2.1", "Peak SMTP relay limit exceeded for customer.", "quota_reached"),
+    (Stage.VERDICT, 454, None, "Throttling failure: Daily message quota exceeded", "quota_reached"),
+    (Stage.VERDICT, 454, None, "Throttling failure: Maximum sending rate exceeded", "rate_limited"),
+    (Stage.AUTH, 451, None, "Authentication failed: Maximum credits exceeded", "quota_reached"),
+    (Stage.VERDICT, 550, "5.7.233", "your tenant exceeded its daily limit for external recipients", "quota_reached"),
+    (Stage.VERDICT, 554, "5.2.0", "SubmissionQuotaExceededException", "quota_reached"),
+    (Stage.DATA, 552, None, "Message would take you over your relay quota of 500", "quota_reached"),
+    (Stage.VERDICT, 554, "5.7.0", "The limit on the number of allowed outgoing messages was exceeded", "quota_reached"),
+    (Stage.RCPT, 452, "4.5.3", "Too many recipients; about sending limits see our help", "too_many_recipients"),
+    (Stage.RCPT, 550, "5.2.2", "The mailbox is over its quota", "mailbox_full"),
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pillarbox.policy.networks import InvalidNetwork, is_within, parse_network
+from pillarbox.policy.networks import InvalidNetwork, is_public, is_within, parse_network
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,39 @@ def test_an_address_lies_in_one_of_the_networks_or_in_none():
 @pytest.mark.parametrize("address", ["", "unix", "192.0.2.1 ", "192.0.2.1/24"])
 def test_what_is_no_address_lies_in_no_network(address: str):
     assert not is_within(("0.0.0.0/0", "::/0"), address)
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_addresses_of_the_internet_are_public(address: str):
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "255.255.255.255",
+        "224.0.0.1",
+        "240.0.0.1",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "2002:7f00:1::",
+        "64:ff9b::7f00:1",
+        "mail.example",
+        "",
+    ],
+)
+def test_addresses_of_this_machine_and_of_networks_inside_are_not(address: str):
+    assert not is_public(address)

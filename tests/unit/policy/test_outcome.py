@@ -16,6 +16,7 @@ from pillarbox.policy.outcome import (
     Outcome,
     from_broken,
     from_caller_told,
+    from_login_failed,
     from_recipients,
     from_reply,
     from_trouble,
@@ -284,10 +285,11 @@ def test_relaying_denied_to_everybody_is_the_servers_fault(reply: Reply) -> None
         assert (outcome.state, outcome.next_host, outcome.blame) == (LATER, True, Blame.SERVER)
 
 
-def test_relaying_denied_to_one_while_others_are_taken_is_meant_for_that_one() -> None:
-    _, denied = from_recipients([ACCEPTED, DENIED])
+def test_relaying_denied_to_one_while_others_are_taken_is_no_recipients_fault_either() -> None:
+    accepted, denied = from_recipients([ACCEPTED, DENIED])
+    assert accepted is None
     assert denied is not None
-    assert (denied.state, denied.next_host, denied.blame) == (NEVER, True, Blame.RECIPIENT)
+    assert (denied.state, denied.next_host, denied.blame) == (LATER, True, Blame.SERVER)
 
 
 def test_relaying_denied_beside_other_refusals_is_still_the_servers_fault() -> None:
@@ -458,3 +460,17 @@ def test_a_special_cell_bears_its_own_category(category: Category) -> None:
 
 def test_every_category_has_a_phrase() -> None:
     assert set(PHRASES) == set(Category)
+
+
+@pytest.mark.parametrize(
+    ("lasting", "category"),
+    [(True, Category.LOGIN_REFUSED), (False, Category.LOGIN_UNAVAILABLE)],
+)
+def test_a_login_that_could_not_be_made_is_the_servers_matter_and_another_may_be_asked(
+    lasting: bool, category: Category
+) -> None:
+    outcome = from_login_failed("has no token: the secret has expired", None, lasting=lasting)
+    assert outcome.state is State.DEFERRED
+    assert outcome.category == category
+    assert outcome.server_at_fault and outcome.next_host and not outcome.maybe_delivered
+    assert outcome.words == "has no token: the secret has expired"

@@ -13,8 +13,10 @@ from pillarbox.policy.routing import (
     Route,
     active_servers,
     first_route,
+    possible_rules,
     rule_for,
     servers_in_order,
+    ways_of_lane,
 )
 from pillarbox.policy.server import Kind, Server
 from pillarbox.terms.ids import ObjectId
@@ -141,6 +143,19 @@ def test_a_domain_with_a_dot_before_it_stands_for_all_below_and_not_for_itself()
     assert chosen(app, "a@news.x.example", "b@z.example") == "2"
 
 
+def test_rules_behind_one_that_holds_for_every_author_are_not_possible() -> None:
+    by_author = RouteRule(ObjectId(b"one"), sender="example.com")
+    for_all = RouteRule(ObjectId(b"two"), recipient_domain=".example.net")
+    last = RouteRule(ObjectId(b"three"))
+    app = app_with(by_author, for_all, last)
+    assert possible_rules(app, "bob@mx.example.net") == [by_author, for_all]
+    assert possible_rules(app, "bob@example.net") == [by_author, last]
+    assert possible_rules(app_with(by_author), "b@a.test") == [by_author, None]
+    for sender in ("a@example.com", "a@other.test"):
+        for recipient in ("bob@mx.example.net", "bob@example.net"):
+            assert rule_for(app, sender, recipient) in possible_rules(app, recipient)
+
+
 def test_a_rule_for_one_author_is_for_nobody_else_and_case_does_not_matter() -> None:
     app = app_with(rule("1", "", "Billing@x.example"))
     assert chosen(app, "billing@X.example", "b@y.example") == "1"
@@ -157,3 +172,31 @@ def test_new_mail_goes_straight_where_nothing_else_may_come_first() -> None:
     assert first_route([straight], Strategy.RANDOM) is Route.DIRECT
     disabled = replace(straight, status="D")
     assert first_route([server("a", 1), disabled], Strategy.PRIORITY) is Route.SERVERS
+
+
+def lane_ways(route: str, only: bytes | None, servers: list[Server]) -> tuple[list[str], str]:
+    bound = ObjectId(only) if only else None
+    ordered, barred = ways_of_lane(route, bound, servers, Strategy.PRIORITY, 1)
+    return names(ordered), barred.name if barred else ""
+
+
+def test_mail_bound_to_one_way_takes_that_and_no_other() -> None:
+    servers = [server("a", 0), server("b", 1)]
+    assert lane_ways(Route.SERVER, b"b", servers) == (["b"], "")
+
+
+def test_mail_bound_to_a_disabled_way_waits_and_it_is_said_for_which() -> None:
+    servers = [server("a", 0), server("b", 1, status="D")]
+    assert lane_ways(Route.SERVER, b"b", servers) == ([], "b")
+
+
+def test_mail_bound_to_a_way_that_is_gone_takes_the_order_of_the_app() -> None:
+    servers = [server("a", 0), server("b", 1)]
+    assert lane_ways(Route.SERVER, b"gone", servers) == (["a", "b"], "")
+
+
+def test_direct_mail_tries_the_hosts_of_its_recipients_before_the_servers() -> None:
+    direct = replace(server("mx", 7), kind=Kind.DIRECT)
+    servers = [server("a", 0), direct, server("z", 9)]
+    assert lane_ways(Route.DIRECT, None, servers) == (["mx", "a", "z"], "")
+    assert lane_ways(Route.SERVERS, None, servers) == (["a", "mx", "z"], "")

@@ -20,7 +20,7 @@ def limits(**given: object) -> ServerLimits:
 
 def test_a_plain_server_offers_little() -> None:
     assert offered(LIMITS) == ALWAYS
-    assert LIMITS.of_mail() == {"SIZE", "BODY"}
+    assert LIMITS.of_mail(tls=True) == {"SIZE", "BODY"}
     assert LIMITS.of_rcpt() == frozenset()
 
 
@@ -28,12 +28,20 @@ def test_a_plain_server_offers_little() -> None:
 def test_dsn_comes_whole(name: str) -> None:
     with_dsn = limits(mail_parameters=frozenset({name}))
     assert offered(with_dsn) == [*ALWAYS, "DSN"]
-    assert with_dsn.of_mail() == {"SIZE", "BODY", "RET", "ENVID"}
+    assert with_dsn.of_mail(tls=True) == {"SIZE", "BODY", "RET", "ENVID"}
     assert with_dsn.of_rcpt() == {"NOTIFY", "ORCPT"}
 
 
 def test_smtputf8_is_offered_where_it_is_a_parameter() -> None:
     assert "SMTPUTF8" in offered(limits(mail_parameters=frozenset({"SMTPUTF8"})))
+
+
+def test_requiretls_is_offered_and_taken_under_tls_only() -> None:
+    """RFC 8689 §2"""
+    with_it = limits(tls="starttls", mail_parameters=frozenset({"REQUIRETLS"}))
+    assert "REQUIRETLS" not in offered(with_it) and "REQUIRETLS" not in with_it.of_mail(tls=False)
+    assert "REQUIRETLS" in offered(with_it, tls=True) and "REQUIRETLS" in with_it.of_mail(tls=True)
+    assert "REQUIRETLS" not in offered(limits(tls="active"), tls=True)
 
 
 def test_starttls_is_not_offered_under_tls() -> None:

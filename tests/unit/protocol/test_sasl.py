@@ -16,7 +16,14 @@ from pillarbox.protocol.errors import (
     MechanismMissing,
     UnknownMechanism,
 )
-from pillarbox.protocol.sasl import Claim, ClientExchange, LoginExchange, PlainExchange, begin
+from pillarbox.protocol.sasl import (
+    BEARER,
+    Claim,
+    ClientExchange,
+    LoginExchange,
+    PlainExchange,
+    begin,
+)
 from pillarbox.terms.secret import Secret
 
 
@@ -196,6 +203,39 @@ def test_xoauth2_hears_the_error_and_asks_for_the_verdict() -> None:
     said = b64decode(exchange.command.removeprefix("AUTH XOAUTH2 ")).decode()
     assert said == f"user={USER}\1auth=Bearer ya29.token\1\1"
     assert [exchange.answer(b64('{"status":"401"}')), exchange.answer("")] == ["", "*"]
+
+
+def test_oauthbearer_names_user_host_and_port_and_answers_a_failure_as_its_rfc_asks() -> None:
+    exchange = ClientExchange(
+        "OAUTHBEARER", "a=b,c@example.com", Secret("t"), host="smtp.example.com", port=587
+    )
+    said = b64decode(exchange.command.removeprefix("AUTH OAUTHBEARER ")).decode()
+    assert said == (
+        "n,a=a=3Db=2Cc@example.com,\1host=smtp.example.com\1port=587\1auth=Bearer t\1\1"
+    )
+    assert exchange.answer(b64('{"status":"invalid_token"}')) == b64("\1")
+    assert exchange.answer("") == "*"
+
+
+@pytest.mark.parametrize("mechanism", BEARER)
+def test_a_long_token_waits_for_the_challenge_and_the_reason_of_its_refusal_is_kept(
+    mechanism: str,
+) -> None:
+    exchange = ClientExchange(mechanism, USER, Secret("x" * 2000))
+    assert exchange.command == f"AUTH {mechanism}"
+    assert b"x" * 2000 in b64decode(exchange.answer(""))
+    exchange.answer(b64('{"status":"400",\n "scope":"https://mail.google.com/"}'))
+    assert exchange.reason == '{"status":"400", "scope":"https://mail.google.com/"}'
+    assert exchange.answer("") == "*"
+
+
+@pytest.mark.parametrize(
+    "challenge", ["", "%%%", b64("\x1b[31m"), b64("you said ya29.token"), "gICAgA=="]
+)
+def test_a_reason_that_cannot_be_shown_or_repeats_the_token_is_none(challenge: str) -> None:
+    exchange = ClientExchange("XOAUTH2", USER, Secret("ya29.token"))
+    exchange.answer(challenge or "=")
+    assert exchange.reason == ""
 
 
 def test_xoauth2_is_said_again_to_a_server_that_overlooked_it() -> None:

@@ -116,7 +116,10 @@ async def add_app(call: Call) -> Response:
     values = given(await call.shape(NewApp))
     values["options"] = with_options({}, values.get("options", {}))
     account = await call.account()
-    app = App(id=new_object_id(), account=account.id, created_at=call.now_ms, **values)
+    now_ms = call.now_ms
+    app = App(
+        id=new_object_id(), account=account.id, created_at=now_ms, modified_at=now_ms, **values
+    )
     await call.rooms.storage.directory.save_app(app)
     return answer(app_view(app), 201, {"Location": f"/pillarbox/v1/apps/{app.name}"})
 
@@ -131,7 +134,7 @@ async def change_app(call: Call) -> Response:
     app = await find_app(call, call.part("app"))
     values = given(await call.shape(AppChange))
     values["options"] = with_options(app.options, values.get("options", {}))
-    changed = replace(app, **values)
+    changed = replace(app, modified_at=call.now_ms, **values)
     await call.rooms.storage.directory.save_app(changed)
     return answer(app_view(changed))
 

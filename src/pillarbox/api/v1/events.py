@@ -14,7 +14,7 @@ from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.message.options import tags_of
 from pillarbox.policy.directory import App
-from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts
+from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts, SwitchFacts
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
@@ -45,15 +45,25 @@ class ServerNames:
         directory = call.rooms.storage.directory
         return cls({each.id: each for app in apps for each in await directory.servers(app)})
 
+    @property
+    def all(self) -> list[Server]:
+        """The servers themselves."""
+        return list(self._servers.values())
+
     def name_of(self, server: bytes) -> str:
         """Empty where it is not known any more."""
         found = self._servers.get(ObjectId(server))
         return found.name if found else ""
 
     def subject_of(self, facts: AttemptFacts) -> str:
-        """Who the words of an attempt speak of: they are the end of a sentence."""
-        if facts.category == Category.NO_ROUTE:
+        """Who the words of an attempt speak of: they are the end of a sentence. Empty where they
+        name their servers themselves.
+        """
+        if facts.category == Category.NO_ROUTE and not facts.words.startswith("the app "):
             return "The app"
+        named = any(facts.words.startswith(f"{each.label} ") for each in self._servers.values())
+        if named or facts.words.startswith("the app "):
+            return ""
         return self.name_of(facts.server) or "The server"
 
     def words_of(self, event: StoredEvent) -> str:
@@ -62,11 +72,21 @@ class ServerNames:
         kind = EVENT_KINDS.get(event.kind)
         about = kind.about if kind else ""
         if isinstance(facts, AttemptFacts) and facts.words:
-            return f"{self.subject_of(facts)} {facts.words}."
+            sentence = f"{self.subject_of(facts)} {facts.words}".lstrip()
+            return (
+                f"{sentence[:1].upper()}{sentence[1:]}."
+                if sentence[:4] == "the "
+                else f"{sentence}."
+            )
         if isinstance(facts, OptionFacts):
             return f"{facts.name}: {facts.value} was not obeyed; {facts.reason}."
         if isinstance(facts, ServerFacts) and facts.words:
             return f"{facts.name or 'The server'} {facts.words}."
+        if isinstance(facts, SwitchFacts):
+            again = "again" if event.kind == "server.enabled" else "no more"
+            return (
+                f"{facts.name} is used {again} ({facts.by}{facts.reason and ': '}{facts.reason})."
+            )
         return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)
 
 
@@ -98,6 +118,11 @@ def _facts_view(facts: Struct, servers: ServerNames) -> dict[str, Any]:
             view["server_name"] = servers.name_of(value)
         elif name.endswith("_at"):
             view[name] = format_instant(value) if value else None
+        elif name == "steps":
+            view[name] = [
+                {"name": step, "result": result, "milliseconds": ms, "words": words}
+                for step, result, ms, words in value
+            ]
         elif name == "dialogue":
             view[name] = [{"ms": ms, "line": line} for ms, line in value]
         elif name == "message":

@@ -96,7 +96,7 @@ async def delivery_view(
 ) -> dict[str, Any]:
     """A recipient's standing with its history, and both in words."""
     history = await call.rooms.storage.events.history(row.last_event)
-    explanation = explain(_standing(message, row, _last_attempt(history), servers), call.now_ms)
+    explanation = explain(standing_of(message, row, last_attempt(history), servers), call.now_ms)
     return {
         **delivery_line(row),
         "explanation": {
@@ -122,16 +122,18 @@ def _arrival(message: StoredMessage) -> str:
     return f"Taken from {facts.submitter_name} over {way}{place}."
 
 
-def _last_attempt(history: Sequence[StoredEvent]) -> AttemptFacts | None:
+def last_attempt(history: Sequence[StoredEvent]) -> AttemptFacts | None:
+    """Of a history; None where nothing was tried."""
     for event in reversed(history):
         if isinstance(event.data, AttemptFacts):
             return event.data
     return None
 
 
-def _standing(
+def standing_of(
     message: StoredMessage, row: DeliveryRow, last: AttemptFacts | None, servers: ServerNames
 ) -> Standing:
+    """What is known of a delivery, for `policy.explain`."""
     facts = last or AttemptFacts()
     return Standing(
         state=row.state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -11,12 +12,15 @@ from pillarbox.api.calls import Call, Entry, answer
 from pillarbox.api.finding import sees_everything, visible_apps
 from pillarbox.api.paging import read_query
 from pillarbox.api.rooms import ListenerFact
+from pillarbox.api.v1.lanes import paused_lanes_of, totals_of
 from pillarbox.api.v1.nodes import is_alive, state_of
-from pillarbox.api.v1.queue import totals_of
+from pillarbox.api.v1.server_standing import standings
 from pillarbox.message.words import decode_words
+from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.directory import App
-from pillarbox.policy.explain import explain_route
+from pillarbox.policy.explain_route import explain_route
 from pillarbox.policy.routing import active_servers
+from pillarbox.policy.server import Server
 from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import format_message_id, message_time_ms
@@ -42,7 +46,7 @@ async def show_status(call: Call) -> Response:
             "ca_path": facts.ca_path,
             "node": await _node(call),
             "apps": [await _app_line(call, app) for app in apps],
-            "queue": totals_of(depths),
+            "queue": totals_of(depths) | {"paused_lanes": await paused_lanes_of(call, seen)},
             "last_message": await _last_message(call),
             "storage": {
                 "writable": health.writable,
@@ -84,14 +88,27 @@ async def _node(call: Call) -> dict[str, Any] | None:
 
 async def _app_line(call: Call, app: App) -> dict[str, Any]:
     servers = await call.rooms.storage.directory.servers(app.id)
+    alone = await _left_alone(call, active_servers(servers))
+    route = explain_route(servers, app.strategy)
     return {
         "name": app.name,
         "active": app.active,
         "mode": app.mode,
         "servers": len(servers),
         "servers_enabled": len(active_servers(servers)),
-        "route": explain_route(servers, app.strategy),
+        "servers_left_alone": alone,
+        "route": f"{route} Left alone just now: {', '.join(alone)}." if alone else route,
     }
+
+
+async def _left_alone(call: Call, servers: Sequence[Server]) -> list[str]:
+    """Those that are paused, or may be given no more at present."""
+    stand = await standings(call, servers)
+    return [
+        server.label
+        for server, how in zip(servers, stand, strict=True)
+        if how["circuit"]["state"] is not Circuit.CLOSED or how["used"]["rests_until"]
+    ]
 
 
 async def _last_message(call: Call) -> dict[str, Any] | None:

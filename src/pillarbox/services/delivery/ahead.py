@@ -7,14 +7,13 @@ is spoken to one thing at a time from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pillarbox.handover.outgoing import Outgoing
+from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.net.pool import Pool
 from pillarbox.policy.server import Server
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.slots import Slots
-from pillarbox.terms.ids import MessageId
 
 
 class Following:
@@ -36,12 +35,16 @@ class Following:
 
 
 class Ahead:
-    """Carriers that wait for the turn of the message whose envelope they have said."""
+    """Carriers that wait for the turn of the message whose envelope they have said.
+
+    One message may be on its way in several lanes at once, to different recipients; so what was said
+    belongs to an `Outgoing` and not to a message.
+    """
 
     def __init__(self, pool: Pool[Server, Carrier]) -> None:
         self._pool = pool
-        self._carriers: dict[MessageId, Carrier] = {}
-        self._slots: dict[MessageId, Slots] = {}
+        self._carriers: dict[Outgoing, Carrier] = {}
+        self._slots: dict[Outgoing, Slots] = {}
         self._plodding: set[bytes] = set()
 
     def allowed(self, server: Server) -> bool:
@@ -50,35 +53,40 @@ class Ahead:
 
     def keep(self, outgoing: Outgoing, carrier: Carrier, slots: Slots) -> None:
         """Its envelope has been said on this connection, which keeps its slot until it is its turn."""
-        self._carriers[outgoing.message] = carrier
-        self._slots[outgoing.message] = slots
+        self._carriers[outgoing] = carrier
+        self._slots[outgoing] = slots
 
     def take_slot(self, outgoing: Outgoing, slots: Slots) -> bool:
         """Whether the message's connection has its slot already, which is the caller's from now on."""
-        kept = self._slots.get(outgoing.message) if self._slots else None
+        kept = self._slots.get(outgoing) if self._slots else None
         if kept is None:
             return False
         if kept is not slots:  # it goes elsewhere now, and nobody waits with a slot in his hand
             self.forget(outgoing)
             return False
-        del self._slots[outgoing.message]
+        del self._slots[outgoing]
         return True
 
-    def claim(self, outgoing: Outgoing, server: Server) -> Carrier | None:
-        """The carrier that waits for a message; closed where it goes to another server now."""
-        carrier = self._carriers.pop(outgoing.message, None)
+    def claim(
+        self, outgoing: Outgoing, server: Server, addressees: Sequence[Addressee]
+    ) -> Carrier | None:
+        """The carrier that waits for a message; closed where it goes to another server now, or to
+        fewer recipients than were named: content would reach them all.
+        """
+        carrier = self._carriers.pop(outgoing, None) if self._carriers else None
         if carrier is None:
             return None
-        if carrier.server is server and carrier.connection.ahead:
+        everybody = len(addressees) == len(outgoing.addressees)
+        if carrier.server is server and everybody and carrier.connection.ahead:
             return carrier
         self._pool.discard(carrier)
         return None
 
     def forget(self, outgoing: Outgoing) -> None:
         """The message's turn is over; if nobody claimed its carrier, that is closed."""
-        if self._slots and (slots := self._slots.pop(outgoing.message, None)) is not None:
+        if self._slots and (slots := self._slots.pop(outgoing, None)) is not None:
             slots.give_back()
-        if self._carriers and (carrier := self._carriers.pop(outgoing.message, None)) is not None:
+        if self._carriers and (carrier := self._carriers.pop(outgoing, None)) is not None:
             self._pool.discard(carrier)
 
     def lost(self, server: Server) -> None:

@@ -23,6 +23,7 @@ class Carrier:
             eight_bit=offered.has("8BITMIME"),
             smtputf8=offered.has("SMTPUTF8"),
             dsn=offered.has("DSN"),
+            requires_tls=offered.has("REQUIRETLS") and connection.proven,
         )
         self.unrecorded: Recording | None = None
         """The settlement of the transaction before, as long as it may not be durable."""

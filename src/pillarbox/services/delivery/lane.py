@@ -6,21 +6,21 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from pillarbox.handover.mirror import Mirror
-from pillarbox.handover.outgoing import Addressee, Outgoing
+from pillarbox.handover.outgoing import Outgoing
 from pillarbox.observe.log import logger
 from pillarbox.policy.window import Window
 from pillarbox.services.delivery.ahead import Following
-from pillarbox.services.delivery.attempt import Attempts, Course
+from pillarbox.services.delivery.catching_up import FARTHEST_MS, CatchingUp
+from pillarbox.services.delivery.course import Course
+from pillarbox.services.delivery.lane_tools import LaneTools, outgoing_of
+from pillarbox.services.delivery.report import LaneReport, Rate, Trouble
+from pillarbox.services.delivery.unloading import unload
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
-from pillarbox.storage.interface.messages import MessageStore
-from pillarbox.storage.interface.queue import LaneHead, QueueStore, Waiting
-from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import MessageId, message_of
+from pillarbox.storage.interface.queue import LaneHead, LaneName, Waiting
+from pillarbox.terms.ids import MessageId, ObjectId, message_of
 
 _log = logger("delivery")
 
@@ -29,29 +29,33 @@ _FIRST_WINDOW: Final = 4
 _TROUBLE_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class LaneTools:
-    """What all lanes of this node share."""
-
-    queue: QueueStore
-    messages: MessageStore
-    mirror: Mirror
-    attempts: Attempts
-    clock: Clock
-    window: int
-
-
 class Lane:
     """Works through one lane as long as there is something in it.
 
     Fresh mail and waiting mail take turns, so that neither starves the other.
     """
 
-    def __init__(self, number: int, tools: LaneTools, changed: Callable[[], None]) -> None:
-        """`changed` is called when the lane has learnt of an earlier due time."""
+    def __init__(
+        self,
+        number: int,
+        name: LaneName | None,
+        tools: LaneTools,
+        changed: Callable[[], None],
+        *,
+        paused: bool = False,
+    ) -> None:
+        """`changed` is called when the lane has learnt of an earlier due time. A lane whose `name`
+        nobody knows takes its app's order.
+        """
         self.number = number
+        self.name = name
+        self.paused = paused
+        """A person has stopped it: nothing begins, and what comes fresh goes into storage."""
         self.due_at = 0
         """When waiting mail next falls due, as far as this lane knows; 0 where it does not."""
+        self.app: ObjectId | None = name.app if name is not None else None
+        """Whose mail it is, where that is known."""
+        self.catching_up: CatchingUp | None = None
         self._tools = tools
         self._changed = changed
         self._window = Window(min(_FIRST_WINDOW, tools.window), tools.window)
@@ -61,8 +65,11 @@ class Lane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unfinished = 0
         self._rest: asyncio.Event | None = None
+        self._rate = Rate()
+        self._trouble: Trouble | None = None
         self._fresh_turn = True
         self._stopping = False
+        self._unloading = False
         self._resting = False
         """Storage is in trouble: every attempt would end as the last one did."""
 
@@ -71,8 +78,34 @@ class Lane:
         """Whether attempts are running or settlements are on their way."""
         return bool(self._tasks or self._unfinished)
 
+    def report(self) -> LaneReport:
+        """How it does, for people."""
+        trouble = self._trouble
+        return LaneReport(
+            window=self._window.limit,
+            most=self._window.maximum,
+            attempts=len(self._tasks),
+            in_memory=self._tools.mirror.waiting(self.number),
+            a_minute=self._rate.a_minute(self._tools.clock.now_ms()),
+            last_at=0 if trouble is None else trouble.at,
+            last_words="" if trouble is None else trouble.words,
+            last_category="" if trouble is None else trouble.outcome.category,
+        )
+
+    def is_at_rest(self, until_ms: int) -> bool:
+        """Whether nothing is on its way, nothing is here, and nothing falls due until then."""
+        return (
+            not (self._tasks or self._unfinished or self._claimed or self._claiming)
+            and self.catching_up is None
+            and not (0 < self.due_at <= until_ms)
+            and not self._tools.mirror.waiting(self.number)
+        )
+
     def wake(self) -> None:
         """There may be something to do: start as many attempts as the window allows."""
+        if self.paused:
+            self._unload()
+            return
         room = self._window.limit - len(self._tasks)
         if self._stopping or self._resting or room <= 0:
             return
@@ -84,7 +117,7 @@ class Lane:
 
     async def claim(self) -> None:
         """Read what is due, in (due, id) order behind the cursor; nothing is written."""
-        if self._claiming or self._stopping or len(self._claimed) >= _CLAIM:
+        if self._claiming or self._stopping or self.paused or len(self._claimed) >= _CLAIM:
             return
         self._claiming = True
         try:
@@ -99,8 +132,55 @@ class Lane:
             self._claiming = False
         self.wake()
 
+    async def claim_early(self) -> None:
+        """What may go before it is due, a server being back."""
+        found, now_ms = self.catching_up, self._tools.clock.now_ms()
+        if found is None:
+            return
+        over = found.is_over(now_ms)  # with no room left, or paused, it must end all the same
+        room = min(found.room(now_ms), _CLAIM - len(self._claimed))
+        if room > 0 and not (self._stopping or self.paused):
+            last = await self._ahead(found, now_ms + FARTHEST_MS, room)
+            found.cursor = last or found.cursor
+            over = over or last is None
+        if over:
+            self.catching_up = None
+
+    async def try_one(self) -> bool:
+        """One message that waits is attempted now, as a trial; False where there is none."""
+        if self.paused or self._stopping:
+            return False
+        if self.busy or self._claimed:
+            return True
+        now_ms = self._tools.clock.now_ms()
+        await self._ahead(CatchingUp(now_ms, 1, 1), now_ms + FARTHEST_MS, _CLAIM, most=1)
+        return self.busy
+
+    async def _ahead(
+        self, catching_up: CatchingUp, until: int, limit: int, most: int = _CLAIM
+    ) -> tuple[int, int] | None:
+        """Claim what is due until then and not now; gives the place behind it, None at the end."""
+        queue = self._tools.queue
+        rows, last = await queue.claim(self.number, catching_up.cursor, until, limit)
+        going, staying = catching_up.choose(rows, self._tools.clock.now_ms(), most)
+        queue.finished([row.delivery for row in staying])
+        if staying:
+            self.note_due(min(row.due_at for row in staying))
+        await self._take(going)
+        self.wake()
+        return last
+
+    def pause(self, paused: bool) -> None:
+        """Stop, or go on; what is on its way comes to its end."""
+        if paused == self.paused:
+            return
+        self.paused = paused
+        self.wake()
+        self._changed()
+
     def see_head(self, head: LaneHead) -> None:
         """What storage says of waiting mail."""
+        self.app = head.name.app
         self.due_at = min(self.due_at or head.first_due_at, head.first_due_at)
         if head.gained or head.first_due_at < self._cursor[0]:
             self._cursor = (0, 0)
@@ -137,26 +217,11 @@ class Lane:
             if found is None:
                 _log.error("message.missing", message=message)
                 continue
-            self._claimed.append(
-                Outgoing(
-                    message=message,
-                    app=found.app,
-                    lane=self.number,
-                    size=found.size,
-                    content=None,
-                    facts=found.facts,
-                    addressees=[
-                        Addressee(row.delivery, row.recipient, row.attempts, row.last_event)
-                        for row in waiting
-                    ],
-                    expires_at=found.expires_at,
-                    answer_by=found.answer_by,
-                    mirrored=False,
-                )
-            )
+            self._claimed.append(outgoing_of(found, waiting, self.number))
 
     def _next(self) -> Outgoing | None:
-        if self._stopping or self._resting or len(self._tasks) > self._window.limit:
+        idle = self._stopping or self._resting or self.paused
+        if idle or len(self._tasks) > self._window.limit:
             return None
         self._fresh_turn = not self._fresh_turn
         if self._claimed and (self._fresh_turn or not self._tools.mirror.waiting(self.number)):
@@ -179,13 +244,14 @@ class Lane:
         idle = (
             self._stopping
             or self._resting
+            or self.paused
             or self._claimed
             or len(self._tasks) > self._window.limit
         )
         return None if idle else self._tools.mirror.take(self.number)
 
     async def _attempt(self, outgoing: Outgoing, following: Following) -> None:
-        course = Course(outgoing, following, self._finished)
+        course = Course(outgoing, following, self._finished, self.name)
         self._unfinished += 1
         try:
             await self._tools.attempts.attempt(course)
@@ -199,12 +265,42 @@ class Lane:
             self._take_a_rest()
             return
         course.one_less()
+        if course.trouble is not None:
+            self._trouble = course.trouble
+        if not course.next_due_at:
+            self._rate.count(self._tools.clock.now_ms())
         if course.pained:
             self._window.pained()
         else:
             self._window.succeeded()
         if course.next_due_at:
             self.note_due(course.next_due_at)
+
+    def _unload(self) -> None:
+        """The room in memory is for mail that leaves."""
+        some = self._claimed or self._tools.mirror.waiting(self.number)
+        if some and not (self._unloading or self._stopping or self._resting):
+            self._unloading = True
+            task = asyncio.ensure_future(self._unload_all())
+            self._tasks.add(task)
+            task.add_done_callback(self._unloaded)
+
+    async def _unload_all(self) -> None:
+        tools, keep = self._tools, self._claimed.append
+        try:
+            await unload(self._fresh_or_claimed, keep, tools.queue, tools.mirror)
+        except StorageTrouble:
+            self._take_a_rest()
+
+    def _fresh_or_claimed(self) -> Outgoing | None:
+        if not self.paused or self._stopping:
+            return None
+        return self._claimed.popleft() if self._claimed else self._tools.mirror.take(self.number)
+
+    def _unloaded(self, task: asyncio.Task[None]) -> None:
+        self._unloading = False
+        self._cursor = (0, 0)
+        self._ended(task)
 
     def _take_a_rest(self) -> None:
         if not self._resting:

@@ -39,8 +39,11 @@ class Marks:
         group = [outgoing]
         if outgoing.mirrored and not outgoing.exact:
             group += self._mirror.unmarked(outgoing.lane, _NEIGHBOURS)
-        ids = [addressee.delivery for one in group for addressee in one.addressees]
-        mark = asyncio.ensure_future(self._queue.mark_started(ids, verify=not outgoing.mirrored))
+        # Whoever is settled already never closes a mark: it would call him uncertain after a crash.
+        ids = [delivery for one in group for delivery in _open(one)]
+        mark = asyncio.ensure_future(
+            self._queue.mark_started(ids, verify=not outgoing.mirrored, lane=outgoing.lane)
+        )
         for one in group:
             one.mark = mark
 
@@ -61,3 +64,9 @@ class Marks:
             raise
         outgoing.marked = True
         return gone
+
+
+def _open(outgoing: Outgoing) -> list[DeliveryId]:
+    if outgoing.left is not None:
+        return list(outgoing.left)
+    return [addressee.delivery for addressee in outgoing.addressees]

@@ -126,6 +126,8 @@ class Notices:
         session = sessions.get(attempt.session)
         recipient = stored.facts.recipients[ordinal_of(obligation.delivery) - 1]
         content = await self._content(stored)
+        # RFC 8689 §5: what had to be kept from strangers on its way is kept from them on the way back.
+        safe = stored.facts.tls == "required"
         now_ms = self._clock.now_ms()
         notice = Notice(
             message_id=f"<{format_delivery_id(obligation.delivery)}.{obligation.kind}@{self._hostname}>",
@@ -146,7 +148,7 @@ class Notices:
             ),
             content=content,
             arrived_at=message_time_ms(stored.id),
-            report=stored.facts.report,
+            report="HDRS" if safe else stored.facts.report,
             envelope_id=stored.facts.envelope_id,
             name=format_message_id(stored.id),
         )
@@ -154,7 +156,9 @@ class Notices:
             kind=SubmitterKind.SYSTEM, id=app.id, name="pillarbox", account=account, app=app,
             mode=Mode.SANDBOX if app.mode is Mode.OFF else app.mode,
         )  # fmt: skip
-        envelope = Envelope("", (Recipient(stored.return_path, frozenset({Notify.NEVER})),))
+        envelope = Envelope(
+            "", (Recipient(stored.return_path, frozenset({Notify.NEVER})),), requires_tls=safe
+        )
         crash_point("notice-before-accept")
         await self._door.accept(
             envelope,

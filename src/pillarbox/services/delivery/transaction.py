@@ -13,76 +13,46 @@ from typing import Final
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording
+from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.errors import CannotRender
-from pillarbox.message.render import RENDERER_VERSION, Hop, render
+from pillarbox.message.render import Hop, render
 from pillarbox.net.envelope import EnvelopeWords
-from pillarbox.net.errors import Broken
+from pillarbox.net.errors import Broken, LoginFailed, TlsFilesUnusable
 from pillarbox.net.pool import Pool
 from pillarbox.observe.crash import crash_point
 from pillarbox.policy.meaning import Stage
 from pillarbox.policy.outcome import (
+    Mishap,
     Outcome,
     from_broken,
     from_caller_told,
+    from_login_failed,
     from_recipients,
     from_reply,
     from_unsuitable,
     read_stage,
 )
 from pillarbox.policy.server import Server
+from pillarbox.policy.tls_policy import insisting
 from pillarbox.protocol.events import EnvelopeAnswered
 from pillarbox.services.delivery.ahead import Ahead, Following
 from pillarbox.services.delivery.carrier import Carrier
+from pillarbox.services.delivery.given import Given
 from pillarbox.services.delivery.held import in_pieces, lease_over, while_held
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.senders import Senders
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.wording import sayable, words_for
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.terms.clock import Clock
-from pillarbox.terms.ids import DeliveryId
 
 _IN_MEMORY_BYTES: Final = 1024 * 1024
 """Longer content is read and sent block by block."""
 
 _DONE: Final = 2
 _REFUSED: Final = 4
-
-
-class Given:
-    """What became of each recipient at one server, and what the attempt was."""
-
-    __slots__ = ("carrier", "dialogue", "digest", "gone", "outcomes", "passed_on", "session")
-
-    def __init__(
-        self,
-        outcomes: list[tuple[Addressee, Outcome]],
-        session: int = 0,
-        dialogue: tuple[tuple[int, str], ...] = (),
-        carrier: Carrier | None = None,
-    ) -> None:
-        """The `carrier` is still open, and handed back with `Transactions.end`."""
-        self.outcomes = outcomes
-        self.session = session
-        self.dialogue = dialogue
-        self.digest = b""
-        """SHA-256 of what left, where rendering changed it."""
-        self.carrier = carrier
-        self.passed_on = False
-        """Whether the server knows the wishes for notices, and will see to them (RFC 3461 §5.2.1)."""
-        self.gone: frozenset[DeliveryId] = frozenset()
-        """Held or ended by an operator after they were claimed: nothing was sent for them."""
-
-    @property
-    def all_taken(self) -> bool:
-        """Whether the server answers for everybody now."""
-        return bool(self.outcomes) and all(outcome.taken for _, outcome in self.outcomes)
-
-    @property
-    def renderer(self) -> int:
-        """The version that made the bytes, 0 where none were sent."""
-        return RENDERER_VERSION if self.digest else 0
 
 
 class Transactions:
@@ -95,6 +65,7 @@ class Transactions:
         messages: MessageStore,
         nodes: NodeStore,
         marks: Marks,
+        senders: Senders,
         clock: Clock,
         *,
         most_per_connection: int,
@@ -104,6 +75,7 @@ class Transactions:
         self._messages = messages
         self._nodes = nodes
         self._marks = marks
+        self._senders = senders
         self._clock = clock
         self._most = most_per_connection
         self._ahead = Ahead(pool)
@@ -114,8 +86,9 @@ class Transactions:
         outgoing: Outgoing,
         addressees: Sequence[Addressee],
         following: Following | None = None,
+        sender: DefaultSender | None = None,
     ) -> Given:
-        """Offer a message to a server for some recipients.
+        """Offer a message to a server for some recipients; `sender` stands in for its own.
 
         `following` goes to the same server next; its envelope may be said behind the content.
         Whatever the server does is an outcome. Raises `StorageTrouble` where the start mark cannot
@@ -124,13 +97,16 @@ class Transactions:
         if not self._nodes.holds:
             raise lease_over()
         while True:
-            said = self._ahead.claim(outgoing, server)
+            said = self._ahead.claim(outgoing, server, addressees)
             try:
                 carrier, fresh = (said, False) if said else await self._pool.take(server)
             except Broken as broken:
-                return _broken(broken, addressees, 0)
+                return _broken(server, broken, addressees, 0)
+            except TlsFilesUnusable as error:
+                # The authority's file is the operator's, so it is held against this server.
+                return _broken(server, Broken("starttls", error.sentence), addressees, 0)
             try:
-                return await self._exchange(carrier, outgoing, addressees, following)
+                return await self._exchange(carrier, outgoing, addressees, following, sender)
             except Broken as broken:
                 self._pool.discard(carrier)
                 if said is not None and not broken.reply:
@@ -138,7 +114,7 @@ class Transactions:
                 if broken.reused and not fresh:
                     continue
                 session = carrier.session(self._events, self._clock.now_ms())
-                return _broken(broken, addressees, session)
+                return _broken(server, broken, addressees, session)
             except BaseException:
                 self._pool.discard(carrier)
                 raise
@@ -166,9 +142,25 @@ class Transactions:
             self._pool.give_back(carrier)
         return False
 
+    def put_back(self, given: Given) -> None:
+        """What was given left nothing to record; the connection may serve again at once."""
+        carrier, given.carrier = given.carrier, None
+        if carrier is not None and carrier.usable and not carrier.connection.ahead:
+            self._pool.give_back(carrier)
+        elif carrier is not None:
+            self._pool.discard(carrier)
+
     def take_slot(self, outgoing: Outgoing, slots: Slots) -> bool:
         """Whether a connection waits for the message with its slot, which is the caller's now."""
         return self._ahead.take_slot(outgoing, slots)
+
+    def part(self, server: Server, most: int) -> None:
+        """Keep no idle connection to an MX host where more than `most` are open to all servers, or
+        more than its way out may have to all of its hosts.
+        """
+        pool = self._pool
+        if pool.open > most or pool.open_in_group(server) > server.max_connections:
+            self._pool.drop_idle(server)
 
     def over(self, outgoing: Outgoing) -> None:
         """The attempt for a message is over, whichever way it went."""
@@ -180,12 +172,19 @@ class Transactions:
         outgoing: Outgoing,
         addressees: Sequence[Addressee],
         following: Following | None,
+        sender: DefaultSender | None,
     ) -> Given:
         given = Given([], carrier=carrier)
-        given.passed_on = carrier.hop.dsn
+        hop, ahead = carrier.hop, carrier.connection.ahead
+        given.passed_on = hop.dsn
         try:
-            content = await self._content(outgoing, carrier.hop)
-            addressees, given.outcomes = sayable(outgoing.facts, addressees, carrier.hop)
+            if sender is None and not ahead and self._senders.may_replace(carrier.server):
+                sender = await self._sender_for(carrier, outgoing)
+            if sender is not None:
+                given.sender = sender
+                hop = Hop(hop.eight_bit, hop.smtputf8, hop.dsn, hop.requires_tls, sender)
+            content = await self._content(outgoing, hop)
+            addressees, given.outcomes = sayable(outgoing.facts, addressees, hop)
         except CannotRender as error:
             unsuitable = from_unsuitable(error.sentence, detail=error.status.partition(".")[2])
             given.outcomes = [(addressee, unsuitable) for addressee in addressees]
@@ -195,14 +194,15 @@ class Transactions:
         self._marks.begin(outgoing)
         connection = carrier.connection
         size = len(content) if isinstance(content, bytes) else outgoing.size
-        words = words_for(outgoing.facts, addressees, size, carrier.hop)
-        answered = await connection.envelope(words)
+        words = words_for(outgoing.facts, addressees, size, hop)
+        answered = await connection.envelope(words, elsewhere=outgoing.elsewhere)
         given.session = carrier.session(self._events, self._clock.now_ms())
         accepted = _accepted(given, answered, addressees)
         if accepted and answered.ready:
             await self._send(given, outgoing, content, accepted, following)
-        elif accepted and answered.data is not None:
-            refused = from_reply(Stage.DATA, answered.data)
+        elif accepted:
+            # Without an answer to DATA a 421 came before it, and speaks to those accepted as well.
+            refused = from_reply(Stage.DATA, answered.data or answered.recipients[-1])
             given.outcomes += [(addressee, refused) for addressee in accepted]
         given.dialogue = tuple(connection.dialogue)
         return given
@@ -251,11 +251,11 @@ class Transactions:
         except Broken as broken:
             self._pool.discard(carrier)
             given.carrier = None
-            lost = from_broken(read_stage(broken.stage), broken.words, broken.after_dot)
+            lost = _unsaid(broken)
             given.outcomes += [(addressee, lost) for addressee in accepted]
             return
         crash_point("verdict-received")
-        verdict = from_reply(Stage.VERDICT, reply)
+        verdict = from_reply(Stage.VERDICT, reply, direct=carrier.server.is_mx_host)
         given.outcomes += [(addressee, verdict) for addressee in accepted]
 
     def _next_words(self, carrier: Carrier, following: Following | None) -> EnvelopeWords | None:
@@ -269,6 +269,8 @@ class Transactions:
         outgoing = following.take()
         if outgoing is None or outgoing.content is None:
             return None
+        if outgoing.facts.tls and not carrier.hop.requires_tls:
+            return None
         if outgoing.facts.smtputf8 and not carrier.hop.smtputf8:
             return None  # some of it may not be sayable there; its own turn will tell
         try:
@@ -278,6 +280,11 @@ class Transactions:
         self._marks.begin(outgoing)
         return words_for(outgoing.facts, outgoing.addressees, size, carrier.hop)
 
+    async def _sender_for(self, carrier: Carrier, outgoing: Outgoing) -> DefaultSender | None:
+        """Who stands in for a message, if anybody has to."""
+        content = outgoing.content or await self._messages.content(outgoing.message)
+        return self._senders.choose(carrier.server, content, outgoing.facts.return_path)
+
     async def _content(self, outgoing: Outgoing, hop: Hop) -> bytes | AsyncIterator[bytes]:
         content = outgoing.content
         if content is None:
@@ -285,7 +292,8 @@ class Transactions:
             as_it_is = (hop.eight_bit or facts.body == "7BIT") and (
                 hop.smtputf8 or not facts.smtputf8
             )
-            if outgoing.size > _IN_MEMORY_BYTES and as_it_is and not facts.options:
+            as_it_is = as_it_is and hop.sender is None and not facts.options
+            if outgoing.size > _IN_MEMORY_BYTES and as_it_is:
                 return while_held(self._nodes, self._messages.blocks(outgoing.message))
             content = await self._messages.content(outgoing.message)
         return render(content, outgoing.facts, hop)
@@ -311,10 +319,20 @@ def _accepted(
     return accepted
 
 
-def _broken(broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
+def _broken(server: Server, broken: Broken, addressees: Sequence[Addressee], session: int) -> Given:
     stage = read_stage(broken.stage)
-    if broken.reply is not None and broken.reply.severity >= _REFUSED:
+    if isinstance(broken, LoginFailed):
+        outcome = from_login_failed(broken.words, broken.reply, lasting=broken.lasting)
+    elif broken.reply is not None and broken.reply.severity >= _REFUSED:
         outcome = from_reply(stage, broken.reply)
     else:
-        outcome = from_broken(stage, broken.words, broken.after_dot)
+        outcome = _unsaid(broken)
+    if server.tls is not None and stage is Stage.STARTTLS:
+        outcome = insisting(outcome, server.tls)
     return Given([(addressee, outcome) for addressee in addressees], session, broken.dialogue)
+
+
+def _unsaid(broken: Broken) -> Outcome:
+    """What a conversation that ended without a reply means."""
+    mishap = Mishap.GARBAGE if broken.misbehaved else None
+    return from_broken(read_stage(broken.stage), broken.words, broken.after_dot, mishap=mishap)

@@ -26,14 +26,15 @@ def recipient_of(event: RecipientReceived) -> Recipient:
 
 
 def envelope_of(mail: MailReceived, recipients: Sequence[Recipient]) -> Envelope:
-    """MAIL with its wishes (RFC 3461 §4.3, §4.4), and every RCPT that was accepted."""
+    """MAIL with its wishes (RFC 3461 §4.3, §4.4, RFC 8689 §2), and every RCPT that was accepted."""
     parameters = mail.parameters
     if not parameters:
         return Envelope(mail.return_path, tuple(recipients), mail.smtputf8, mail.body)
     report, envelope_id = parameters.get("RET"), parameters.get("ENVID")
     return Envelope(
-        mail.return_path, tuple(recipients), mail.smtputf8, mail.body, report, envelope_id
-    )
+        mail.return_path, tuple(recipients), mail.smtputf8, mail.body, report, envelope_id,
+        "REQUIRETLS" in parameters,
+    )  # fmt: skip
 
 
 def origin_of(peer: Peer, hello: str, *, extended: bool, logged_in: bool) -> Origin:

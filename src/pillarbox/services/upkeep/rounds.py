@@ -164,6 +164,7 @@ class Rounds:
         now_ms, config = self._clock.now_ms(), self._config
         retention = self._storage.retention
         await retention.prepare(now_ms)
+        await self._storage.users.drop_tokens(now_ms)
         if config.content_days:
             at = now_ms - config.content_days * _DAY_MS
             while await retention.drop_content(at, _SLICE) and not self._stop.is_set():

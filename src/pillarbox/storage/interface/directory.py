@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from pillarbox.policy.credential import Credential, LoginUse
 from pillarbox.policy.directory import Account, App, Key
 from pillarbox.policy.server import Server
@@ -91,6 +93,15 @@ class DirectoryStore(Protocol):
         """Insert or replace; the password is encrypted at rest. Raises `Conflict`."""
         ...
 
+    async def judge_server(
+        self, server: Server, at: int, events: Sequence[tuple[str, Struct]]
+    ) -> None:
+        """Replace a server's facts, and append events about it in the same commit: kinds with
+        their data. Where its `errors` are 0 those in storage become so. Its name and secrets stay.
+        Raises `NotFound`.
+        """
+        ...
+
     async def save_credential(self, credential: Credential) -> None:
         """Insert or replace. Raises `Conflict` where the user name is taken."""
         ...
@@ -104,7 +115,7 @@ class DirectoryStore(Protocol):
         ...
 
     async def remove_server(self, server: ObjectId) -> None:
-        """Raises `NotFound`."""
+        """With the rules of its app that name it. Raises `NotFound`."""
         ...
 
     async def remove_credential(self, credential: ObjectId) -> None:

@@ -40,6 +40,18 @@ class FailureCounted:
     """Whether a pause began with this one."""
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaTaken:
+    """What was had of a quota of a day."""
+
+    granted: int
+    """Perhaps nothing."""
+    used: int
+    """Taken in the day that ends now, with what was granted."""
+    free_at: int
+    """When some of it is free again; 0 while some is left."""
+
+
 class LimitStore(Protocol):
     """Every method raises `StorageTrouble` where the store does not answer."""
 
@@ -57,6 +69,18 @@ class LimitStore(Protocol):
         all nodes together get at most `per_second` for each second of it, and one second's worth,
         or one token, on top. The time is the database's.
         """
+        ...
+
+    async def take_quota(self, name: bytes, most: int, wanted: int, at: int) -> QuotaTaken:
+        """Take up to `wanted` of a quota of `most` in any day that ends now.
+
+        Counted by the hour: what was taken is free again after 24 to 25 hours, never sooner. The
+        time is the caller's. Nothing is ever granted above `most`, whoever asks for it at once.
+        """
+        ...
+
+    async def quota_used(self, name: bytes, at: int) -> QuotaTaken:
+        """How a quota stands, without taking of it; `free_at` is when the next of it comes back."""
         ...
 
     async def circuits(self) -> list[SharedCircuit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pillarbox.policy.delivery import State
 from pillarbox.storage.interface.acceptance import Acceptance
+from pillarbox.storage.interface.selection import EVERYTHING, Selection
 from pillarbox.storage.interface.settlement import Settlement
 from pillarbox.terms.ids import DeliveryId, MessageId, ObjectId
 
@@ -128,6 +129,14 @@ class QueueStore(Protocol):
         """The number of a lane, made at first use; afterwards answered from memory."""
         ...
 
+    async def lanes(self, names: Sequence[LaneName]) -> dict[LaneName, int]:
+        """The same for several, all that are new in one transaction."""
+        ...
+
+    def known_lane(self, lane: int) -> LaneName | None:
+        """The name of a lane whose number this process has asked for; otherwise None."""
+        ...
+
     async def lane_names(self, lanes: Sequence[int]) -> dict[int, LaneName]:
         """The names behind lane numbers."""
         ...
@@ -153,12 +162,12 @@ class QueueStore(Protocol):
         ...
 
     def mark_started(
-        self, deliveries: Sequence[DeliveryId], *, verify: bool = False
+        self, deliveries: Sequence[DeliveryId], *, verify: bool = False, lane: int = 0
     ) -> Awaitable[frozenset[DeliveryId]]:
         """Write down that these may be leaving, before their content does.
 
-        With `verify`, gives those that an operator has held or ended since they were claimed and
-        that must not leave any more.
+        With `verify`, gives those that an operator has held, ended or moved out of `lane` since
+        they were claimed and that must not leave from here any more.
         """
         ...
 
@@ -202,18 +211,28 @@ class QueueStore(Protocol):
 
     async def waiting(
         self,
+        wanted: Selection = EVERYTHING,
         *,
-        app: ObjectId | None = None,
-        lane: int | None = None,
-        state: State | None = None,
         after: DeliveryId | None = None,
         limit: int = 100,
     ) -> list[Waiting]:
-        """Waiting deliveries by id."""
+        """Waiting deliveries by id. Reads the queue from end to end: for people."""
+        ...
+
+    async def one(self, delivery: DeliveryId) -> Waiting | None:
+        """A waiting delivery with its lane; None where nothing waits of that id."""
         ...
 
     async def depths(self) -> list[LaneDepth]:
-        """All lanes that hold anything."""
+        """All lanes that hold anything. Reads the queue from end to end: for people."""
+        ...
+
+    async def lanes_of(self, app: ObjectId, route: str) -> dict[int, LaneName]:
+        """The lanes of an app on one route, whether anything waits there or not."""
+        ...
+
+    async def count_waiting(self, lane: int, most: int) -> int:
+        """How much waits in a lane that nobody works on or holds; counts to `most`."""
         ...
 
     async def retry(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
@@ -230,6 +249,32 @@ class QueueStore(Protocol):
 
     async def cancel(self, deliveries: Sequence[DeliveryId], now_ms: int, by: str) -> Change:
         """End them for good; one that is being sent now is refused."""
+        ...
+
+    async def move(
+        self, lanes: Mapping[DeliveryId, int], now_ms: int, by: str, reason: str
+    ) -> Change:
+        """Each into another lane, where those that were deferred are due now; those held stay so.
+        What is being sent now is refused. `reason` says in words where to.
+        """
+        ...
+
+    async def put_back(self, deliveries: Sequence[DeliveryId]) -> None:
+        """Mail that this process has in memory waits in storage again, unsent."""
+        ...
+
+    async def pause_lane(self, lane: int, now_ms: int, by: str) -> bool:
+        """Nothing leaves from it, until `resume_lane`; what is on its way comes to its end. False
+        where it was paused before. Raises `NotFound`.
+        """
+        ...
+
+    async def resume_lane(self, lane: int, now_ms: int, by: str) -> bool:
+        """It goes on. False where it was not paused. Raises `NotFound`."""
+        ...
+
+    async def paused_lanes(self) -> dict[int, int]:
+        """The lanes that are paused, each with the instant since when."""
         ...
 
     async def end_unanswered(

@@ -49,7 +49,9 @@ class Verdict:
 class Settlement:
     """Everything ▣2 writes about the recipients of one transaction, all or nothing."""
 
-    __slots__ = ("app", "at", "obligations", "server", "server_errors", "verdicts")
+    __slots__ = (
+        "app", "at", "obligations", "server", "server_errors", "unless_ended", "verdicts",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -59,9 +61,12 @@ class Settlement:
         obligations: Sequence[NewObligation] = (),
         server: ObjectId | None = None,
         server_errors: int | None = None,
+        *,
+        unless_ended: bool = False,
     ) -> None:
         """`server` is the app's server concerned; its error count is moved by `server_errors`: 0
-        puts it back to nothing, 1 adds one, None leaves it.
+        puts it back to nothing, 1 adds one, None leaves it. With `unless_ended` nothing is written
+        of a delivery that was ended meanwhile, as for a caller who was told so.
         """
         self.at = at
         self.app = app
@@ -69,3 +74,4 @@ class Settlement:
         self.obligations = obligations
         self.server = server
         self.server_errors = server_errors
+        self.unless_ended = unless_ended

@@ -13,6 +13,8 @@ from pillarbox.storage.interface.nodes import NodeStore
 from pillarbox.storage.interface.problems import ProblemStore
 from pillarbox.storage.interface.queue import QueueStore
 from pillarbox.storage.interface.retention import RetentionStore
+from pillarbox.storage.interface.tls import TlsStore
+from pillarbox.storage.interface.users import UserStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,16 @@ class Storage(Protocol):
     @property
     def limits(self) -> LimitStore:
         """What those who share it may do together."""
+        ...
+
+    @property
+    def users(self) -> UserStore:
+        """People who sign in."""
+        ...
+
+    @property
+    def tls(self) -> TlsStore:
+        """What domains demand of TLS, and what became of sessions with their hosts."""
         ...
 
     async def health(self) -> Health:

@@ -34,6 +34,10 @@ INSERT INTO server (id, app, name, errors, secret, facts) VALUES ($1, $2, $3, $4
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, secret = excluded.secret,
     facts = excluded.facts
 
+-- name: server.judge
+-- Enabled or disabled; one that is gone stays away.
+UPDATE server SET facts = $2 WHERE id = $1 RETURNING id
+
 -- name: server.delete
 -- Gone.
 DELETE FROM server WHERE id = $1 RETURNING id

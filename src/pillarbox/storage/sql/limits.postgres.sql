@@ -23,6 +23,27 @@ WITH held AS MATERIALIZED (
 UPDATE bucket SET tokens = taken.tokens - taken.number, at = taken.now FROM taken
 WHERE bucket.name = $1 RETURNING taken.number
 
+-- name: quota.make
+-- The hour that is counted in, if it was never counted in.
+INSERT INTO spending (name, since, spent) VALUES ($1, 0, 0) ON CONFLICT (name) DO NOTHING
+
+-- name: quota.take
+-- As much as the hours before and this one leave. Only this hour is still taken from, so that its row
+-- is the one to lock; one who is late, or whose clock is slow, counts in the hour that has begun.
+WITH held AS MATERIALIZED (
+    SELECT greatest(since, $2) AS since, CASE WHEN since >= $2 THEN spent ELSE 0 END AS spent
+    FROM spending WHERE name = $1 FOR UPDATE
+), before AS (
+    SELECT coalesce(sum(spent), 0)::bigint AS spent FROM spending
+    WHERE name >= $3 AND name < $4 AND name <> $1 AND since > $5
+), taken AS (
+    SELECT held.since, held.spent, before.spent AS before,
+        greatest(least($7::bigint, $6::bigint - held.spent - before.spent), 0) AS number
+    FROM held, before
+)
+UPDATE spending SET since = taken.since, spent = taken.spent + taken.number FROM taken
+WHERE spending.name = $1 RETURNING taken.number, taken.before + taken.spent + taken.number
+
 -- name: circuit.all
 -- Servers that fail.
 SELECT name, errors, pauses, until, trial > (extract(epoch FROM clock_timestamp()) * 1000)::bigint, words, changed_at

@@ -29,3 +29,7 @@ RETURNING errors, until, CASE WHEN until > 0 AND trial = 0 THEN 1 ELSE 0 END
 -- name: circuit.works
 -- Nothing is to be said of it any more.
 DELETE FROM circuit WHERE name = $1 RETURNING until
+
+-- name: quota.parts
+-- What was taken of a quota, in the hours that are still kept.
+SELECT since, spent FROM spending WHERE name >= $1 AND name < $2

@@ -10,6 +10,22 @@ RETURNING tokens
 -- Whole tokens, as many as there are.
 UPDATE bucket SET tokens = tokens - min($2, CAST(tokens AS INTEGER)) WHERE name = $1
 
+-- name: quota.begin
+-- The hour that is counted in; what its row held a day and more ago is gone.
+INSERT INTO spending (name, since, spent) VALUES ($1, $2, 0)
+ON CONFLICT (name) DO UPDATE SET
+    spent = CASE WHEN since >= excluded.since THEN spent ELSE 0 END,
+    since = max(since, excluded.since)
+RETURNING spent
+
+-- name: quota.take
+-- As much as the hours before and this one leave.
+UPDATE spending SET spent = spent + max(min($6, $5 - (
+    SELECT coalesce(sum(part.spent), 0) FROM spending AS part
+    WHERE part.name >= $2 AND part.name < $3 AND part.since > $4
+)), 0) WHERE name = $1
+RETURNING spent
+
 -- name: circuit.all
 -- Servers that fail.
 SELECT name, errors, pauses, until, trial > CAST(unixepoch('subsec') * 1000 AS INTEGER), words, changed_at

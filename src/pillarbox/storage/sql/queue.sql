@@ -102,13 +102,35 @@ ON CONFLICT (app, route, destination) DO NOTHING
 -- Every lane.
 SELECT id, app, route, destination FROM lane ORDER BY id
 
+-- name: lane.of_app
+-- The lanes of an app on one route.
+SELECT id, app, route, destination FROM lane WHERE app = $1 AND route = $2 ORDER BY destination
+
+-- name: lane.pause
+-- Nothing leaves from it; a lane that is paused already stays as it is.
+UPDATE lane SET hold = $2 WHERE id = $1 AND hold = 0 RETURNING app, route, destination
+
+-- name: lane.resume
+-- It goes on.
+UPDATE lane SET hold = 0 WHERE id = $1 AND hold <> 0 RETURNING app, route, destination
+
+-- name: lane.paused
+-- Those from which nothing leaves, and since when.
+SELECT id, hold FROM lane WHERE hold <> 0 ORDER BY id
+
 -- name: queue.heads
--- Each lane's first due delivery, one index look-up a lane. It has one shard, and it is ours.
-SELECT l.id, l.app, l.route, l.destination, 0, d.due, 0 FROM lane l
-JOIN (SELECT o.id,
-             (SELECT q.due FROM queue q WHERE q.owner = 0 AND q.lane = o.id ORDER BY q.due, q.id LIMIT 1) AS due
-      FROM lane o) d ON d.id = l.id
-WHERE d.due IS NOT NULL ORDER BY l.id
+-- Each lane's first due delivery: from lane to lane through the index, so that a hundred thousand
+-- lanes in which nothing waits cost nothing. A lane has one shard, and it is ours.
+WITH RECURSIVE head(lane) AS (
+    SELECT (SELECT q.lane FROM queue q WHERE q.owner = 0 ORDER BY q.lane LIMIT 1)
+    UNION ALL
+    SELECT (SELECT q.lane FROM queue q WHERE q.owner = 0 AND q.lane > h.lane ORDER BY q.lane LIMIT 1)
+    FROM head h WHERE h.lane IS NOT NULL
+)
+SELECT l.id, l.app, l.route, l.destination, 0,
+       (SELECT q.due FROM queue q WHERE q.owner = 0 AND q.lane = h.lane ORDER BY q.due, q.id LIMIT 1),
+       0
+FROM head h CROSS JOIN lane l ON l.id = h.lane
 
 -- name: queue.claim
 -- Due deliveries of a lane the caller owns, behind its cursor. Nothing is written.
@@ -137,12 +159,16 @@ SELECT id, lane, state, due, attempts, last_event, uncertain, recipient, owner F
 WHERE id > $1 AND lane = $3 ORDER BY id LIMIT $2
 
 -- name: queue.depths
--- How much each lane holds; reads the whole queue, for people only.
+-- How much each lane holds; reads the whole queue: for people.
 SELECT lane, count(*), min(id),
        min(CASE WHEN owner = 0 THEN due END),
        sum(CASE WHEN owner = -1 THEN 1 ELSE 0 END),
        sum(CASE WHEN owner > 0 THEN 1 ELSE 0 END)
 FROM queue GROUP BY lane ORDER BY lane
+
+-- name: queue.count_waiting
+-- How much waits in a lane, as far as one wants to know.
+SELECT count(*) FROM (SELECT 1 FROM queue WHERE lane = $1 AND owner = 0 LIMIT $2) AS waiting
 
 -- name: queue.make_due
 -- An operator says: try now.
@@ -164,6 +190,15 @@ WHERE id = $1 AND owner = 0 RETURNING id, last_event
 -- An operator ends a delivery that is not being worked on.
 DELETE FROM queue WHERE id = $1 AND owner <= 0
 RETURNING id, last_event, attempts, uncertain, recipient
+
+-- name: queue.move
+-- An operator sends it another way: into another lane. One that waits for a later attempt is due now.
+UPDATE queue SET lane = $2, due = CASE WHEN state = 'deferred' THEN $3 ELSE due END
+WHERE id = $1 AND owner <= 0 AND lane <> $2 RETURNING id, last_event
+
+-- name: queue.put_back
+-- Out of a process's memory, unsent.
+UPDATE queue SET owner = 0 WHERE id = $1 AND owner = $2
 
 -- name: queue.set_last_event
 -- The newest link of a delivery's history.

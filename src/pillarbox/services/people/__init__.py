@@ -1,0 +1,1 @@
+"""who people are: passwords, and tokens for whoever signed in"""
