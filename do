@@ -221,6 +221,7 @@ debian_packages=(
     postfix libsasl2-modules sasl2-bin swaks libio-socket-ssl-perl libnet-ssleay-perl
     curl strace e2fsprogs util-linux iproute2 procps gcc libc6-dev python3-dev postgresql
     msmtp s-nail esmtp php-cli libphp-phpmailer ruby ruby-mail libauthen-sasl-perl
+    python3-dkim libmail-dkim-perl opendkim pebble
 )
 install=(apt-get -qq -y --no-install-recommends --no-remove -o Dpkg::Use-Pty=0 install)
 

@@ -22,7 +22,7 @@ _HEAD: Final = struct.Struct(">BHqH")
 """Version and kind in one octet, number of the key, delivery, position."""
 _VERSION: Final = 1
 _MAC_OCTETS: Final = 16
-_PURPOSE: Final = b"pillarbox tracking 1\0"
+_PURPOSE: Final = b"pillarbox/tracking/1\0"
 KEY_OCTETS: Final = 32
 MAX_TARGET_OCTETS: Final = 8000
 MAX_TOKEN_CHARACTERS: Final = 11_000

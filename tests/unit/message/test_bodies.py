@@ -98,7 +98,9 @@ def test_a_line_that_becomes_too_long_is_encoded() -> None:
 
 
 def test_base64_stays_base64() -> None:
-    content = wrapped(b"multipart/mixed", part(base64.b64encode(b"<p>one</p>") + b"\r\n", b"base64"))
+    content = wrapped(
+        b"multipart/mixed", part(base64.b64encode(b"<p>one</p>") + b"\r\n", b"base64")
+    )
     made = edited(content, b"one", b"something longer")
     assert only(made).document == b"<p>something longer</p>"
     assert made.startswith(content[: content.index(b"PHA")])

@@ -20,7 +20,7 @@ def test_the_example_of_the_rfc() -> None:
     assert simple_field(b"B : Y\t\r\n\tZ  \r\n") == b"B : Y\t\r\n\tZ  \r\n"
 
 
-def test_empty_bodies() -> None:
+def test_an_empty_body_is_one_line_end_or_nothing() -> None:
     for body in (b"", b"\r\n", b"\r\n\r\n", b" \r\n\t\r\n"):
         assert relaxed_body(body) == b""
     assert simple_body(b"") == simple_body(b"\r\n\r\n") == b"\r\n"
