@@ -62,10 +62,20 @@ class MessageFacts(msgspec.Struct, frozen=True, gc=False):
     options: dict[str, OptionValue] = {}
     tags: tuple[str, ...] = ()
     key_ids: tuple[str, ...] = ()
-    """Signing keys named at the door; a retired one keeps signing until these settle."""
+    """Signing keys named at the door, as ``domain/selector``; a retired one keeps signing until these
+    settle.
+    """
     header_bytes: int = 0
     """Length of the stored header section, blank line included."""
     blocks: int = 1
     """How many content rows there are."""
     tls: str = ""
     """``required`` for REQUIRETLS, ``optional`` for a field ``TLS-Required: No`` (RFC 8689)."""
+    tracking_host: str = ""
+    """The host that tracked links lead through; empty where there was none at the door."""
+    tracking_https: bool = True
+    """Whether that host is asked by https."""
+    token_key: int = 0
+    """Number of the key that signs the tokens of tracked links."""
+    exceptions: tuple[str, ...] = ()
+    """Domains and patterns of links that are never tracked."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pillarbox.message.default_sender import DefaultSender, with_default_sender
 from pillarbox.message.downgrade import downgrade
 from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
+from pillarbox.message.features import Changes
 from pillarbox.message.header import split_content
+from pillarbox.message.keys import NO_KEYS, RenderKeys
 from pillarbox.message.parts import read_parts
+from pillarbox.terms.ids import DeliveryId
 
 RENDERER_VERSION: Final = 1
 """Grows with every change after which the same input gives other bytes; attempts store it."""
@@ -32,8 +35,44 @@ class Hop:
     """Who stands in here for the author, the return path, or both."""
 
 
-def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What a message became, and what there is to say about it."""
+
+    content: bytes
+    """What leaves; the same object that came where nothing had to be done."""
+    changes: Changes = field(default_factory=Changes)
+    """Its links and images, what could not be done, and the images that stay behind."""
+    signed_by: tuple[str, ...] = ()
+    """The keys that signed it, as ``domain/selector``."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what else had to be done."""
+
+
+def render(
+    content: bytes,
+    facts: MessageFacts,
+    hop: Hop,
+    keys: RenderKeys = NO_KEYS,
+    delivery: DeliveryId = DeliveryId(0),
+) -> bytes:
     """The message as it goes over this hop; the same object where nothing has to be done.
+
+    Raises what `rendering` does.
+    """
+    return rendering(content, facts, hop, keys, delivery).content
+
+
+def rendering(
+    content: bytes,
+    facts: MessageFacts,
+    hop: Hop,
+    keys: RenderKeys = NO_KEYS,
+    delivery: DeliveryId = DeliveryId(0),
+) -> Rendering:
+    """The message as it goes over this hop to one recipient, and what was done to it.
+
+    `delivery` says to whom; that of the message as a whole (ordinal 0) where it makes no difference.
 
     What the content holds decides, not what was declared: a message in ASCII goes anywhere, though
     some programs declare SMTPUTF8 for all they send. A header outside ASCII that was not declared
@@ -47,6 +86,10 @@ def render(content: bytes, facts: MessageFacts, hop: Hop) -> bytes:
     if hop.sender is not None and hop.sender.for_author:
         content = with_default_sender(content, hop.sender)
         header_bytes = 0
+    return Rendering(_converted(content, facts, hop, header_bytes))
+
+
+def _converted(content: bytes, facts: MessageFacts, hop: Hop, header_bytes: int) -> bytes:
     if (hop.eight_bit and hop.smtputf8) or content.isascii():
         return content
     if not hop.smtputf8 and (facts.smtputf8 or not hop.eight_bit):
