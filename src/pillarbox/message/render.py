@@ -17,6 +17,8 @@ from pillarbox.terms.ids import DeliveryId
 
 RENDERER_VERSION: Final = 1
 """Grows with every change after which the same input gives other bytes; attempts store it."""
+NOBODY: Final = DeliveryId(0)
+"""Where there is no delivery: a message that is only looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def render(
     facts: MessageFacts,
     hop: Hop,
     keys: RenderKeys = NO_KEYS,
-    delivery: DeliveryId = DeliveryId(0),
+    delivery: DeliveryId = NOBODY,
 ) -> bytes:
     """The message as it goes over this hop; the same object where nothing has to be done.
 
@@ -68,7 +70,7 @@ def rendering(
     facts: MessageFacts,
     hop: Hop,
     keys: RenderKeys = NO_KEYS,
-    delivery: DeliveryId = DeliveryId(0),
+    delivery: DeliveryId = NOBODY,
 ) -> Rendering:
     """The message as it goes over this hop to one recipient, and what was done to it.
 
