@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pillarbox.api.config import ApiConfig
-from pillarbox.handover.config import DoorConfig
+from pillarbox.handover.config import DoorConfig, TrackingConfig
 from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
 from pillarbox.net.certificates import TlsConfig
@@ -71,6 +71,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "tls": TlsConfig(),
         "connect": ConnectConfig(),
         "accept": DoorConfig(),
+        "tracking": TrackingConfig(),
         "delivery": DeliveryConfig(poll_seconds=0.05),
         "retry": RetryConfig(first_seconds=0.1, ceiling_seconds=0.4),
         "breaker": BreakerConfig(pause_seconds=0.2, ceiling_seconds=0.5),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
-from pillarbox.terms.setting import setting
+from pillarbox.terms.hostname import is_domain
+from pillarbox.terms.setting import InvalidSetting, setting
+
+_PORT: Final = re.compile(r":[0-9]{1,5}\Z")
 
 
 class UnreadableOptions(StrEnum):
@@ -32,3 +37,29 @@ class DoorConfig:
     received_shows_address: bool = setting(
         True, "Whether the Received field that is added names the address mail was handed in from."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingConfig:
+    """Where tracked links and images lead."""
+
+    host: str = setting(
+        "",
+        "The public name of the tracking host, with a port where it is not the usual one; without "
+        "it nothing is tracked and no image hosted, whatever mail asks for.",
+    )
+    https: bool = setting(True, "Whether links lead to the tracking host by https.")
+    exceptions: tuple[str, ...] = setting(
+        (),
+        "Links and images that are left as they are: example.com, .example.com for all below it, or "
+        "a pattern such as https://example.com/pay/*.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.host and not is_domain(_PORT.sub("", self.host)):
+            raise InvalidSetting(
+                f"host is a name such as clicks.example.com, without https:// and without a path, "
+                f"found {self.host[:80]!r}"
+            )
+        if any(not each or not each.isprintable() for each in self.exceptions):
+            raise InvalidSetting("exceptions holds an empty entry, which would mean nothing")

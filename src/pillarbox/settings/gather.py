@@ -32,7 +32,7 @@ from pillarbox.terms.setting import (
 
 if TYPE_CHECKING:
     from pillarbox.api.config import ApiConfig
-    from pillarbox.handover.config import DoorConfig
+    from pillarbox.handover.config import DoorConfig, TrackingConfig
     from pillarbox.net.certificates import TlsConfig
     from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
@@ -75,6 +75,7 @@ class Settings:
     tls: TlsConfig
     connect: ConnectConfig
     accept: DoorConfig
+    tracking: TrackingConfig
     delivery: DeliveryConfig
     retry: RetryConfig
     breaker: BreakerConfig
@@ -106,7 +107,7 @@ class Entry:
 def all_rooms() -> dict[str, type]:
     """The config dataclass of each section. Imports the rooms, hence a function."""
     from pillarbox.api.config import ApiConfig
-    from pillarbox.handover.config import DoorConfig
+    from pillarbox.handover.config import DoorConfig, TrackingConfig
     from pillarbox.net.certificates import TlsConfig
     from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
@@ -132,6 +133,7 @@ def all_rooms() -> dict[str, type]:
         "tls": TlsConfig,
         "connect": ConnectConfig,
         "accept": DoorConfig,
+        "tracking": TrackingConfig,
         "delivery": DeliveryConfig,
         "retry": RetryConfig,
         "breaker": BreakerConfig,
