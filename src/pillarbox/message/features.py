@@ -6,18 +6,23 @@ two links. All edits are of the message as it came, so none disturbs another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
+from urllib.parse import unquote
 
 from pillarbox.message.bodies import Body, Edit, Unreadable, find_bodies, put_back
 from pillarbox.message.css import style_edits
 from pillarbox.message.errors import CannotInline
 from pillarbox.message.images import Embedded, content_id_of, embedded_images, removals
 from pillarbox.message.links import Spot, find_spots, in_ascii, written
+from pillarbox.message.markup import unescaped_value
 from pillarbox.message.parts import Part
 from pillarbox.message.readable import readable_tail
-from pillarbox.message.tokens import TokenKind
+from pillarbox.message.tokens import MAX_POSITION, MAX_TARGET_OCTETS, TokenKind
 from pillarbox.message.untouched import Rules, Why, judge_image, judge_link
 
 MAX_TRACKED: Final = 2000
@@ -26,6 +31,13 @@ _PIXEL: Final = (
     '<img src="{}" width="1" height="1" alt="" border="0" '
     'style="display:block;width:1px;height:1px;border:0">'
 )
+
+_CID: Final = re.compile(rb"cid:([^\s\"'<>()]+)", re.IGNORECASE)
+
+Styles = tuple[tuple[Edit, ...] | str, ...]
+"""For each HTML body that can be read, in order: the edits of its document that inline its styles, or
+why they cannot be.
+"""
 
 Address = Callable[[TokenKind, int, str, str], str]
 """Kind, position, target and readable tail give an address of the tracking host, in ASCII."""
@@ -44,7 +56,16 @@ class Wishes:
     @property
     def any(self) -> bool:
         """Whether anything is."""
-        return self.inline_css or self.track_clicks or self.track_opens or self.host_images
+        return self.inline_css or self.needs_tokens
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether addresses of the tracking host come into it."""
+        return self.track_clicks or self.track_opens or self.host_images
+
+    def without_tokens(self) -> Wishes:
+        """The others."""
+        return Wishes(inline_css=self.inline_css)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,58 +93,105 @@ class Changes:
     """Images that no longer travel with it; their copies must be there before it leaves."""
 
 
-def changes_of(content: bytes, whole: Part, wishes: Wishes, address: Address) -> Changes:
-    """What the wishes come to for this message. Never raises for what a message may contain."""
-    return _Work(content, whole, wishes, address).done()
+def styles_of(content: bytes, whole: Part) -> Styles:
+    """What inlining comes to for this message. The same for all its recipients, and the dear part."""
+    return tuple(
+        _styles(body) for body in find_bodies(content, whole) if not isinstance(body, Unreadable)
+    )
+
+
+def changes_of(
+    content: bytes, whole: Part, wishes: Wishes, address: Address, styles: Styles | None = None
+) -> Changes:
+    """What the wishes come to for this message. Never raises for what a message may contain.
+
+    `styles` spares finding out what `styles_of` gives.
+    """
+    return _Work(content, whole, wishes, address, styles).done()
+
+
+def _styles(body: Body) -> tuple[Edit, ...] | str:
+    try:
+        return tuple(style_edits(body.document, body.charset))
+    except CannotInline as error:
+        return error.sentence
+
+
+class _Document:
+    """One HTML body, with its links and images."""
+
+    __slots__ = ("body", "end", "images", "links")
+
+    def __init__(self, body: Body, wishes: Wishes) -> None:
+        self.body = body
+        self.links: list[Spot] = []
+        self.images: list[Spot] = []
+        self.end = len(body.document)
+        if wishes.needs_tokens:
+            self.links, self.images, self.end = find_spots(body.document, body.charset)
 
 
 class _Work:
     """One message."""
 
-    def __init__(self, content: bytes, whole: Part, wishes: Wishes, address: Address) -> None:
+    def __init__(
+        self, content: bytes, whole: Part, wishes: Wishes, address: Address, styles: Styles | None
+    ) -> None:
         self._content = content
         self._whole = whole
         self._wishes = wishes
         self._address = address
+        self._styles = styles
         self._changes = Changes()
         self._links = 0
         self._images = 0
-        self._embedded = embedded_images(content, whole) if wishes.host_images else {}
+        self._embedded: dict[str, Embedded] = {}
         self._used: set[str] = set()
 
     def done(self) -> Changes:
         changes = self._changes
+        documents: list[_Document] = []
         for body in find_bodies(self._content, self._whole):
             if isinstance(body, Unreadable):
                 changes.remarks.append(f"An HTML part was left as it came: {body.why}.")
-                self._embedded = {}  # it may show any of them
             else:
-                changes.edits += put_back(self._content, body, self._document(body))
-        changes.hosted = [self._embedded[cid] for cid in self._used if cid in self._embedded]
+                documents.append(_Document(body, self._wishes))
+        # A part that nobody could read may show any of them.
+        if self._wishes.host_images and not changes.remarks:
+            self._embedded = self._replaceable(documents)
+        for number, document in enumerate(documents):
+            edits = self._document(number, document)
+            changes.edits += put_back(self._content, document.body, edits)
+        changes.hosted = [self._embedded[cid] for cid in self._used]
         changes.hosted.sort(key=lambda image: image.part.start)
         changes.edits += removals(changes.hosted)
         changes.edits.sort()
-        return changes
+        return changes if _are_apart(changes.edits) else _left(changes)
 
-    def _document(self, body: Body) -> list[Edit]:
-        wishes, document = self._wishes, body.document
-        edits: list[Edit] = []
-        if wishes.inline_css:
-            try:
-                edits += style_edits(document, body.charset)
-            except CannotInline as error:
-                self._changes.remarks.append(error.sentence)
-        if not (wishes.track_clicks or wishes.track_opens or wishes.host_images):
-            return edits
-        links, images, end = find_spots(document, body.charset)
+    def _replaceable(self, documents: Iterable[_Document]) -> dict[str, Embedded]:
+        """Images that are shown by nothing but what can lead elsewhere: no style, no background."""
+        found = embedded_images(self._content, self._whole)
+        if not found:
+            return found
+        named: Counter[str] = Counter()
+        shown: Counter[str] = Counter()
+        for document in documents:
+            shown.update(content_id_of(spot) for spot in document.images)
+            for match in _CID.finditer(document.body.document):
+                named[unquote(unescaped_value(match[1].decode("latin-1")))] += 1
+        return {cid: image for cid, image in found.items() if named[cid] <= shown[cid]}
+
+    def _document(self, number: int, document: _Document) -> list[Edit]:
+        wishes, charset = self._wishes, document.body.charset
+        edits = self._inlined(number, document.body) if wishes.inline_css else []
         if wishes.track_clicks:
-            for spot in links:
+            for spot in document.links:
                 self._links += 1
                 why = judge_link(spot, wishes.rules)
                 if self._links > MAX_TRACKED and why is Why.TRACKED:
                     why = Why.TOO_MANY
-                edits += self._tracked(TokenKind.CLICK, self._links, spot, why, body.charset)
-        for spot in images:
+                edits += self._tracked(TokenKind.CLICK, self._links, spot, why, charset)
+        for spot in document.images:
             self._images += 1
             embedded = self._embedded.get(content_id_of(spot))
             if embedded is not None:
@@ -132,14 +200,22 @@ class _Work:
                 why = judge_image(spot, wishes.rules)
                 if self._images > MAX_TRACKED and why is Why.TRACKED:
                     why = Why.TOO_MANY
-                edits += self._tracked(TokenKind.IMAGE, self._images, spot, why, body.charset)
+                edits += self._tracked(TokenKind.IMAGE, self._images, spot, why, charset)
         tracked = any(
             each.instead and each.kind is not TokenKind.CLICK for each in self._changes.findings
         )
         if wishes.track_opens and not tracked:
             pixel = _PIXEL.format(self._address(TokenKind.PIXEL, 0, "", ".gif"))
-            edits.append((end, end, pixel.encode("ascii")))
+            edits.append((document.end, document.end, pixel.encode("ascii")))
         return edits
+
+    def _inlined(self, number: int, body: Body) -> list[Edit]:
+        known = self._styles is not None and number < len(self._styles)
+        found = self._styles[number] if self._styles is not None and known else _styles(body)
+        if isinstance(found, str):
+            self._changes.remarks.append(found)
+            return []
+        return list(found)
 
     def _tracked(
         self, kind: TokenKind, position: int, spot: Spot, why: Why, charset: str
@@ -147,15 +223,29 @@ class _Work:
         instead = ""
         if why is Why.TRACKED:
             target = in_ascii(spot.url, charset)
-            instead = self._address(kind, position, target, readable_tail(target))
+            if len(target) > MAX_TARGET_OCTETS:
+                why = Why.TOO_LONG
+            else:
+                instead = self._address(kind, position, target, readable_tail(target))
         self._changes.findings.append(Finding(kind, position, spot.url, spot.label, why, instead))
         return [written(spot, instead)] if instead else []
 
     def _hosted(self, spot: Spot, image: Embedded) -> Edit:
         self._used.add(image.part.content_id)
         ending = "." + image.media_type.removeprefix("image/")
-        instead = self._address(TokenKind.HOSTED, self._images, image.digest, ending)
+        position = min(self._images, MAX_POSITION)
+        instead = self._address(TokenKind.HOSTED, position, image.digest, ending)
         self._changes.findings.append(
-            Finding(TokenKind.HOSTED, self._images, spot.url, "", Why.TRACKED, instead)
+            Finding(TokenKind.HOSTED, position, spot.url, "", Why.TRACKED, instead)
         )
         return written(spot, instead)
+
+
+def _are_apart(edits: Sequence[Edit]) -> bool:
+    return all(one[1] <= other[0] for one, other in pairwise(edits))
+
+
+def _left(changes: Changes) -> Changes:
+    """Where parts lie across each other nothing may be changed."""
+    remark = "It was left as it came: its parts overlap, so none of them can be changed alone."
+    return Changes(remarks=[*changes.remarks, remark])
