@@ -250,6 +250,8 @@ RARE: dict[str, str] = {
     "event.delete_before": "once a minute",
     "session.delete_before": "once a minute",
     "idempotency.delete_before": "once a minute",
+    "image.orphans": "once an hour",
+    "visit.delete_before": "once a minute",
 }
 """Statements whose plans may be such as fit an empty table until the server has swept: in an empty one
 every index is as good as the right one.

@@ -1,3 +1,5 @@
+-- A sum in a condition keeps its index out: there are others, which look good in an empty table.
+
 -- name: image.one
 -- What is known of an image.
 SELECT media_type, size, hosted, used_at FROM image WHERE digest = $1
@@ -28,7 +30,7 @@ UPDATE image SET used_at = $2 WHERE digest = $1
 
 -- name: image.address
 -- What was found at an address.
-SELECT digest, until_at FROM image_address WHERE id = $1 AND until_at > $2
+SELECT digest, until_at FROM image_address WHERE id = $1 AND until_at + 0 > $2
 
 -- name: image.save_address
 -- Looked at.
@@ -45,17 +47,17 @@ SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM image WHERE hosted = $1
 
 -- name: image.delete
 -- Nobody asks for it; one that was used or hosted meanwhile stays.
-DELETE FROM image WHERE digest = $1 AND hosted = $2 AND used_at = $3
+DELETE FROM image WHERE digest = $1 AND hosted + 0 = $2 AND used_at + 0 = $3
 
 -- name: image.delete_blocks
 -- Its bytes, where it is gone and is not being written anew.
-DELETE FROM image_block WHERE digest = $1 AND at < $2
+DELETE FROM image_block WHERE digest = $1 AND at + 0 < $2
 AND NOT EXISTS (SELECT 1 FROM image i WHERE i.digest = $1)
 
 -- name: image.orphans
 -- Bytes of images that never came to be.
 SELECT b.digest FROM image_block b WHERE b.at < $1
-AND NOT EXISTS (SELECT 1 FROM image i WHERE i.digest = b.digest) LIMIT $2
+AND NOT EXISTS (SELECT 1 FROM image i WHERE i.digest = b.digest) ORDER BY b.at LIMIT $2
 
 -- name: image.drop_addresses
 -- What does not hold any more.
