@@ -180,6 +180,20 @@ LOOK_UPS: dict[str, LookUp] = {
     "token.used": by("token(hash)", of=(b"token7", NOW)),
     "token.delete_of_person": by("token_person", of=(USER,)),
     "token.drop": by("token_end", of=(NOW + PAGE,)),
+    # tracking
+    "image.one": by("image(digest)", of=(b"img7",)),
+    "image.used": by("image(digest)", of=(b"img7", NOW)),
+    "image.delete": by("image(digest)", of=(b"img7", 0, NOW)),
+    "image.unused": by("image_used", of=(1, NOW + PAGE, PAGE)),
+    "image.length": by("image_block(digest, n)", of=(b"img7",)),
+    "image.blocks": by("image_block(digest, n)", of=(b"img7",)),
+    "image.delete_blocks": by("image_block(digest, n)", "image(digest)", of=(b"img7", NOW)),
+    "image.orphans": by("image_block_at", "image(digest)", of=(NOW + PAGE, PAGE)),
+    "image.address": by("image_address(id)", of=(b"adr7", NOW)),
+    "image.drop_addresses": by("image_address_until", of=(NOW + PAGE,)),
+    "visit.of_delivery": by("visit(delivery, event)", of=(DELIVERY, PAGE)),
+    "visit.delete_before": by("visit(delivery, event)", of=(DELIVERY, PAGE)),
+    "visit.reached": by("message(id)", "delivery(id)", of=(MESSAGE, DELIVERY)),
 }
 """With each: the parameters it is tried with."""
 
@@ -206,6 +220,7 @@ READ_WHOLE: dict[str, str] = {
     "credential.delete_of_app": "once, when the app goes",
     "key.all": "a list for people",
     "person.all": "a list for people",
+    "image.weight": "adds up what was fetched, once an hour",
 }
 """Statements that read a table from end to end, and why they may."""
 
@@ -215,6 +230,7 @@ SMALL: dict[str, str] = {
     "node": "64 rows at most",
     "incarnation": "a row for each start of a node in the last month",
     "directory": "one row",
+    "token_key": "one more with each rotation, and kept in memory",
     "server": "some for each app; their errors are added up with each sign of life",
     "mark": "a row for each thing that is noted once",
     "circuit": "a row for each server that fails",
@@ -234,6 +250,8 @@ RARE: dict[str, str] = {
     "event.delete_before": "once a minute",
     "session.delete_before": "once a minute",
     "idempotency.delete_before": "once a minute",
+    "image.orphans": "once an hour",
+    "visit.delete_before": "once a minute",
 }
 """Statements whose plans may be such as fit an empty table until the server has swept: in an empty one
 every index is as good as the right one.
@@ -343,6 +361,13 @@ def beside(dialect: Dialect) -> list[str]:
             "token", "hash, person, opened_at, expires_at, used_at",
             f"{named('token')}, {named('usr')}, {NOW} + n, {NOW} + n, {NOW}", ROWS,
         ),
+        say.into(
+            "image", "digest, media_type, size, hosted, used_at",
+            f"{named('img')}, 'image/png', 9, n % 2, {NOW} + n", ROWS,
+        ),
+        say.into("image_block", "digest, n, at, body", f"{named('img')}, 0, {NOW} + n, {facts}", ROWS),
+        say.into("image_address", "id, until_at", f"{named('adr')}, {NOW} + n", ROWS),
+        say.into("visit", "delivery, event", f"{message} << 10 | 1, {message}", ROWS),
     ]  # fmt: skip
 
 

@@ -44,6 +44,8 @@ RANK: Final = (
     "spending.set",
     "problem.note",
     "tls.count",
+    "visit.insert",
+    "image.used",
 )
 """Statements a batch may hold, in the order in which they run: key order, table by table."""
 

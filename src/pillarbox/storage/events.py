@@ -76,7 +76,7 @@ class SqlEventStore:
         cursor: Value = max(after.values(), default=0)
         if self._engine.shared:
             cursor = ",".join(map(str, after.values()))
-        return [_event(row) for row in await self._engine.read("event.after", cursor, limit)]
+        return [to_event(row) for row in await self._engine.read("event.after", cursor, limit)]
 
     async def position(self) -> LogPosition:
         """The highest number of each node."""
@@ -89,7 +89,7 @@ class SqlEventStore:
         before, looked_at = _HIGHEST, 0
         while len(found) < limit and looked_at < _LOOKED_AT:
             rows = await self._engine.read("event.newest", before, _PAGE)
-            found += [event for event in map(_event, rows) if app is None or event.app == app]
+            found += [event for event in map(to_event, rows) if app is None or event.app == app]
             looked_at += len(rows)
             if len(rows) < _PAGE:
                 break
@@ -104,7 +104,7 @@ class SqlEventStore:
             rows = await self._engine.read("event.one", seq)
             if not rows:
                 break
-            event = _event(rows[0])
+            event = to_event(rows[0])
             chain.append(event)
             seq = event.previous
         return chain[::-1]
@@ -130,7 +130,8 @@ def _let_go(error: BaseException | None) -> None:
     """A connection without its row is shown without its words; nothing else is lost."""
 
 
-def _event(row: Row) -> StoredEvent:
+def to_event(row: Row) -> StoredEvent:
+    """An event as it was stored."""
     seq, at, app, kind, delivery, previous, data = row
     return StoredEvent(
         as_int(seq), as_int(at), ObjectId(as_bytes(app)), as_text(kind),

@@ -11,10 +11,12 @@ from pillarbox.storage.columns import as_int
 from pillarbox.storage.directory import SqlDirectoryStore
 from pillarbox.storage.engine import Committed, Engine
 from pillarbox.storage.events import SqlEventStore
+from pillarbox.storage.images import SqlImageStore
 from pillarbox.storage.interface.errors import StorageBroken, StorageTrouble
 from pillarbox.storage.interface.nodes import NodeIdentity
 from pillarbox.storage.interface.store import Health, Storage
 from pillarbox.storage.interface.store_url import DATABASE_NAME
+from pillarbox.storage.keys import SqlKeyStore
 from pillarbox.storage.limits import SqlLimitStore
 from pillarbox.storage.lock import OwnerLock
 from pillarbox.storage.marks import check_marks
@@ -29,6 +31,7 @@ from pillarbox.storage.sqlite import SqliteEngine
 from pillarbox.storage.tls import SqlTlsStore
 from pillarbox.storage.users import SqlUserStore
 from pillarbox.storage.vault import Vault
+from pillarbox.storage.visits import SqlVisitStore
 from pillarbox.terms.ids import MessageId
 
 
@@ -56,6 +59,9 @@ class SqlStorage:
         self.limits = SqlLimitStore(engine)
         self.tls = SqlTlsStore(engine)
         self.users = SqlUserStore(engine)
+        self.keys = SqlKeyStore(engine, vault)
+        self.images = SqlImageStore(engine)
+        self.visits = SqlVisitStore(engine)
 
         engine.listen("directory", self.directory.forget)
         engine.listen("servers", self.directory.forget_servers)
@@ -89,6 +95,7 @@ class SqlStorage:
                 await self.directory.flush()
                 await self.problems.flush()
                 await self.tls.flush()
+                await self.images.flush()
             await self._engine.close()
         finally:
             self._lock.release()

@@ -11,7 +11,15 @@ from pillarbox.storage.weaving import APART, Woven, unnested, weave
 
 _CHANGED = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 _IN_ORDER = frozenset(
-    {"server.error", "server.fine", "credential.used", "key.used", "problem.note", "tls.count"}
+    {
+        "server.error",
+        "server.fine",
+        "credential.used",
+        "key.used",
+        "problem.note",
+        "tls.count",
+        "image.used",
+    }
 )
 """Rows that several nodes change: each in the same order, so that none waits for another in a ring."""
 

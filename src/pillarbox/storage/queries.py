@@ -12,7 +12,10 @@ from typing import Final
 
 _NAME: Final = re.compile(r"^-- name: ([a-z_.]+)$", re.MULTILINE)
 _PARAMETER: Final = re.compile(r"\$(\d+)")
-STORES: Final = ("queue", "messages", "events", "directory", "nodes", "limits", "users", "tls")
+STORES: Final = (
+    "queue", "messages", "events", "directory", "nodes", "limits", "users", "tls", "keys", "images",
+    "visits",
+)  # fmt: skip
 
 
 def load_queries(dialect: str) -> dict[str, str]:

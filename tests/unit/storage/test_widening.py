@@ -66,5 +66,6 @@ def test_all_that_an_acceptance_and_a_settlement_write_has_a_wide_form() -> None
     assert narrow == {
         "queue.defer", "queue.hold_back", "queue.set_last_event", "server.error", "server.fine",
         "credential.used", "key.used", "tls.count",
+        "image.used",
     }  # fmt: skip
     assert max(WIDTHS) * max(sql[name].count("?") for name in RANK) < 32_766

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.events import EventStore
+from pillarbox.storage.interface.images import ImageStore
+from pillarbox.storage.interface.keys import KeyStore
 from pillarbox.storage.interface.limits import LimitStore
 from pillarbox.storage.interface.messages import MessageStore
 from pillarbox.storage.interface.nodes import NodeStore
@@ -15,6 +17,7 @@ from pillarbox.storage.interface.queue import QueueStore
 from pillarbox.storage.interface.retention import RetentionStore
 from pillarbox.storage.interface.tls import TlsStore
 from pillarbox.storage.interface.users import UserStore
+from pillarbox.storage.interface.visits import VisitStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,21 @@ class Storage(Protocol):
     @property
     def tls(self) -> TlsStore:
         """What domains demand of TLS, and what became of sessions with their hosts."""
+        ...
+
+    @property
+    def keys(self) -> KeyStore:
+        """What tokens are minted with."""
+        ...
+
+    @property
+    def images(self) -> ImageStore:
+        """Images that we show."""
+        ...
+
+    @property
+    def visits(self) -> VisitStore:
+        """What readers did."""
         ...
 
     async def health(self) -> Health:
