@@ -12,7 +12,17 @@ from typing import Final
 
 _NAME: Final = re.compile(r"^-- name: ([a-z_.]+)$", re.MULTILINE)
 _PARAMETER: Final = re.compile(r"\$(\d+)")
-STORES: Final = ("queue", "messages", "events", "directory", "nodes", "limits", "users", "tls")
+STORES: Final = (
+    "queue",
+    "messages",
+    "events",
+    "directory",
+    "nodes",
+    "limits",
+    "users",
+    "tls",
+    "domains",
+)
 
 
 def load_queries(dialect: str) -> dict[str, str]:
