@@ -19,6 +19,7 @@ from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.receipt import Receipt
+from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.observe.metrics import Metrics
@@ -276,6 +277,7 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
     door = ScriptedDoor(
         storage.queue,
         Sorter(storage.directory, storage.queue),
+        Signers(storage.domains),
         mirror,
         CLOCK,
         "mail.example.com",

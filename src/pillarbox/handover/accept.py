@@ -12,6 +12,7 @@ from pillarbox.handover.facts import facts_of
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.receipt import Content, Receipt
+from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter, by_lane
 from pillarbox.handover.spent import Spent
 from pillarbox.message.facts import Origin
@@ -51,6 +52,7 @@ class Door:
         self,
         queue: QueueStore,
         sorter: Sorter,
+        signers: Signers,
         mirror: Mirror,
         clock: Clock,
         hostname: str,
@@ -65,6 +67,7 @@ class Door:
         self._hostname = hostname
         self._metrics = metrics
         self._sorter = sorter
+        self._signers = signers
         self._news = news
         self._give_up_ms = config.give_up_hours * 3_600_000
         self._spent = Spent()
@@ -98,12 +101,16 @@ class Door:
 
     def is_prepared(self, submitter: Submitter, recipients: Sequence[Recipient]) -> bool:
         """Whether `accept_soon` may be called for mail of this submitter to these."""
+        if not self._signers.known:
+            return False
         return submitter.mode is Mode.SANDBOX or self._sorter.knows(submitter.app.id, recipients)
 
     async def prepare(self, submitter: Submitter, recipients: Sequence[Recipient]) -> None:
         """Learn what the store must be asked before it can be taken. Raises `StorageTrouble`."""
-        if not self.is_prepared(submitter, recipients):
-            await self._sorter.learn(submitter.app, recipients)
+        while not self.is_prepared(submitter, recipients):
+            await self._signers.learn()
+            if submitter.mode is not Mode.SANDBOX:
+                await self._sorter.learn(submitter.app, recipients)
 
     def used_up(self, submitter: Submitter) -> Refusal | None:
         """Whether it is known that a limit of this submitter has nothing left; says no, never yes."""
@@ -148,6 +155,7 @@ class Door:
             relays=submitter.relays, return_path=envelope.return_path,
         )  # fmt: skip
         _check_authority(submitter, tidied, envelope.return_path)
+        self._signers.check(submitter, tidied.authors)
         if tidied.options or submitter.once is Once.MESSAGE_ID:
             arrival.recognise(tidied)
             envelope = arrival.envelope
@@ -159,6 +167,7 @@ class Door:
             envelope, submitter, origin, resolved.options,
             header_bytes=tidied.header_bytes, blocks=len(blocks) + stored_blocks,
             eight_bit=content.eight_bit or not head.isascii(), tls_optional=tidied.tls_optional,
+            key_ids=self._signers.signers_for(submitter.account.id, tidied.author),
         )  # fmt: skip
         state = _STATE_OF_MODE[submitter.mode]
         if arrival.held and state is State.QUEUED:

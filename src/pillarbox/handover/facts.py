@@ -18,6 +18,7 @@ def facts_of(
     blocks: int,
     eight_bit: bool,
     tls_optional: bool = False,
+    key_ids: tuple[str, ...] = (),
 ) -> MessageFacts:
     """All that is needed to repeat the work on a message.
 
@@ -46,6 +47,7 @@ def facts_of(
         envelope_id=envelope.envelope_id,
         uncertain=submitter.uncertain,
         options=options,
+        key_ids=key_ids,
         header_bytes=header_bytes,
         blocks=blocks,
         # RFC 8689 §4.1: beside REQUIRETLS the field means nothing.

@@ -48,6 +48,8 @@ class Account:
     name: str
     may_send: bool = True
     contact: str = ""
+    enforces_domains: bool = False
+    """Whether authors must be of its sending domains."""
 
 
 @dataclass(frozen=True, slots=True)

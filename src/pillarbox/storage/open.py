@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pillarbox.storage.columns import as_int
 from pillarbox.storage.directory import SqlDirectoryStore
+from pillarbox.storage.domains import SqlDomainStore
 from pillarbox.storage.engine import Committed, Engine
 from pillarbox.storage.events import SqlEventStore
 from pillarbox.storage.images import SqlImageStore
@@ -50,6 +51,7 @@ class SqlStorage:
         self._lock = lock
         self._closed = False
         self.directory = SqlDirectoryStore(engine, vault)
+        self.domains = SqlDomainStore(engine, vault, self.directory)
         self.problems = SqlProblemStore(engine)
         self.nodes = SqlNodeStore(engine, self.directory.heard)
         self.queue = SqlQueueStore(engine, highest_message, self._servers_moved)

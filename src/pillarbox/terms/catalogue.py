@@ -132,6 +132,12 @@ CATALOGUE: Final[dict[str, Problem]] = _catalogue(
     Problem("sender_not_allowed", "Sender not allowed", 403, 4, "550 5.7.1",
         "The message's author or return path is not among those this login or key may use.",
         "Change the From address, or add the address to the allowed senders."),
+    Problem("domain_not_configured", "Not a sending domain", 403, 4, "550 5.7.1",
+        "The account takes mail only of authors at its sending domains, and this one is at another.",
+        "Change the From address, or add and prove the domain: pillarbox domain add."),
+    Problem("domain_of_another", "Domain of another account", 403, 4, "550 5.7.1",
+        "The author's domain was proved by another account, which alone may use it.",
+        "Change the From address to one of a domain of your own."),
     # --- what may be taken ------------------------------------------------------------------------
     Problem("recipient_suppressed", "Recipient suppressed", 422, 5, "550 5.7.1",
         "The address is on the list of those that must not be mailed.",

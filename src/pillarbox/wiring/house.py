@@ -17,6 +17,7 @@ from pillarbox.handover.errors import NodeDraining
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
+from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter
 from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
@@ -214,8 +215,8 @@ def _build_over(
         settings.smtp.max_message_mb * MEGABYTE, settings.retention.disk_floor_mb * MEGABYTE
     )
     door = Door(
-        storage.queue, Sorter(storage.directory, storage.queue), mirror, clock, settings.hostname,
-        accept, metrics=metrics, news=news,
+        storage.queue, Sorter(storage.directory, storage.queue), Signers(storage.domains), mirror,
+        clock, settings.hostname, accept, metrics=metrics, news=news,
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pillarbox.storage.interface.directory import DirectoryStore
+from pillarbox.storage.interface.domains import DomainStore
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.images import ImageStore
 from pillarbox.storage.interface.keys import KeyStore
@@ -52,6 +53,11 @@ class Storage(Protocol):
     @property
     def directory(self) -> DirectoryStore:
         """What people configured."""
+        ...
+
+    @property
+    def domains(self) -> DomainStore:
+        """Sending domains and the keys that sign for them."""
         ...
 
     @property
