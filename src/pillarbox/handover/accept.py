@@ -19,6 +19,7 @@ from pillarbox.message.facts import Origin
 from pillarbox.message.hygiene import Tidied, tidy
 from pillarbox.message.options import NOTHING_ASKED, Resolved, resolve
 from pillarbox.message.received import received_field
+from pillarbox.message.wishes import is_individual
 from pillarbox.message.words import decode_words
 from pillarbox.observe.crash import crash_point
 from pillarbox.observe.metrics import Metrics
@@ -208,7 +209,11 @@ class Door:
         from there.
         """
         message, born = acceptance.message, acceptance.deliveries
-        lanes = [born] if len(born) == 1 else by_lane(born)
+        lanes: list[Sequence[NewDelivery]] = [born]
+        if len(born) > 1:
+            # Whoever gets a copy of his own goes by himself.
+            alone = is_individual(message.facts)
+            lanes = [(one,) for one in born] if alone else by_lane(born)
         lanes = [some for some in lanes if self._mirror.reserve(len(head), message.app)]
         if not lanes:
             return ()

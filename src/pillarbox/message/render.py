@@ -125,6 +125,12 @@ _UNSIGNED: Final = "It was not signed with {}: there is no such key any more."
 _NO_KEY: Final = "Nothing was tracked and no image hosted: token key {} is not there any more."
 
 
+def size_ahead(content: bytes, facts: MessageFacts, hop: Hop) -> int | None:
+    """How long what `render` gives will be, where that costs nothing to know. Raises what it does."""
+    length = len(_converted(content, facts, hop, facts.header_bytes))
+    return None if is_dressed(facts) else length
+
+
 def _names(signing: list[SigningKey]) -> tuple[str, ...]:
     return tuple(key_id(key.domain, key.selector) for key in signing)
 

@@ -72,6 +72,10 @@ class HttpUnreachable(Trouble):
     code = "server_not_running"
 
 
+class WorkerLost(Trouble):
+    """A child process did not survive a job; the sentence says why, as one about the job."""
+
+
 class Broken(Trouble):
     """The conversation with a server ended before its time.
 

@@ -30,6 +30,13 @@ class OptionFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     reason: str = ""
 
 
+class LeftFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Something that a message asked for could not be done to it."""
+
+    remarks: tuple[str, ...] = ()
+    """A sentence each."""
+
+
 class AttemptFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One try for one recipient: where, what was said, what follows.
 
@@ -172,6 +179,11 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "message.rejected": EventKind("We refused a submission.", "warning", RejectionFacts),
     "message.option_ignored": EventKind(
         "A header field asked for an option that was not given.", "warning", OptionFacts
+    ),
+    "message.left_as_it_is": EventKind(
+        "The message goes out, but not everything that it asked for could be done to it.",
+        "warning",
+        LeftFacts,
     ),
     "delivery.handed_over": EventKind(
         "A server of the app took responsibility for the recipient.", "info", AttemptFacts

@@ -29,14 +29,15 @@ class EventMember(Member):
 
     __slots__ = ("_row",)
 
-    def __init__(self, at: int, app: bytes, kind: str, delivery: int, data: bytes) -> None:
+    def __init__(
+        self, at: int, app: bytes, kind: str, delivery: int, previous: int, data: bytes
+    ) -> None:
         super().__init__()
-        self._row = (at, app, kind, delivery, data)
+        self._row = (at, app, kind, delivery, previous, data)
 
     def write(self, batch: Batch) -> int:
         """Gives its number."""
-        at, app, kind, delivery, data = self._row
-        return batch.event(at, app, kind, delivery, 0, data)
+        return batch.event(*self._row)
 
 
 class SessionMember(Member):
@@ -61,11 +62,17 @@ class SqlEventStore:
         self._numbers = Numbers(highest_session, engine.node)
 
     async def append(
-        self, at: int, app: ObjectId, kind: str, data: Struct, delivery: DeliveryId | None = None
+        self,
+        at: int,
+        app: ObjectId,
+        kind: str,
+        data: Struct,
+        delivery: DeliveryId | None = None,
+        previous: int = 0,
     ) -> int:
         """Numbered in commit order."""
         seq = await self._engine.submit(
-            EventMember(at, app, kind, int(delivery or 0), encode(data))
+            EventMember(at, app, kind, int(delivery or 0), previous, encode(data))
         )
         return seq if isinstance(seq, int) else 0
 

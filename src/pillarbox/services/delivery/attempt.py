@@ -8,6 +8,7 @@ from typing import Final
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording, Settler
+from pillarbox.message.wishes import is_individual
 from pillarbox.observe.log import logger
 from pillarbox.policy.breaker import Circuit
 from pillarbox.policy.directory import App, Strategy
@@ -211,7 +212,8 @@ class Attempts:
         kept = False
         open_here = list(course.left.values()) if only is None else only
         waiting, open_here = open_here[most:], open_here[:most]
-        portions = deque(_portions(open_here, self._most_recipients))
+        together = 1 if is_individual(course.outgoing.facts) else self._most_recipients
+        portions = deque(_portions(open_here, together))
         if waiting or len(portions) > 1:
             following = None
         while portions:

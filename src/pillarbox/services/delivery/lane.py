@@ -217,7 +217,7 @@ class Lane:
             if found is None:
                 _log.error("message.missing", message=message)
                 continue
-            self._claimed.append(outgoing_of(found, waiting, self.number))
+            self._claimed.extend(outgoing_of(found, waiting, self.number))
 
     def _next(self) -> Outgoing | None:
         idle = self._stopping or self._resting or self.paused

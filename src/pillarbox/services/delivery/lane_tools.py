@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.outgoing import Addressee, Outgoing
+from pillarbox.message.wishes import is_individual
 from pillarbox.services.delivery.attempt import Attempts
 from pillarbox.storage.interface.messages import MessageStore, StoredMessage
 from pillarbox.storage.interface.queue import QueueStore, Waiting
@@ -27,8 +28,16 @@ class LaneTools:
     """So long mail that waited for a server takes to go when it is back."""
 
 
-def outgoing_of(stored: StoredMessage, waiting: Sequence[Waiting], lane: int) -> Outgoing:
-    """A message that was claimed, for those of its recipients who wait; content is read later."""
+def outgoing_of(stored: StoredMessage, waiting: Sequence[Waiting], lane: int) -> list[Outgoing]:
+    """A message that was claimed, for those of its recipients who wait; content is read later.
+
+    Whoever gets a copy of his own goes by himself.
+    """
+    together = [[row] for row in waiting] if is_individual(stored.facts) else [waiting]
+    return [_outgoing(stored, some, lane) for some in together]
+
+
+def _outgoing(stored: StoredMessage, waiting: Sequence[Waiting], lane: int) -> Outgoing:
     return Outgoing(
         message=stored.id,
         app=stored.app,

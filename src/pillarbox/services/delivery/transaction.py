@@ -15,7 +15,8 @@ from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Recording
 from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.errors import CannotRender
-from pillarbox.message.render import Hop, render
+from pillarbox.message.render import Hop, size_ahead
+from pillarbox.message.wishes import is_dressed, is_individual
 from pillarbox.net.envelope import EnvelopeWords
 from pillarbox.net.errors import Broken, LoginFailed, TlsFilesUnusable
 from pillarbox.net.pool import Pool
@@ -40,6 +41,7 @@ from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.given import Given
 from pillarbox.services.delivery.held import in_pieces, lease_over, while_held
 from pillarbox.services.delivery.marks import Marks
+from pillarbox.services.delivery.renderer import Renderer
 from pillarbox.services.delivery.senders import Senders
 from pillarbox.services.delivery.slots import Slots
 from pillarbox.services.delivery.wording import sayable, words_for
@@ -66,6 +68,7 @@ class Transactions:
         nodes: NodeStore,
         marks: Marks,
         senders: Senders,
+        renderer: Renderer,
         clock: Clock,
         *,
         most_per_connection: int,
@@ -76,6 +79,7 @@ class Transactions:
         self._nodes = nodes
         self._marks = marks
         self._senders = senders
+        self._renderer = renderer
         self._clock = clock
         self._most = most_per_connection
         self._ahead = Ahead(pool)
@@ -183,11 +187,14 @@ class Transactions:
             if sender is not None:
                 given.sender = sender
                 hop = Hop(hop.eight_bit, hop.smtputf8, hop.dsn, hop.requires_tls, sender)
-            content = await self._content(outgoing, hop)
+            content = await self._content(given, outgoing, hop, addressees)
             addressees, given.outcomes = sayable(outgoing.facts, addressees, hop)
         except CannotRender as error:
             unsuitable = from_unsuitable(error.sentence, detail=error.status.partition(".")[2])
             given.outcomes = [(addressee, unsuitable) for addressee in addressees]
+            if ahead:
+                self._pool.discard(carrier)
+                given.carrier = None
             return given
         if not addressees:
             return given
@@ -237,10 +244,7 @@ class Transactions:
         ahead = None
         plain = False
         if isinstance(content, bytes):
-            if content is outgoing.content:
-                plain = outgoing.plain
-            else:
-                given.digest = hashlib.sha256(content).digest()
+            plain = outgoing.plain and content is outgoing.content
             if len(content) > _IN_MEMORY_BYTES:
                 content = while_held(self._nodes, in_pieces(content))
             else:
@@ -273,8 +277,10 @@ class Transactions:
             return None
         if outgoing.facts.smtputf8 and not carrier.hop.smtputf8:
             return None  # some of it may not be sayable there; its own turn will tell
+        if is_individual(outgoing.facts) and len(outgoing.addressees) > 1:
+            return None
         try:
-            size = len(render(outgoing.content, outgoing.facts, carrier.hop))
+            size = size_ahead(outgoing.content, outgoing.facts, carrier.hop)
         except CannotRender:
             return None
         self._marks.begin(outgoing)
@@ -285,18 +291,24 @@ class Transactions:
         content = outgoing.content or await self._messages.content(outgoing.message)
         return self._senders.choose(carrier.server, content, outgoing.facts.return_path)
 
-    async def _content(self, outgoing: Outgoing, hop: Hop) -> bytes | AsyncIterator[bytes]:
-        content = outgoing.content
-        if content is None:
+    async def _content(
+        self, given: Given, outgoing: Outgoing, hop: Hop, addressees: Sequence[Addressee]
+    ) -> bytes | AsyncIterator[bytes]:
+        """What leaves; its digest is noted where that is not what is stored."""
+        stored = outgoing.content
+        if stored is None:
             facts = outgoing.facts
             as_it_is = (hop.eight_bit or facts.body == "7BIT") and (
                 hop.smtputf8 or not facts.smtputf8
             )
-            as_it_is = as_it_is and hop.sender is None and not facts.options
+            as_it_is = as_it_is and hop.sender is None and not is_dressed(facts)
             if outgoing.size > _IN_MEMORY_BYTES and as_it_is:
                 return while_held(self._nodes, self._messages.blocks(outgoing.message))
-            content = await self._messages.content(outgoing.message)
-        return render(content, outgoing.facts, hop)
+            stored = await self._messages.content(outgoing.message)
+        content = await self._renderer.content(outgoing, stored, hop, addressees)
+        if content is not stored:
+            given.digest = hashlib.sha256(content).digest()
+        return content
 
 
 def _accepted(

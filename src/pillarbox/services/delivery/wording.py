@@ -45,7 +45,7 @@ def sayable(
 
 
 def words_for(
-    facts: MessageFacts, addressees: Sequence[Addressee], size: int, hop: Hop
+    facts: MessageFacts, addressees: Sequence[Addressee], size: int | None, hop: Hop
 ) -> EnvelopeWords:
     """What is said to the server. A wish is passed on as it was said, and none is added."""
     words = EnvelopeWords(

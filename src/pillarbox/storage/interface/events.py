@@ -66,9 +66,17 @@ class EventStore(Protocol):
     """Reading what happened, and noting what is about no delivery."""
 
     async def append(
-        self, at: int, app: ObjectId, kind: str, data: Struct, delivery: DeliveryId | None = None
+        self,
+        at: int,
+        app: ObjectId,
+        kind: str,
+        data: Struct,
+        delivery: DeliveryId | None = None,
+        previous: int = 0,
     ) -> int:
-        """A fact that changes no delivery (``server.failed``, ``submission.rejected``)."""
+        """A fact that changes no delivery (``server.failed``, ``submission.rejected``); gives its
+        number. `previous` is the event before it in the history of a delivery.
+        """
         ...
 
     async def read(self, after: LogPosition, limit: int) -> list[StoredEvent]:

@@ -1,0 +1,60 @@
+"""the process that renders: jobs in, answers out, within bounds of its own
+
+Nothing but its pipes and the work is reached from here: no settings, no storage, no network.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import BinaryIO
+
+from pillarbox.net.workers import LENGTH_OCTETS
+from pillarbox.services.delivery.render_job import work
+
+
+def serve(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
+    """Answer jobs until there are no more; each may take `cpu_seconds` of processor time."""
+    while len(head := jobs.read(LENGTH_OCTETS)) == LENGTH_OCTETS:
+        job = jobs.read(int.from_bytes(head, "big"))
+        _bound_time(cpu_seconds)
+        answer = work(job)
+        answers.write(len(answer).to_bytes(LENGTH_OCTETS, "big"))
+        answers.write(answer)
+        answers.flush()
+
+
+def _bound_time(cpu_seconds: int) -> None:
+    """The bound is on all that the process has used, in whole seconds."""
+    most = int(time.process_time()) + 1 + cpu_seconds
+    _, hardest = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, hardest))
+
+
+def _bound_memory(memory_mb: int) -> None:
+    """Beyond what the process has mapped by now; where that cannot be told, nothing is bound."""
+    with suppress(OSError, ValueError):
+        with open("/proc/self/statm", "rb") as file:
+            pages = int(file.read().split()[0])
+        most = pages * resource.getpagesize() + memory_mb * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def main() -> None:
+    """Serve over the pipes that it was started with."""
+    cpu_seconds, memory_mb = (int(each) for each in sys.argv[1:3])
+    # Whoever stops the service at its terminal means the service; it ends this process itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    _bound_memory(memory_mb)
+    serve(sys.stdin.buffer, answers, cpu_seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""rendering where mail leaves: here or in a child, with keys, copies of images and what is to be said
+
+Small mail is changed in this process, since a round trip to another one costs more. Style sheets are
+inlined in a child, because the library that reads them can take a process with it; large mail goes
+there because it would hold up everybody else.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from pillarbox.handover.outgoing import Addressee, Outgoing
+from pillarbox.message.errors import MessageError
+from pillarbox.message.facts import MessageFacts
+from pillarbox.message.features import Styles
+from pillarbox.message.keys import RenderKeys
+from pillarbox.message.render import RENDERER_VERSION, Hop, render
+from pillarbox.message.wishes import inlines_styles, is_dressed, is_individual
+from pillarbox.net.errors import WorkerLost
+from pillarbox.net.workers import Workers
+from pillarbox.observe.log import logger
+from pillarbox.policy.events import LeftFacts
+from pillarbox.services.delivery.render_job import Rendered, job_of, read_rendered, rendered
+from pillarbox.storage.interface.events import EventStore
+from pillarbox.storage.interface.images import (
+    HOSTED_NOTED_AFTER_MS,
+    ImageStore,
+    StoredImage,
+)
+from pillarbox.terms.clock import Clock
+from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id
+
+_log = logger("delivery")
+
+_SMALL_BYTES: Final = 256 * 1024
+_TRIES: Final = 2
+_STYLES_KEPT: Final = 32
+_STYLE_EDITS_KEPT: Final = 20_000
+"""Of one message: what has more is worked out anew."""
+_SAID_KEPT: Final = 10_000
+_BROKE: Final = "It was left as it came: something unexpected happened while it was changed."
+_IMAGES_KEPT: Final = 10_000
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class KeyRing(Protocol):
+    """Where the keys are that messages name."""
+
+    async def keys_for(self, facts: MessageFacts) -> RenderKeys:
+        """Those that there still are. Raises `StorageTrouble`."""
+        ...
+
+
+class Renderer:
+    """Makes of a message what goes over a hop to some of its recipients."""
+
+    def __init__(
+        self, keys: KeyRing, images: ImageStore, events: EventStore, workers: Workers, clock: Clock
+    ) -> None:
+        """Nothing is rendered yet."""
+        self._keys = keys
+        self._images = images
+        self._events = events
+        self._workers = workers
+        self._clock = clock
+        self._styles: OrderedDict[tuple[MessageId, int], Styles] = OrderedDict()
+        self._lost: OrderedDict[MessageId, str] = OrderedDict()
+        self._said: OrderedDict[MessageId, None] = OrderedDict()
+        self._kept: OrderedDict[str, int] = OrderedDict()
+
+    async def content(
+        self, outgoing: Outgoing, content: bytes, hop: Hop, addressees: Sequence[Addressee]
+    ) -> bytes:
+        """What leaves; the same object where nothing has to be done.
+
+        Images that no longer travel with it are durable when this returns. Raises `CannotRender`
+        where this hop cannot have it, and `StorageTrouble`.
+        """
+        facts = outgoing.facts
+        if not is_dressed(facts):
+            return render(content, facts, hop)
+        delivery = delivery_id(outgoing.message, 0)
+        if is_individual(facts):
+            (addressee,) = addressees
+            delivery = addressee.delivery
+        done = await self._rendered(outgoing, content, hop, delivery)
+        for image in done.hosted:
+            await self._keep_image(StoredImage(image.digest, image.media_type, image.data))
+        if done.remarks and outgoing.message not in self._said:
+            await self._say(outgoing, done.remarks, addressees)
+        return done.content
+
+    async def _rendered(
+        self, outgoing: Outgoing, content: bytes, hop: Hop, delivery: DeliveryId
+    ) -> Rendered:
+        facts, message = outgoing.facts, outgoing.message
+        keys = await self._keys.keys_for(facts)
+        why = self._lost.get(message, "")
+        styles = self._styles.get((message, RENDERER_VERSION))
+        dear = len(content) > _SMALL_BYTES or (inlines_styles(facts) and styles is None)
+        if why:
+            return rendered(content, facts, hop, keys, delivery, styles, why)
+        if not dear:
+            try:
+                return rendered(content, facts, hop, keys, delivery, styles)
+            except MessageError:
+                raise
+            except Exception:
+                # The boundary of what a message may hold that nobody thought of: it goes all the same.
+                _log.exception("rendering.broke", message=message)
+                _remember(self._lost, message, _BROKE, _SAID_KEPT)
+                return rendered(content, facts, hop, keys, delivery, None, _BROKE)
+        job = job_of(content, facts, hop, keys, delivery, styles)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                done = read_rendered(await self._workers.do(job))
+            except WorkerLost as lost:
+                why = lost.sentence
+                _log.warning("rendering.lost", message=message, attempt=attempt, reason=why)
+            else:
+                self._keep_styles(message, done.styles)
+                return done
+        why = f"It was left as it came: while it was changed, {why}, twice."
+        _remember(self._lost, message, why, _SAID_KEPT)
+        return rendered(content, facts, hop, keys, delivery, None, why)
+
+    async def _keep_image(self, image: StoredImage) -> None:
+        """Durable when this returns; one that was seen a short while ago is."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._kept.get(image.digest, 0) >= HOSTED_NOTED_AFTER_MS:
+            await self._images.keep(image, now_ms, hosted=True)
+            _remember(self._kept, image.digest, now_ms, _IMAGES_KEPT)
+
+    def _keep_styles(self, message: MessageId, styles: Styles | None) -> None:
+        if styles is not None and sum(map(len, styles)) <= _STYLE_EDITS_KEPT:
+            _remember(self._styles, (message, RENDERER_VERSION), styles, _STYLES_KEPT)
+
+    async def _say(
+        self, outgoing: Outgoing, remarks: tuple[str, ...], addressees: Sequence[Addressee]
+    ) -> None:
+        """Once a message, in the history of whoever is served first."""
+        _remember(self._said, outgoing.message, None, _SAID_KEPT)
+        first = addressees[0]
+        seq = await self._events.append(
+            self._clock.now_ms(), outgoing.app, "message.left_as_it_is", LeftFacts(remarks),
+            first.delivery, first.last_event,
+        )  # fmt: skip
+        first.last_event = seq
+
+
+def _remember(where: OrderedDict[K, V], key: K, value: V, most: int) -> None:
+    where[key] = value
+    while len(where) > most:
+        where.popitem(last=False)
