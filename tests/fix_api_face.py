@@ -15,12 +15,13 @@ from pillarbox.api.app import build_app
 from pillarbox.api.config import ApiConfig
 from pillarbox.api.rooms import ListenerFact, Rooms, SmtpFacts
 from pillarbox.handover.accept import Door
-from pillarbox.handover.config import DoorConfig
+from pillarbox.handover.config import DoorConfig, TrackingConfig
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.receipt import Receipt
 from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter
+from pillarbox.handover.tracking import Tracking
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
@@ -278,6 +279,7 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         storage.queue,
         Sorter(storage.directory, storage.queue),
         Signers(storage.domains),
+        Tracking(TrackingConfig(), storage.keys, CLOCK),
         mirror,
         CLOCK,
         "mail.example.com",

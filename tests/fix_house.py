@@ -19,6 +19,7 @@ from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.dns_servers import DnsConfig
 from pillarbox.net.http_server import HttpConfig
 from pillarbox.net.smtp_ports import SmtpConfig
+from pillarbox.net.workers import WorkersConfig
 from pillarbox.observe.log import LogConfig
 from pillarbox.observe.news import News
 from pillarbox.policy.breaker import BreakerConfig
@@ -72,6 +73,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "connect": ConnectConfig(),
         "accept": DoorConfig(),
         "tracking": TrackingConfig(),
+        "rendering": WorkersConfig(),
         "delivery": DeliveryConfig(poll_seconds=0.05),
         "retry": RetryConfig(first_seconds=0.1, ceiling_seconds=0.4),
         "breaker": BreakerConfig(pause_seconds=0.2, ceiling_seconds=0.5),

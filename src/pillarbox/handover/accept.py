@@ -15,6 +15,7 @@ from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter, by_lane
 from pillarbox.handover.spent import Spent
+from pillarbox.handover.tracking import Tracked, Tracking
 from pillarbox.message.facts import Origin
 from pillarbox.message.hygiene import Tidied, tidy
 from pillarbox.message.options import NOTHING_ASKED, Resolved, resolve
@@ -31,6 +32,7 @@ from pillarbox.policy.directory import Mode, Uncertain
 from pillarbox.policy.envelope import Envelope, Recipient
 from pillarbox.policy.errors import Refusal
 from pillarbox.policy.events import OptionFacts
+from pillarbox.policy.sending_domain import Signing
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.storage.interface.acceptance import Acceptance, NewDelivery, NewMessage
 from pillarbox.storage.interface.companions import Companion
@@ -54,6 +56,7 @@ class Door:
         queue: QueueStore,
         sorter: Sorter,
         signers: Signers,
+        tracking: Tracking,
         mirror: Mirror,
         clock: Clock,
         hostname: str,
@@ -69,6 +72,7 @@ class Door:
         self._metrics = metrics
         self._sorter = sorter
         self._signers = signers
+        self._tracking = tracking
         self._news = news
         self._give_up_ms = config.give_up_hours * 3_600_000
         self._spent = Spent()
@@ -102,7 +106,7 @@ class Door:
 
     def is_prepared(self, submitter: Submitter, recipients: Sequence[Recipient]) -> bool:
         """Whether `accept_soon` may be called for mail of this submitter to these."""
-        if not self._signers.known:
+        if not (self._signers.known and self._tracking.known):
             return False
         return submitter.mode is Mode.SANDBOX or self._sorter.knows(submitter.app.id, recipients)
 
@@ -110,6 +114,7 @@ class Door:
         """Learn what the store must be asked before it can be taken. Raises `StorageTrouble`."""
         while not self.is_prepared(submitter, recipients):
             await self._signers.learn()
+            await self._tracking.learn()
             if submitter.mode is not Mode.SANDBOX:
                 await self._sorter.learn(submitter.app, recipients)
 
@@ -164,11 +169,13 @@ class Door:
         head, stored_blocks = tidied.head, content.stored_blocks
         blocks = [head] if stored_blocks else _cut(head)
         resolved = self._resolve_options(arrival, tidied)
+        signing = self._signers.signing_for(submitter.account.id, tidied.author)
         facts = facts_of(
             envelope, submitter, origin, resolved.options,
             header_bytes=tidied.header_bytes, blocks=len(blocks) + stored_blocks,
             eight_bit=content.eight_bit or not head.isascii(), tls_optional=tidied.tls_optional,
-            key_ids=self._signers.signers_for(submitter.account.id, tidied.author),
+            key_ids=signing.key_ids if signing is not None else (),
+            tracked=self._tracked(resolved, signing),
         )  # fmt: skip
         state = _STATE_OF_MODE[submitter.mode]
         if arrival.held and state is State.QUEUED:
@@ -284,6 +291,11 @@ class Door:
             fixed=submitter.fixed_options,
             lenient=self._lenient,
         )
+
+    def _tracked(self, resolved: Resolved, signing: Signing | None) -> Tracked | None:
+        if not resolved.options:
+            return None
+        return self._tracking.of(signing.tracking_host if signing is not None else "")
 
     def _tell(self, arrival: Arrival) -> None:
         metrics, porch = self._metrics, arrival.origin.porch

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pillarbox.handover.tracking import Tracked
 from pillarbox.message.facts import MessageFacts, OptionValue, Origin, RecipientFacts
 from pillarbox.policy.envelope import DEFAULT_NOTIFY, Envelope, Recipient
 from pillarbox.policy.notice import format_notify
 from pillarbox.policy.submitter import Submitter
+
+_UNTRACKED = Tracked()
 
 
 def facts_of(
@@ -19,12 +22,14 @@ def facts_of(
     eight_bit: bool,
     tls_optional: bool = False,
     key_ids: tuple[str, ...] = (),
+    tracked: Tracked | None = None,
 ) -> MessageFacts:
     """All that is needed to repeat the work on a message.
 
     What was found decides, not what was declared: some programs declare SMTPUTF8 and 8BITMIME for
     all they send, and others send eight bits without a word.
     """
+    tracked = tracked or _UNTRACKED
     return MessageFacts(
         return_path=envelope.return_path,
         recipients=tuple(
@@ -52,6 +57,10 @@ def facts_of(
         blocks=blocks,
         # RFC 8689 §4.1: beside REQUIRETLS the field means nothing.
         tls="required" if envelope.requires_tls else "optional" if tls_optional else "",
+        tracking_host=tracked.host,
+        tracking_https=tracked.https,
+        token_key=tracked.key,
+        exceptions=tracked.exceptions,
     )
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
+    from pillarbox.net.workers import WorkersConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
@@ -76,6 +77,7 @@ class Settings:
     connect: ConnectConfig
     accept: DoorConfig
     tracking: TrackingConfig
+    rendering: WorkersConfig
     delivery: DeliveryConfig
     retry: RetryConfig
     breaker: BreakerConfig
@@ -113,6 +115,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.net.http_server import HttpConfig
     from pillarbox.net.smtp_client import ClientTimeouts
     from pillarbox.net.smtp_ports import SmtpConfig
+    from pillarbox.net.workers import WorkersConfig
     from pillarbox.observe.log import LogConfig
     from pillarbox.policy.breaker import BreakerConfig
     from pillarbox.policy.connecting import ConnectConfig
@@ -134,6 +137,7 @@ def all_rooms() -> dict[str, type]:
         "connect": ConnectConfig,
         "accept": DoorConfig,
         "tracking": TrackingConfig,
+        "rendering": WorkersConfig,
         "delivery": DeliveryConfig,
         "retry": RetryConfig,
         "breaker": BreakerConfig,

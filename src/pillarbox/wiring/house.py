@@ -19,6 +19,7 @@ from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.settle import Settler
 from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter
+from pillarbox.handover.tracking import Tracking
 from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
 from pillarbox.net.consents import Consents
@@ -27,6 +28,7 @@ from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
 from pillarbox.net.resolver import Resolver
+from pillarbox.net.workers import Workers
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.retry import RetryPolicy
@@ -44,6 +46,7 @@ from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.offer import Offers
+from pillarbox.services.delivery.renderer import Renderer, StoredKeys
 from pillarbox.services.delivery.senders import Senders
 from pillarbox.services.delivery.sites import Sites
 from pillarbox.services.delivery.straight import Straight
@@ -73,6 +76,7 @@ from pillarbox.wiring.tokens import access_tokens
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
 
+_RENDER_MODULE: Final = "pillarbox.services.delivery.render_child"
 _NO_LIMIT: Final = 1 << 62
 
 
@@ -99,6 +103,7 @@ class House:
     resolver: Resolver
     tls: TlsRooms
     worker: Worker
+    workers: Workers
     checker: Checker
     notices: Notices
     rounds: Rounds
@@ -148,6 +153,7 @@ class House:
     async def stop_delivering(self, seconds: float) -> None:
         """Let what is on its way be settled, then tell the other nodes what was learnt of servers."""
         await self.worker.stop(seconds)
+        await self.workers.close()
         await self.circuits.stop()
 
     def load(self) -> NodeLoad:
@@ -215,8 +221,9 @@ def _build_over(
         settings.smtp.max_message_mb * MEGABYTE, settings.retention.disk_floor_mb * MEGABYTE
     )
     door = Door(
-        storage.queue, Sorter(storage.directory, storage.queue), Signers(storage.domains), mirror,
-        clock, settings.hostname, accept, metrics=metrics, news=news,
+        storage.queue, Sorter(storage.directory, storage.queue), Signers(storage.domains),
+        Tracking(settings.tracking, storage.keys, clock), mirror, clock, settings.hostname, accept,
+        metrics=metrics, news=news,
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
@@ -233,6 +240,10 @@ def _build_over(
     pool = _pool(settings, lines, clock, metrics, tls.sessions)
     circuits = Circuits(settings.breaker, storage.events, storage.limits, clock, metrics, news)
     senders = Senders(clock)
+    workers = Workers(_RENDER_MODULE, settings.rendering)
+    renderer = Renderer(
+        StoredKeys(storage.keys, storage.domains), storage.images, storage.events, workers, clock
+    )
     transactions = Transactions(
         pool,
         storage.events,
@@ -240,6 +251,7 @@ def _build_over(
         storage.nodes,
         Marks(storage.queue, mirror),
         senders,
+        renderer,
         clock,
         most_per_connection=delivery.transactions_per_connection,
     )
@@ -291,6 +303,7 @@ def _build_over(
         resolver=resolver,
         tls=tls,
         worker=worker,
+        workers=workers,
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
             hostname=settings.hostname, seconds=delivery.check_seconds,

@@ -8,10 +8,11 @@ there because it would hold up everybody else.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
+from pillarbox.message.dkim import SigningKey
 from pillarbox.message.errors import MessageError
 from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles
@@ -23,12 +24,14 @@ from pillarbox.net.workers import Workers
 from pillarbox.observe.log import logger
 from pillarbox.policy.events import LeftFacts
 from pillarbox.services.delivery.render_job import Rendered, job_of, read_rendered, rendered
+from pillarbox.storage.interface.domains import DomainStore
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.images import (
     HOSTED_NOTED_AFTER_MS,
     ImageStore,
     StoredImage,
 )
+from pillarbox.storage.interface.keys import KeyStore
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id
 
@@ -53,6 +56,27 @@ class KeyRing(Protocol):
     async def keys_for(self, facts: MessageFacts) -> RenderKeys:
         """Those that there still are. Raises `StorageTrouble`."""
         ...
+
+
+class StoredKeys:
+    """Those in storage; most times they are in memory there."""
+
+    def __init__(self, keys: KeyStore, domains: DomainStore) -> None:
+        self._keys = keys
+        self._domains = domains
+
+    async def keys_for(self, facts: MessageFacts) -> RenderKeys:
+        """See `KeyRing`."""
+        tokens: Mapping[int, bytes] = {}
+        if facts.tracking_host and facts.options:
+            tokens = await self._keys.token_secrets()
+        signing: Mapping[str, SigningKey] = {}
+        if facts.key_ids:
+            known = self._domains.signing_keys_now(facts.key_ids)
+            signing = (
+                known if known is not None else await self._domains.signing_keys(facts.key_ids)
+            )
+        return RenderKeys(tokens, signing)
 
 
 class Renderer:
