@@ -98,7 +98,7 @@ async def test_a27_no_option_field_reaches_a_recipient(
     house: Running, sink: BadServer, kind: str
 ) -> None:
     fields = (
-        b"x-smtpeter-inlinecss: true", b"X-SMTPeter-TrackClicks: false",
+        b"x-smtpeter-inlinecss: false", b"X-SMTPeter-TrackClicks: false",
         b"X-SMTPETER-PREVENTSCAM : 1", b"x-smtpeter-tags: a,\r\n\tb",
         b"x-smtpeter-images:\r\n hosted", b"x-smtpeter-nobody-knows-it: 1",
         b"X-SMTPeter-: nothing", b"x-smtpeter-unknown:", b"x-smtpeter-unknown: twice\r\n and folded",
