@@ -264,7 +264,9 @@ async def test_hosted_images_leave_the_message_and_have_a_copy_before_it_leaves(
     (address,) = addresses(html_of(sent.content), "src")
     token = await shop.token(address)
     assert token.kind is TokenKind.HOSTED
-    copy = await shop.house.house.storage.images.image(token.target, shop.house.house.clock.now_ms())
+    copy = await shop.house.house.storage.images.image(
+        token.target, shop.house.house.clock.now_ms()
+    )
     assert copy is not None
     assert (copy.data, copy.media_type) == (PNG, "image/png")
 

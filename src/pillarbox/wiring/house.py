@@ -24,7 +24,6 @@ from pillarbox.net.access_tokens import AccessTokens
 from pillarbox.net.certificates import Certificates
 from pillarbox.net.consents import Consents
 from pillarbox.net.dialling import is_own_address
-from pillarbox.net.errors import Broken
 from pillarbox.net.listener import Listener
 from pillarbox.net.pool import Pool
 from pillarbox.net.resolver import Resolver
@@ -43,15 +42,9 @@ from pillarbox.services.delivery.itinerary import Itinerary
 from pillarbox.services.delivery.lane_tools import LaneTools
 from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
-from pillarbox.services.delivery.mx_hosts import MxHosts
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.offer import Offers
-from pillarbox.services.delivery.renderer import Renderer, StoredKeys
 from pillarbox.services.delivery.senders import Senders
-from pillarbox.services.delivery.sites import Sites
-from pillarbox.services.delivery.straight import Straight
-from pillarbox.services.delivery.tls_plans import TlsPlans
-from pillarbox.services.delivery.tls_sessions import TlsSessions
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
 from pillarbox.services.people.passwords import Passwords
@@ -72,12 +65,10 @@ from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
 from pillarbox.wiring.tls_rooms import TlsRooms, build_tls
 from pillarbox.wiring.tokens import access_tokens
+from pillarbox.wiring.ways_out import build_pool, build_renderer, build_straight
 
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
-
-_RENDER_MODULE: Final = "pillarbox.services.delivery.render_child"
-_NO_LIMIT: Final = 1 << 62
 
 
 @dataclass(slots=True)
@@ -237,13 +228,10 @@ def _build_over(
     atlas = Atlas(
         settings.direct, resolver, hostname=settings.hostname, is_own_address=is_own_address
     )
-    pool = _pool(settings, lines, clock, metrics, tls.sessions)
+    pool = build_pool(settings, lines, clock, metrics, tls.sessions)
     circuits = Circuits(settings.breaker, storage.events, storage.limits, clock, metrics, news)
     senders = Senders(clock)
-    workers = Workers(_RENDER_MODULE, settings.rendering)
-    renderer = Renderer(
-        StoredKeys(storage.keys, storage.domains), storage.images, storage.events, workers, clock
-    )
+    renderer, workers = build_renderer(settings, storage, clock)
     transactions = Transactions(
         pool,
         storage.events,
@@ -261,7 +249,7 @@ def _build_over(
         transactions,
         Offers(transactions, senders, storage.messages),
         settler,
-        _straight(settings, atlas, clock, tls.plans),
+        build_straight(settings, atlas, clock, tls.plans),
         clock,
         recipients_per_transaction=delivery.recipients_per_transaction,
     )
@@ -320,34 +308,3 @@ def _build_over(
         ca_path=ca_path,
         started_at=clock.now_ms(),
     )  # fmt: skip
-
-
-def _straight(settings: Settings, atlas: Atlas, clock: Clock, plans: TlsPlans) -> Straight:
-    """The direct way."""
-    hosts = MxHosts(settings.breaker, clock)
-    return Straight(settings.direct, atlas, Sites(settings.sites, clock), hosts, clock, plans)
-
-
-def _pool(
-    settings: Settings, lines: Lines, clock: Clock, metrics: Metrics, sessions: TlsSessions
-) -> Pool[Server, Carrier]:
-    async def open_connection(server: Server) -> Carrier:
-        try:
-            connection = await lines.open(server)
-        except Broken as broken:
-            metrics.server_connections_opened["failed"] += 1
-            sessions.broke(server, broken)
-            raise
-        metrics.server_connections_opened["opened"] += 1
-        sessions.opened(server, connection.facts)
-        return Carrier(server, connection)
-
-    # Transactions are counted by the delivery service, which must not say goodbye before the last
-    # one is recorded.
-    return Pool(
-        open_connection,
-        clock,
-        idle_seconds=settings.delivery.idle_seconds,
-        max_transactions=_NO_LIMIT,
-        group_of=lambda server: server.id,
-    )
