@@ -129,6 +129,8 @@ class _Document:
         self.end = len(body.document)
         if wishes.needs_tokens:
             self.links, self.images, self.end = find_spots(body.document, body.charset)
+        if self.end == len(body.document):
+            self.end = len(body.document.rstrip(b"\r\n"))  # what ended a line still does
 
 
 class _Work:

@@ -34,7 +34,7 @@ class WorkersConfig:
         10.0, "How long one may take for a message before it is ended and the mail left as it is."
     )
     cpu_seconds: int = setting(
-        3, "How much processor time, in whole seconds, a message may take there."
+        1, "How much processor time, in whole seconds, a message may take there."
     )
     memory_mb: int = setting(512, "How much memory, in megabytes, a message may take there.")
 

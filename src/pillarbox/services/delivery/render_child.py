@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from pillarbox.net.workers import LENGTH_OCTETS
-from pillarbox.services.delivery.render_job import work
+from pillarbox.services.delivery.render_job import answer_to
 
 
 def serve(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
@@ -22,7 +22,7 @@ def serve(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
     while len(head := jobs.read(LENGTH_OCTETS)) == LENGTH_OCTETS:
         job = jobs.read(int.from_bytes(head, "big"))
         _bound_time(cpu_seconds)
-        answer = work(job)
+        answer = answer_to(job)
         answers.write(len(answer).to_bytes(LENGTH_OCTETS, "big"))
         answers.write(answer)
         answers.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import msgspec
@@ -56,19 +57,37 @@ class RenderJob(msgspec.Struct, frozen=True, array_like=True):
     styles: Styles | None = None
 
 
-def job_of(
-    content: bytes, facts: MessageFacts, hop: Hop, keys: RenderKeys, delivery: DeliveryId,
-    styles: Styles | None,
-) -> bytes:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class RenderWork:
+    """What rendering is asked for."""
+
+    content: bytes
+    facts: MessageFacts
+    hop: Hop
+    keys: RenderKeys
+    delivery: DeliveryId
+    styles: Styles | None = None
+    left: str = ""
+    """Why no feature is to be applied."""
+
+    def left_because(self, why: str) -> RenderWork:
+        """Without any feature."""
+        return replace(self, styles=None, left=why)
+
+
+def job_of(work: RenderWork) -> bytes:
     """The job as it is sent; of the keys only those that the message names."""
-    tokens = {facts.token_key: keys.tokens[facts.token_key]} if _has_key(facts, keys) else {}
+    facts, keys = work.facts, work.keys
+    number = facts.token_key
+    tokens = {number: keys.tokens[number]} if number in keys.tokens else {}
     signing = tuple(
         (key.domain, key.selector, key.private_text().reveal())
         for name in facts.key_ids
         if (key := keys.signing.get(name)) is not None
     )
-    job = RenderJob(content, facts, hop, delivery, tokens, signing, styles)
-    return msgspec.msgpack.encode(job)
+    return msgspec.msgpack.encode(
+        RenderJob(work.content, facts, work.hop, work.delivery, tokens, signing, work.styles)
+    )
 
 
 def read_rendered(answer: bytes) -> Rendered:
@@ -83,16 +102,25 @@ def read_rendered(answer: bytes) -> Rendered:
     return done
 
 
-def work(job: bytes) -> bytes:
+def answer_to(job: bytes) -> bytes:
     """The answer to a job, in the process that does it."""
     asked = _JOB.decode(job)
-    signing = {key_id(domain, selector): _key(domain, selector, pem)
-               for domain, selector, pem in asked.signing}  # fmt: skip
     try:
+        signing = {
+            key_id(domain, selector): _key(domain, selector, pem)
+            for domain, selector, pem in asked.signing
+        }
+        keys = RenderKeys(asked.tokens, signing)
         done = rendered(
-            asked.content, asked.facts, asked.hop, RenderKeys(asked.tokens, signing),
-            DeliveryId(asked.delivery), asked.styles,
-        )  # fmt: skip
+            RenderWork(
+                asked.content,
+                asked.facts,
+                asked.hop,
+                keys,
+                DeliveryId(asked.delivery),
+                asked.styles,
+            )
+        )
     except CannotRender as error:
         done = Rendered(b"", status=error.status, wrong=error.sentence)
     except Exception as error:
@@ -101,17 +129,14 @@ def work(job: bytes) -> bytes:
     return msgspec.msgpack.encode(done)
 
 
-def rendered(
-    content: bytes, facts: MessageFacts, hop: Hop, keys: RenderKeys, delivery: DeliveryId,
-    styles: Styles | None = None, left: str = "",
-) -> Rendered:  # fmt: skip
-    """As `message.render.rendering`, in the process that is asked.
-
-    Raises what that does.
-    """
-    if styles is None and not left and inlines_styles(facts):
-        styles = _styles(content)
-    made = rendering(content, facts, hop, keys, delivery, styles=styles, left=left)
+def rendered(work: RenderWork) -> Rendered:
+    """As `message.render.rendering`, in the process that is asked. Raises what that does."""
+    styles = work.styles
+    if styles is None and not work.left and inlines_styles(work.facts):
+        styles = _styles(work.content)
+    made = rendering(
+        work.content, work.facts, work.hop, work.keys, work.delivery, styles=styles, left=work.left
+    )
     hosted = tuple(
         HostedImage(image.digest, image.media_type, image.data) for image in made.changes.hosted
     )
@@ -132,10 +157,6 @@ def _place_of(error: Exception) -> str:
         place = place.tb_next
     where = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place is not None else "nowhere"
     return f"{type(error).__name__} in {where}"
-
-
-def _has_key(facts: MessageFacts, keys: RenderKeys) -> bool:
-    return bool(facts.tracking_host) and facts.token_key in keys.tokens
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ there because it would hold up everybody else.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
@@ -18,12 +19,18 @@ from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles
 from pillarbox.message.keys import RenderKeys
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
-from pillarbox.message.wishes import inlines_styles, is_dressed, is_individual
+from pillarbox.message.wishes import asks_for_features, inlines_styles, is_dressed, is_individual
 from pillarbox.net.errors import WorkerLost
 from pillarbox.net.workers import Workers
 from pillarbox.observe.log import logger
 from pillarbox.policy.events import LeftFacts
-from pillarbox.services.delivery.render_job import Rendered, job_of, read_rendered, rendered
+from pillarbox.services.delivery.render_job import (
+    Rendered,
+    RenderWork,
+    job_of,
+    read_rendered,
+    rendered,
+)
 from pillarbox.storage.interface.domains import DomainStore
 from pillarbox.storage.interface.events import EventStore
 from pillarbox.storage.interface.images import (
@@ -37,12 +44,15 @@ from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id
 
 _log = logger("delivery")
 
-_SMALL_BYTES: Final = 256 * 1024
+_SMALL_BYTES: Final = 64 * 1024
+"""With features; what is only signed may be longer, for that is soon done."""
+_SIGNED_HERE_BYTES: Final = 512 * 1024
 _TRIES: Final = 2
 _STYLES_KEPT: Final = 32
 _STYLE_EDITS_KEPT: Final = 20_000
 """Of one message: what has more is worked out anew."""
 _SAID_KEPT: Final = 10_000
+_LOST: Final = "It was left as it came: while it was changed, {}, twice."
 _BROKE: Final = "It was left as it came: something unexpected happened while it was changed."
 _IMAGES_KEPT: Final = 10_000
 
@@ -91,6 +101,8 @@ class Renderer:
         self._events = events
         self._workers = workers
         self._clock = clock
+        self._first: dict[MessageId, asyncio.Event] = {}
+        """Whose styles are being inlined."""
         self._styles: OrderedDict[tuple[MessageId, int], Styles] = OrderedDict()
         self._lost: OrderedDict[MessageId, str] = OrderedDict()
         self._said: OrderedDict[MessageId, None] = OrderedDict()
@@ -123,22 +135,36 @@ class Renderer:
     ) -> Rendered:
         facts, message = outgoing.facts, outgoing.message
         keys = await self._keys.keys_for(facts)
-        why = self._lost.get(message, "")
+        inlines = inlines_styles(facts)
+        while inlines and (first := self._first.get(message)) is not None:
+            await first.wait()  # what it finds out holds for all recipients
         styles = self._styles.get((message, RENDERER_VERSION))
-        dear = len(content) > _SMALL_BYTES or (inlines_styles(facts) and styles is None)
-        if why:
-            return rendered(content, facts, hop, keys, delivery, styles, why)
-        if not dear:
-            try:
-                return rendered(content, facts, hop, keys, delivery, styles)
-            except MessageError:
-                raise
-            except Exception:
-                # The boundary of what a message may hold that nobody thought of: it goes all the same.
-                _log.exception("rendering.broke", message=message)
-                _remember(self._lost, message, _BROKE, _SAID_KEPT)
-                return rendered(content, facts, hop, keys, delivery, None, _BROKE)
-        job = job_of(content, facts, hop, keys, delivery, styles)
+        why = self._lost.get(message, "")
+        small = _SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES
+        if why or (len(content) <= small and not (inlines and styles is None)):
+            return self._here(message, RenderWork(content, facts, hop, keys, delivery, styles, why))
+        work = RenderWork(content, facts, hop, keys, delivery, styles)
+        if not inlines:
+            return await self._in_child(message, work)
+        self._first[message] = done = asyncio.Event()
+        try:
+            return await self._in_child(message, work)
+        finally:
+            done.set()
+            del self._first[message]
+
+    def _here(self, message: MessageId, work: RenderWork) -> Rendered:
+        try:
+            return rendered(work)
+        except MessageError:
+            raise
+        except Exception:
+            # The boundary of what a message may hold that nobody thought of: it goes all the same.
+            _log.exception("rendering.broke", message=message)
+            return self._left(message, work, _BROKE)
+
+    async def _in_child(self, message: MessageId, work: RenderWork) -> Rendered:
+        job, why = job_of(work), ""
         for attempt in range(1, _TRIES + 1):
             try:
                 done = read_rendered(await self._workers.do(job))
@@ -146,11 +172,15 @@ class Renderer:
                 why = lost.sentence
                 _log.warning("rendering.lost", message=message, attempt=attempt, reason=why)
             else:
-                self._keep_styles(message, done.styles)
+                if done.styles and sum(map(len, done.styles)) <= _STYLE_EDITS_KEPT:
+                    _remember(self._styles, (message, RENDERER_VERSION), done.styles, _STYLES_KEPT)
                 return done
-        why = f"It was left as it came: while it was changed, {why}, twice."
+        return self._left(message, work, _LOST.format(why))
+
+    def _left(self, message: MessageId, work: RenderWork, why: str) -> Rendered:
+        """As it came, from now on."""
         _remember(self._lost, message, why, _SAID_KEPT)
-        return rendered(content, facts, hop, keys, delivery, None, why)
+        return rendered(work.left_because(why))
 
     async def _keep_image(self, image: StoredImage) -> None:
         """Durable when this returns; one that was seen a short while ago is."""
@@ -158,10 +188,6 @@ class Renderer:
         if now_ms - self._kept.get(image.digest, 0) >= HOSTED_NOTED_AFTER_MS:
             await self._images.keep(image, now_ms, hosted=True)
             _remember(self._kept, image.digest, now_ms, _IMAGES_KEPT)
-
-    def _keep_styles(self, message: MessageId, styles: Styles | None) -> None:
-        if styles is not None and sum(map(len, styles)) <= _STYLE_EDITS_KEPT:
-            _remember(self._styles, (message, RENDERER_VERSION), styles, _STYLES_KEPT)
 
     async def _say(
         self, outgoing: Outgoing, remarks: tuple[str, ...], addressees: Sequence[Addressee]

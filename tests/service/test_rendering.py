@@ -1,0 +1,198 @@
+"""rendering in a running house: children, keys, what is said, and the same bytes every time"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from pillarbox.handover.config import TrackingConfig
+from pillarbox.message.render import RENDERER_VERSION
+from pillarbox.net.workers import Workers, WorkersConfig
+from pillarbox.policy.delivery import State
+from pillarbox.policy.directory import Mode
+from pillarbox.policy.events import AttemptFacts, LeftFacts
+from tests.doubles.bad_server import BadServer
+from tests.doubles.script import Script, Stage, say
+from tests.fix_house import Houses, Running
+
+HOST = TrackingConfig(host="clicks.test")
+STYLED = b"<style>td { color: red }</style><table><tr><td>one</td></tr></table>"
+LINK = b'<a href="https://example.com/">shop</a>'
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[BadServer]:
+    async with BadServer(Script()) as server:
+        yield server
+
+
+def letter(html: bytes) -> bytes:
+    return (
+        b"From: ann@example.com\r\nSubject: hello\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: text/html; charset=utf-8\r\n\r\n" + html + b"\r\n"
+    )
+
+
+async def started(houses: Houses, sink: BadServer, *features: str, **sections: object) -> Running:
+    """A house whose app has these features."""
+    house = await houses.start(Mode.LIVE, **{"tracking": HOST, **sections})
+    house.app = replace(house.app, options=dict.fromkeys(features, "true"))
+    await house.house.storage.directory.save_app(house.app)
+    if not await house.house.storage.directory.servers(house.app.id):
+        await house.add_server("sink", sink.port)
+    return house
+
+
+async def left_of(house: Running, message: int) -> list[LeftFacts]:
+    """What was said about a message that could not be changed as it asked."""
+    events = await house.house.storage.events.recent(1000)
+    return [
+        event.data
+        for event in events
+        if event.kind == "message.left_as_it_is" and event.delivery >> 10 == message
+        and isinstance(event.data, LeftFacts)
+    ]  # fmt: skip
+
+
+async def test_what_left_is_noted_by_its_digest_and_the_version_that_made_it(
+    houses: Houses, sink: BadServer
+) -> None:
+    house = await started(houses, sink, "trackclicks")
+    receipt = await house.submit(content=letter(LINK))
+    (row,) = await house.until(receipt.message)
+    last = (await house.house.storage.events.history(row.last_event))[-1]
+    assert isinstance(last.data, AttemptFacts)
+    (record,) = sink.delivered
+    assert last.data.bytes_sha256 == hashlib.sha256(record.content).digest()
+    assert last.data.renderer == RENDERER_VERSION
+
+
+async def test_mail_that_asks_for_nothing_leaves_without_a_digest_or_a_child(
+    houses: Houses, sink: BadServer
+) -> None:
+    house = await started(houses, sink)
+    receipt = await house.submit(content=letter(STYLED + LINK))
+    (row,) = await house.until(receipt.message)
+    last = (await house.house.storage.events.history(row.last_event))[-1]
+    assert isinstance(last.data, AttemptFacts)
+    assert (last.data.bytes_sha256, last.data.renderer) == (b"", 0)
+    assert house.house.workers.running == 0
+
+
+async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
+    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    do = Workers.do
+
+    async def counted(self: Workers, job: bytes) -> bytes:
+        jobs.append(job)
+        return await do(self, job)
+
+    monkeypatch.setattr(Workers, "do", counted)
+    house = await started(houses, sink, "inlinecss", "trackclicks")
+    await house.add_server("other", sink.port, max_connections=1)
+    receipt = await house.submit("a@example.org", content=letter(STYLED + LINK))
+    await house.until(receipt.message)
+    assert len(jobs) == 1
+    many = [f"r{number}@example.org" for number in range(12)]
+    receipt = await house.submit(*many, content=letter(STYLED + LINK))
+    await house.until(receipt.message)
+    assert len(sink.delivered) == 13
+    assert all(b"<td style=" in record.content for record in sink.delivered)
+    assert len({record.content for record in sink.delivered}) == 13
+    assert len(jobs) == 2
+
+
+async def test_a_message_that_ends_two_children_goes_unmodified_and_says_so_once(
+    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly = letter(STYLED + LINK + b"<p>deadly</p>")
+    do = Workers.do
+
+    async def meddled(self: Workers, job: bytes) -> bytes:
+        if b"deadly" not in job:
+            return await do(self, job)
+        asked = asyncio.ensure_future(do(self, job))
+        while not self._busy:
+            await asyncio.sleep(0)
+        os.kill(next(iter(self._busy)).pid, signal.SIGKILL)
+        return await asked
+
+    monkeypatch.setattr(Workers, "do", meddled)
+    config = WorkersConfig(processes=1)
+    house = await started(houses, sink, "inlinecss", rendering=config)
+    bad = await house.submit("a@example.org", "b@example.org", content=deadly)
+    good = await house.submit(content=letter(STYLED))
+    for receipt in (bad, good):
+        rows = await house.until(receipt.message)
+        assert {row.state for row in rows} == {State.HANDED_OVER}
+    contents = [record.content for record in sink.delivered]
+    assert [each for each in contents if each.endswith(deadly)]
+    assert [each for each in contents if b"<td style=" in each]
+    (said,) = await left_of(house, bad.message)
+    assert "twice" in said.remarks[0]
+    assert not await left_of(house, good.message)
+
+
+async def test_a_message_that_takes_too_much_of_a_child_is_ended_there(
+    houses: Houses, sink: BadServer
+) -> None:
+    config = WorkersConfig(processes=1, seconds=0.3)
+    house = await started(houses, sink, "inlinecss", rendering=config)
+    heavy = b"<style>" + b"td:nth-child(2n+1) ~ td > b { color: red }" * 2000 + b"</style>"
+    content = letter(heavy + b"<table><tr>" + b"<td><b>x</b>\r\n" * 8_000)
+    receipt = await house.submit(content=content)
+    await house.until(receipt.message)
+    (record,) = sink.delivered
+    assert record.content.endswith(content)
+    (said,) = await left_of(house, receipt.message)
+    assert "more than 0.3 seconds" in said.remarks[0]
+
+
+async def test_without_a_tracking_host_nothing_is_tracked_and_the_history_says_so(
+    houses: Houses, sink: BadServer
+) -> None:
+    house = await started(houses, sink, "trackclicks", tracking=TrackingConfig())
+    receipt = await house.submit(content=letter(LINK))
+    (row,) = await house.until(receipt.message)
+    (record,) = sink.delivered
+    assert LINK in record.content
+    assert await house.kinds(row) == [
+        "message.accepted", "message.left_as_it_is", "delivery.handed_over",
+    ]  # fmt: skip
+
+
+async def test_operators_exceptions_hold_for_what_was_taken_under_them(
+    houses: Houses, sink: BadServer
+) -> None:
+    tracking = TrackingConfig(host="clicks.test", https=False, exceptions=("example.com",))
+    house = await started(houses, sink, "trackclicks", tracking=tracking)
+    other = b'<a href="https://example.org/">other</a>'
+    await house.until((await house.submit(content=letter(LINK + other))).message)
+    (record,) = sink.delivered
+    assert LINK in record.content and b'<a href="http://clicks.test/' in record.content
+
+
+async def test_the_same_message_is_the_same_to_the_byte_after_a_restart_and_a_new_key(
+    houses: Houses, sink: BadServer
+) -> None:
+    features = ("inlinecss", "trackclicks", "trackopens")
+    sink.script.on(Stage.DOT, say(451, "4.3.0 not now"), times=4)
+    house = await started(houses, sink, *features)
+    receipt = await house.submit(content=letter(STYLED + LINK))
+    await sink.until(lambda: len(sink.messages) >= 2)
+    keys = house.house.storage.keys
+    await keys.rotate_token_key(house.house.clock.now_ms())
+    await keys.revoke_token_key(1, house.house.clock.now_ms())
+    house = await started(houses, sink, *features, tracking=TrackingConfig(host="other.test"))
+    await house.until(receipt.message)
+    assert len(sink.messages) >= 5
+    (content,) = {record.content for record in sink.messages}
+    assert b"<td style=" in content and b'href="https://clicks.test/' in content

@@ -1,0 +1,119 @@
+"""children that work: bounded, replaced when they are lost, and no trouble to others"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from pillarbox.net.errors import WorkerLost
+from pillarbox.net.workers import Workers, WorkersConfig
+from pillarbox.terms.setting import InvalidSetting
+
+CHILD = """
+import os, sys, time
+def serve():
+    while head := sys.stdin.buffer.read(4):
+        job = sys.stdin.buffer.read(int.from_bytes(head, "big"))
+        if job == b"die":
+            os._exit(3)
+        if job == b"loop":
+            time.sleep(3600)
+        if job == b"environment":
+            job = " ".join(sorted(os.environ)).encode()
+        if job == b"pid":
+            job = str(os.getpid()).encode()
+        sys.stdout.buffer.write(len(job).to_bytes(4, "big") + job)
+        sys.stdout.buffer.flush()
+serve()
+"""
+
+
+@pytest.fixture
+async def workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[..., Workers]]:
+    """Makes them; all are closed at the end."""
+    (tmp_path / "child_that_echoes.py").write_text(CHILD)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    made: list[Workers] = []
+
+    def make(**values: float) -> Workers:
+        made.append(Workers("child_that_echoes", WorkersConfig(**values)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
+        assert not each.running
+
+
+async def test_none_is_started_before_it_is_needed_and_one_serves_many_jobs(
+    workers: Callable[..., Workers],
+) -> None:
+    pool = workers()
+    assert pool.running == 0
+    for size in (0, 1, 100_000, 3_000_000):
+        assert await pool.do(b"x" * size) == b"x" * size
+    assert pool.running == 1
+
+
+async def test_there_are_never_more_than_the_setting_says(workers: Callable[..., Workers]) -> None:
+    pool = workers(processes=2)
+    pids = await asyncio.gather(*(pool.do(b"pid") for _ in range(20)))
+    assert len(set(pids)) <= 2 >= pool.running
+
+
+async def test_a_child_that_dies_is_one_job_lost_and_another_takes_its_place(
+    workers: Callable[..., Workers],
+) -> None:
+    pool = workers(processes=1)
+    first = await pool.do(b"pid")
+    answers = await asyncio.gather(
+        pool.do(b"one"), pool.do(b"die"), pool.do(b"two"), return_exceptions=True
+    )
+    assert answers[0] == b"one" and answers[2] == b"two"
+    assert isinstance(answers[1], WorkerLost)
+    assert "ended" in answers[1].sentence
+    assert await pool.do(b"pid") != first
+
+
+async def test_a_job_that_takes_too_long_is_ended(workers: Callable[..., Workers]) -> None:
+    pool = workers(processes=1, seconds=0.5)
+    assert await pool.do(b"x") == b"x"
+    with pytest.raises(WorkerLost, match="more than 0.5 seconds"):
+        await pool.do(b"loop")
+    assert pool.running == 0
+
+
+async def test_whoever_stops_waiting_leaves_no_child_behind(
+    workers: Callable[..., Workers],
+) -> None:
+    pool = workers(processes=1)
+    await pool.do(b"x")
+    asked = asyncio.ensure_future(pool.do(b"loop"))
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert pool.running == 0
+    assert await pool.do(b"y") == b"y"
+
+
+async def test_a_child_hears_nothing_of_what_this_process_was_told(
+    workers: Callable[..., Workers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PILLARBOX_SECRET_KEY", "hidden")
+    names = (await workers().do(b"environment")).decode().split()
+    assert not [name for name in names if name.startswith("PILLARBOX")]
+
+
+@pytest.mark.parametrize(
+    "values", [{"processes": 0}, {"seconds": 0.0}, {"cpu_seconds": 0}, {"memory_mb": 10}]
+)
+def test_bounds_that_leave_room_for_nothing_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(InvalidSetting, match=next(iter(values))):
+        WorkersConfig(**values)
