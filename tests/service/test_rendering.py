@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import quopri
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import AttemptFacts, LeftFacts
 from tests.doubles.bad_server import BadServer
 from tests.doubles.script import Script, Stage, say
+from tests.e2e.clerk import ask
 from tests.fix_house import Houses, Running
 
 HOST = TrackingConfig(host="clicks.test")
@@ -196,3 +198,22 @@ async def test_the_same_message_is_the_same_to_the_byte_after_a_restart_and_a_ne
     assert len(sink.messages) >= 5
     (content,) = {record.content for record in sink.messages}
     assert b"<td style=" in content and b'href="https://clicks.test/' in content
+
+
+async def test_mail_of_the_email_service_has_the_features_of_its_app(
+    houses: Houses, sink: BadServer
+) -> None:
+    house = await started(houses, sink, "inlinecss", "trackclicks", "trackopens")
+    assert house.first is not None
+    document = {
+        "to": [{"email": "a@example.org"}, {"email": "b@example.org"}], "subject": "hello",
+        "from_email": "ann@example.com", "body_html": (STYLED + LINK).decode(),
+    }  # fmt: skip
+    key = {"x-dreamfactory-api-key": house.first.key.reveal()}
+    answer = await ask(house, "POST", f"/api/v2/{house.app.name}", document, **key)
+    assert (answer.status, answer.json()) == (200, {"count": 2})
+    assert len({record.content for record in sink.delivered}) == 2
+    for record in sink.delivered:
+        assert len(record.accepted_recipients) == 1
+        for mark in (b"<td style=", b'href="https://clicks.test/', b'src="https://clicks.test/'):
+            assert mark in quopri.decodestring(record.body)
