@@ -10,8 +10,8 @@ import pytest
 from pillarbox.handover.config import TrackingConfig
 from pillarbox.policy.directory import Mode
 from tests.doubles.bad_server import BadServer
+from tests.doubles.odd_messages import HEAD, odd_messages
 from tests.fix_house import Houses
-from tests.unit.message.odd_messages import HEAD, odd_messages
 
 ALL_ON = {
     "inlinecss": "true", "trackclicks": "true", "preventscam": "true", "images": "hosted",

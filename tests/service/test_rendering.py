@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import os
 import quopri
-import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +17,7 @@ from pillarbox.net.workers import Workers, WorkersConfig
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import AttemptFacts, LeftFacts
+from pillarbox.wiring import ways_out
 from tests.doubles.bad_server import BadServer
 from tests.doubles.script import Script, Stage, say
 from tests.e2e.clerk import ask
@@ -87,6 +87,16 @@ async def test_mail_that_asks_for_nothing_leaves_without_a_digest_or_a_child(
     assert house.house.workers.running == 0
 
 
+async def test_small_mail_without_a_style_sheet_asks_no_child(
+    houses: Houses, sink: BadServer
+) -> None:
+    house = await started(houses, sink, "inlinecss", "trackclicks", "trackopens")
+    await house.until((await house.submit(content=letter(LINK))).message)
+    (record,) = sink.delivered
+    assert b'href="https://clicks.test/' in record.content
+    assert house.house.workers.running == 0
+
+
 async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
     houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,22 +122,22 @@ async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
     assert len(jobs) == 2
 
 
+MORTAL = """
+from pillarbox.services.delivery import render_child
+answer_to = render_child.answer_to
+render_child.answer_to = lambda job: os._exit(9) if b"deadly" in job else answer_to(job)
+render_child.main()
+"""
+"""The child itself, but that one word is its end."""
+
+
 async def test_a_message_that_ends_two_children_goes_unmodified_and_says_so_once(
-    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+    houses: Houses, sink: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "mortal_child.py").write_text(MORTAL)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(ways_out, "_RENDER_MODULE", "mortal_child")
     deadly = letter(STYLED + LINK + b"<p>deadly</p>")
-    do = Workers.do
-
-    async def meddled(self: Workers, job: bytes) -> bytes:
-        if b"deadly" not in job:
-            return await do(self, job)
-        asked = asyncio.ensure_future(do(self, job))
-        while not self._busy:
-            await asyncio.sleep(0)
-        os.kill(next(iter(self._busy)).pid, signal.SIGKILL)
-        return await asked
-
-    monkeypatch.setattr(Workers, "do", meddled)
     config = WorkersConfig(processes=1)
     house = await started(houses, sink, "inlinecss", rendering=config)
     bad = await house.submit("a@example.org", "b@example.org", content=deadly)

@@ -50,13 +50,18 @@ _NOT_SHOWN: Final = frozenset(b"html head meta link base title style script".spl
 _INLINER: Final = CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
 
 
+def has_styles(document: bytes) -> bool:
+    """Whether there is anything to inline."""
+    return _STYLE_BLOCK.search(document) is not None
+
+
 def style_edits(document: bytes, charset: str) -> list[tuple[int, int, bytes]]:
     """What puts the style rules of a document into the elements they mean; nothing where it has none.
 
     What an element says itself stays and wins, but for rules marked as important. `charset` is a
     codec that has ASCII in it. Raises `CannotInline` with the reason; then it is to be left alone.
     """
-    if not _STYLE_BLOCK.search(document):
+    if not has_styles(document):
         return []
     if len(document) > MAX_OCTETS:
         raise CannotInline(f"it has more than {MAX_OCTETS} octets")

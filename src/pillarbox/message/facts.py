@@ -42,7 +42,7 @@ class RecipientFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Whether NOTIFY was said; only then is it passed on (RFC 3461 §5.2.1)."""
 
 
-class MessageFacts(msgspec.Struct, frozen=True, gc=False):
+class MessageFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """All that is needed to repeat the work on a message, stored beside it at the door."""
 
     return_path: str

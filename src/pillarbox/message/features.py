@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from pillarbox.message.bodies import Body, Edit, Unreadable, find_bodies, put_back
-from pillarbox.message.css import style_edits
+from pillarbox.message.css import has_styles, style_edits
 from pillarbox.message.errors import CannotInline
 from pillarbox.message.images import Embedded, content_id_of, embedded_images, removals
 from pillarbox.message.links import Spot, find_spots, in_ascii, written
@@ -98,6 +98,17 @@ def styles_of(content: bytes, whole: Part) -> Styles:
     return tuple(
         _styles(body) for body in find_bodies(content, whole) if not isinstance(body, Unreadable)
     )
+
+
+def no_styles(content: bytes, whole: Part) -> Styles | None:
+    """What `styles_of` gives where no document has a style sheet; None where one has."""
+    found: list[tuple[Edit, ...]] = []
+    for body in find_bodies(content, whole):
+        if isinstance(body, Body):
+            if has_styles(body.document):
+                return None
+            found.append(())
+    return tuple(found)
 
 
 def changes_of(

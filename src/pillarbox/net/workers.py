@@ -100,7 +100,7 @@ class Workers:
     async def _start(self) -> Process:
         config = self._config
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self._module, str(config.cpu_seconds), str(config.memory_mb),
+            sys.executable, "-P", "-m", self._module, str(config.cpu_seconds), str(config.memory_mb),
             # Nothing of what this process was told goes to one that may be taken over.
             stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip

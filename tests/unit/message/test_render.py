@@ -14,6 +14,7 @@ from pillarbox.message.header import split_content
 from pillarbox.message.keys import RenderKeys
 from pillarbox.message.render import RENDERER_VERSION, Hop, render, rendering, size_ahead
 from pillarbox.terms.ids import DeliveryId, MessageId, delivery_id, message_time_ms
+from tests.doubles.odd_messages import odd_messages
 
 HOPS = [Hop(eight_bit, smtputf8) for eight_bit in (True, False) for smtputf8 in (True, False)]
 ASCII = b"Subject: x\r\n\r\nHello\r\n"
@@ -220,3 +221,25 @@ def test_a_size_is_told_ahead_where_it_costs_nothing_to_know() -> None:
     assert size_ahead(LETTER, asking(), ANYWHERE) == len(LETTER)
     assert size_ahead(LETTER, asking(trackclicks="true"), ANYWHERE) is None
     assert size_ahead(LETTER, asking(("example.com/pb1",)), ANYWHERE) is None
+
+
+# --- odd and broken messages ----------------------------------------------------------------------
+
+EVERYTHING = {
+    name: "hosted" if name == "images" else "true"
+    for name in ("inlinecss", "trackclicks", "preventscam", "images")
+}
+ODD = odd_messages()
+
+
+def test_there_are_many_odd_messages() -> None:
+    assert len(set(ODD.values())) >= 150
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_message_leaves_as_it_came_whatever_is_switched_on(name: str) -> None:
+    content = ODD[name]
+    assert render(content, asking(), ANYWHERE) is content
+    made = rendering(content, asking(**EVERYTHING), ANYWHERE, KEYS, TO_BOB)
+    assert made.content == content
+    assert not made.changes.edits

@@ -11,7 +11,7 @@ import msgspec
 from pillarbox.message.dkim import SigningKey, read_key
 from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
-from pillarbox.message.features import Styles, styles_of
+from pillarbox.message.features import Styles, no_styles, styles_of
 from pillarbox.message.keys import RenderKeys, key_id
 from pillarbox.message.parts import read_parts
 from pillarbox.message.render import Hop, rendering
@@ -140,7 +140,16 @@ def rendered(work: RenderWork) -> Rendered:
     hosted = tuple(
         HostedImage(image.digest, image.media_type, image.data) for image in made.changes.hosted
     )
-    return Rendered(made.content, tuple(made.changes.remarks), hosted, styles)
+    kept = styles if len(work.facts.recipients) > 1 else None  # they cost something to send
+    return Rendered(made.content, tuple(made.changes.remarks), hosted, kept)
+
+
+def styles_without_work(content: bytes) -> Styles | None:
+    """Those of a message that has no style sheet; None where inlining is to be worked out."""
+    try:
+        return no_styles(content, read_parts(content))
+    except TooComplex:
+        return ()
 
 
 def _styles(content: bytes) -> Styles | None:

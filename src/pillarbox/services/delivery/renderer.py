@@ -30,6 +30,7 @@ from pillarbox.services.delivery.render_job import (
     job_of,
     read_rendered,
     rendered,
+    styles_without_work,
 )
 from pillarbox.storage.interface.domains import DomainStore
 from pillarbox.storage.interface.events import EventStore
@@ -140,8 +141,10 @@ class Renderer:
             await first.wait()  # what it finds out holds for all recipients
         styles = self._styles.get((message, RENDERER_VERSION))
         why = self._lost.get(message, "")
-        small = _SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES
-        if why or (len(content) <= small and not (inlines and styles is None)):
+        small = len(content) <= (_SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES)
+        if small and inlines and styles is None:
+            styles = styles_without_work(content)
+        if why or (small and not (inlines and styles is None)):
             return self._here(message, RenderWork(content, facts, hop, keys, delivery, styles, why))
         work = RenderWork(content, facts, hop, keys, delivery, styles)
         if not inlines:
