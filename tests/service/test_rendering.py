@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import quopri
+import re
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,6 +15,7 @@ import pytest
 
 from pillarbox.handover.config import TrackingConfig
 from pillarbox.message.render import RENDERER_VERSION
+from pillarbox.message.tokens import read
 from pillarbox.net.workers import Workers, WorkersConfig
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Mode
@@ -227,3 +230,32 @@ async def test_mail_of_the_email_service_has_the_features_of_its_app(
         assert len(record.accepted_recipients) == 1
         for mark in (b"<td style=", b'href="https://clicks.test/', b'src="https://clicks.test/'):
             assert mark in quopri.decodestring(record.body)
+
+
+@pytest.mark.parametrize("connections", [1, 8])
+async def test_nobody_gets_the_copy_of_somebody_else(
+    houses: Houses, sink: BadServer, connections: int
+) -> None:
+    house = await started(houses, sink, "trackclicks")
+    (server,) = await house.house.storage.directory.servers(house.app.id)
+    await house.house.storage.directory.save_server(replace(server, max_connections=connections))
+    sink.script.on(Stage.RCPT, say(451, "4.2.1 later"), times=5)
+    sink.script.on(Stage.DOT, say(451, "4.3.0 not now"), times=5)
+    people = [f"r{number}@example.org" for number in range(3)]
+    receipts = await asyncio.gather(
+        *(house.submit(*people, content=letter(LINK)) for _ in range(30))
+    )
+    for receipt in receipts:
+        rows = await house.until(receipt.message)
+        assert {row.state for row in rows} == {State.HANDED_OVER}
+    secrets = await house.house.storage.keys.token_secrets()
+    meant = {born.id: born.recipient.decode() for one in receipts for born in one.born}
+    assert len(sink.delivered) == len(meant) == 90
+    for record in sink.delivered:
+        (recipient,) = record.accepted_recipients
+        found = re.search(rb'href="https://clicks.test/([\w-]+)', record.content)
+        assert found is not None
+        token = read(found[1].decode(), secrets)
+        assert token is not None
+        assert meant.pop(token.delivery) == recipient
+    assert not meant
