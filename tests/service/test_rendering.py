@@ -23,7 +23,7 @@ from pillarbox.policy.events import AttemptFacts, LeftFacts
 from pillarbox.wiring import ways_out
 from tests.doubles.bad_server import BadServer
 from tests.doubles.script import Script, Stage, say
-from tests.e2e.clerk import ask
+from tests.e2e.clerk import ask, show
 from tests.fix_house import Houses, Running
 
 HOST = TrackingConfig(host="clicks.test")
@@ -182,6 +182,9 @@ async def test_without_a_tracking_host_nothing_is_tracked_and_the_history_says_s
     assert await house.kinds(row) == [
         "message.accepted", "message.left_as_it_is", "delivery.handed_over",
     ]  # fmt: skip
+    shown = await show(house, f"/messages/{receipt.id_text}")
+    words = [event["words"] for event in shown["deliveries"][0]["history"]]
+    assert "no tracking host is configured (tracking.host)" in words[1]
 
 
 async def test_operators_exceptions_hold_for_what_was_taken_under_them(

@@ -14,7 +14,14 @@ from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.message.options import tags_of
 from pillarbox.policy.directory import App
-from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts, SwitchFacts
+from pillarbox.policy.events import (
+    EVENT_KINDS,
+    AttemptFacts,
+    LeftFacts,
+    OptionFacts,
+    ServerFacts,
+    SwitchFacts,
+)
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.server import Server
 from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
@@ -80,6 +87,8 @@ class ServerNames:
             )
         if isinstance(facts, OptionFacts):
             return f"{facts.name}: {facts.value} was not obeyed; {facts.reason}."
+        if isinstance(facts, LeftFacts):
+            return " ".join(facts.remarks) or about
         if isinstance(facts, ServerFacts) and facts.words:
             return f"{facts.name or 'The server'} {facts.words}."
         if isinstance(facts, SwitchFacts):
