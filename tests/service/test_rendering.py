@@ -7,7 +7,7 @@ import hashlib
 import quopri
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,7 +106,7 @@ async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
     jobs = []
     do = Workers.do
 
-    async def counted(self: Workers, job: bytes) -> bytes:
+    async def counted(self: Workers, job: Callable[[], bytes]) -> bytes:
         jobs.append(job)
         return await do(self, job)
 
@@ -262,3 +262,25 @@ async def test_nobody_gets_the_copy_of_somebody_else(
         assert token is not None
         assert meant.pop(token.delivery) == recipient
     assert not meant
+
+
+async def test_a_large_message_that_was_read_back_is_changed_in_a_child(
+    houses: Houses, sink: BadServer
+) -> None:
+    house = await started(houses, sink, "trackclicks")
+    attached = b"A" * 76 + b"\r\n"
+    content = (
+        b"From: ann@example.com\r\nSubject: large\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n"
+        + LINK + b"\r\n--b\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + attached * 30_000 + b"\r\n--b--\r\n"
+    )  # fmt: skip
+    sink.script.on(Stage.DOT, say(451, "4.3.0 not now"), times=1)
+    receipt = await house.submit("a@example.org", "b@example.org", content=content)
+    await house.until(receipt.message)
+    assert 1 <= house.house.workers.running <= 2
+    one, two = (record.content for record in sink.delivered)
+    assert one != two
+    for made in (one, two):
+        assert made.endswith(content[content.index(b"\r\n--b\r\nContent-Type: app") :])
+        assert b"https://clicks.test/" in made

@@ -32,6 +32,10 @@ serve()
 """
 
 
+async def done(pool: Workers, job: bytes) -> bytes:
+    return await pool.do(lambda: job)
+
+
 @pytest.fixture
 async def workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -57,13 +61,13 @@ async def test_none_is_started_before_it_is_needed_and_one_serves_many_jobs(
     pool = workers()
     assert pool.running == 0
     for size in (0, 1, 100_000, 3_000_000):
-        assert await pool.do(b"x" * size) == b"x" * size
+        assert await done(pool, b"x" * size) == b"x" * size
     assert pool.running == 1
 
 
 async def test_there_are_never_more_than_the_setting_says(workers: Callable[..., Workers]) -> None:
     pool = workers(processes=2)
-    pids = await asyncio.gather(*(pool.do(b"pid") for _ in range(20)))
+    pids = await asyncio.gather(*(done(pool, b"pid") for _ in range(20)))
     assert len(set(pids)) <= 2 >= pool.running
 
 
@@ -71,21 +75,21 @@ async def test_a_child_that_dies_is_one_job_lost_and_another_takes_its_place(
     workers: Callable[..., Workers],
 ) -> None:
     pool = workers(processes=1)
-    first = await pool.do(b"pid")
+    first = await done(pool, b"pid")
     answers = await asyncio.gather(
-        pool.do(b"one"), pool.do(b"die"), pool.do(b"two"), return_exceptions=True
+        done(pool, b"one"), done(pool, b"die"), done(pool, b"two"), return_exceptions=True
     )
     assert answers[0] == b"one" and answers[2] == b"two"
     assert isinstance(answers[1], WorkerLost)
     assert "ended" in answers[1].sentence
-    assert await pool.do(b"pid") != first
+    assert await done(pool, b"pid") != first
 
 
 async def test_a_job_that_takes_too_long_is_ended(workers: Callable[..., Workers]) -> None:
     pool = workers(processes=1, seconds=0.5)
-    assert await pool.do(b"x") == b"x"
+    assert await done(pool, b"x") == b"x"
     with pytest.raises(WorkerLost, match="more than 0.5 seconds"):
-        await pool.do(b"loop")
+        await done(pool, b"loop")
     assert pool.running == 0
 
 
@@ -93,21 +97,21 @@ async def test_whoever_stops_waiting_leaves_no_child_behind(
     workers: Callable[..., Workers],
 ) -> None:
     pool = workers(processes=1)
-    await pool.do(b"x")
-    asked = asyncio.ensure_future(pool.do(b"loop"))
+    await done(pool, b"x")
+    asked = asyncio.ensure_future(done(pool, b"loop"))
     await asyncio.sleep(0)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
     assert pool.running == 0
-    assert await pool.do(b"y") == b"y"
+    assert await done(pool, b"y") == b"y"
 
 
 async def test_a_child_hears_nothing_of_what_this_process_was_told(
     workers: Callable[..., Workers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PILLARBOX_SECRET_KEY", "hidden")
-    names = (await workers().do(b"environment")).decode().split()
+    names = (await done(workers(), b"environment")).decode().split()
     assert not [name for name in names if name.startswith("PILLARBOX")]
 
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -66,14 +67,17 @@ class Workers:
         """How many children there are."""
         return len(self._idle) + len(self._busy)
 
-    async def do(self, job: bytes) -> bytes:
-        """The answer to a job. Raises `WorkerLost` where the child did not survive it."""
+    async def do(self, job: Callable[[], bytes]) -> bytes:
+        """The answer to a job, which is made when it is its turn: those that wait take no room.
+
+        Raises `WorkerLost` where the child did not survive it.
+        """
         async with self._room:
             child = self._idle.pop() if self._idle else await self._start()
             self._busy.add(child)
             try:
                 async with asyncio.timeout(self._config.seconds):
-                    answer = await _ask(child, job)
+                    answer = await _ask(child, job())
             except TimeoutError:
                 await self._end(child)
                 raise WorkerLost(f"it took more than {self._config.seconds:g} seconds") from None

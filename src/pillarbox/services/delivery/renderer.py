@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from pillarbox.handover.outgoing import Addressee, Outgoing
@@ -167,10 +168,10 @@ class Renderer:
             return self._left(message, work, _BROKE)
 
     async def _in_child(self, message: MessageId, work: RenderWork) -> Rendered:
-        job, why = job_of(work), ""
+        why = ""
         for attempt in range(1, _TRIES + 1):
             try:
-                done = read_rendered(await self._workers.do(job))
+                done = read_rendered(await self._workers.do(partial(job_of, work)))
             except WorkerLost as lost:
                 why = lost.sentence
                 _log.warning("rendering.lost", message=message, attempt=attempt, reason=why)
