@@ -14,9 +14,17 @@ from pillarbox.api.finding import visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.message.options import tags_of
 from pillarbox.policy.directory import App
-from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, OptionFacts, ServerFacts, SwitchFacts
+from pillarbox.policy.events import (
+    EVENT_KINDS,
+    AttemptFacts,
+    OptionFacts,
+    ServerFacts,
+    SwitchFacts,
+    VisitFacts,
+)
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.server import Server
+from pillarbox.policy.tracking import visit_words
 from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import (
@@ -87,6 +95,8 @@ class ServerNames:
             return (
                 f"{facts.name} is used {again} ({facts.by}{facts.reason and ': '}{facts.reason})."
             )
+        if isinstance(facts, VisitFacts):
+            return visit_words(event.kind, facts.position, facts.url, facts.verdict, facts.rule)
         return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)
 
 
