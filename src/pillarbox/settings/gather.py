@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+    from pillarbox.services.tracking.config import TrackingHostConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
     from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
@@ -76,6 +77,8 @@ class Settings:
     connect: ConnectConfig
     accept: DoorConfig
     tracking: TrackingConfig
+    tracking_host: TrackingHostConfig
+    tracking_tls: TlsConfig
     delivery: DeliveryConfig
     retry: RetryConfig
     breaker: BreakerConfig
@@ -122,6 +125,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+    from pillarbox.services.tracking.config import TrackingHostConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
     from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
@@ -134,6 +138,8 @@ def all_rooms() -> dict[str, type]:
         "connect": ConnectConfig,
         "accept": DoorConfig,
         "tracking": TrackingConfig,
+        "tracking_host": TrackingHostConfig,
+        "tracking_tls": TlsConfig,
         "delivery": DeliveryConfig,
         "retry": RetryConfig,
         "breaker": BreakerConfig,

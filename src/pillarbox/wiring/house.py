@@ -69,6 +69,7 @@ from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
 from pillarbox.wiring.tls_rooms import TlsRooms, build_tls
 from pillarbox.wiring.tokens import access_tokens
+from pillarbox.wiring.tracking_rooms import TrackingRooms, build_tracking
 
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
@@ -98,6 +99,7 @@ class House:
     circuits: Circuits
     resolver: Resolver
     tls: TlsRooms
+    tracking: TrackingRooms
     worker: Worker
     checker: Checker
     notices: Notices
@@ -290,6 +292,7 @@ def _build_over(
         circuits=circuits,
         resolver=resolver,
         tls=tls,
+        tracking=build_tracking(settings, storage, resolver, clock, metrics, certificates),
         worker=worker,
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
