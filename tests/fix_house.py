@@ -35,6 +35,7 @@ from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
 from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 from pillarbox.settings import Settings
@@ -74,6 +75,8 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "accept": DoorConfig(),
         "tracking": TrackingConfig(),
         "rendering": WorkersConfig(),
+        "tracking_host": TrackingHostConfig(),
+        "tracking_tls": TlsConfig(),
         "delivery": DeliveryConfig(poll_seconds=0.05),
         "retry": RetryConfig(first_seconds=0.1, ceiling_seconds=0.4),
         "breaker": BreakerConfig(pause_seconds=0.2, ceiling_seconds=0.5),

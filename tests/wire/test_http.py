@@ -16,6 +16,7 @@ import pytest
 from pillarbox.net.errors import CannotListen, HttpUnreachable, PortInUse
 from pillarbox.net.http_client import LocalClient
 from pillarbox.net.http_server import HttpServer, Patience
+from tests.doubles.certificates import issue_certificate
 from tests.wire.conversation import HOST
 
 Message = MutableMapping[str, Any]
@@ -351,3 +352,33 @@ async def test_the_client_can_be_used_from_any_thread() -> None:
             await asyncio.to_thread(thread.join)
         client.close()
     assert answers == [200, 200]
+
+
+async def test_under_tls_requests_are_answered_and_what_is_too_long_is_refused(
+    tmp_path: Path,
+) -> None:
+    files = issue_certificate(tmp_path, "localhost")
+    async with served(App(), tls=files.server_context()) as server:
+
+        async def said(data: bytes) -> bytes:
+            reader, writer = await asyncio.open_connection(
+                HOST, server.port, ssl=files.client_context(), server_hostname="localhost"
+            )
+            try:
+                writer.write(data)
+                async with asyncio.timeout(10):
+                    return await reader.read()
+            finally:
+                writer.close()
+
+        good = await said(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert good.startswith(b"HTTP/1.1 200")
+        assert (await said(b"GET / HTTP/1.1\r\nX: " + b"x" * 300_000)).startswith(b"HTTP/1.1 431")
+
+
+async def test_clear_text_on_a_port_under_tls_ends_there(tmp_path: Path) -> None:
+    files = issue_certificate(tmp_path, "localhost")
+    app = App()
+    async with served(app, tls=files.server_context()) as server:
+        assert b"HTTP/1.1" not in await raw(server.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert app.scopes == []

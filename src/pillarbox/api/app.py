@@ -41,6 +41,7 @@ from pillarbox.api.v1 import (
     servers,
     status,
     tls,
+    tracking,
     users,
 )
 from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
@@ -67,6 +68,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *events.ENTRIES,
     *nodes.ENTRIES,
     *tls.ENTRIES,
+    *tracking.ENTRIES,
 )
 """Our own API, as data."""
 

@@ -161,6 +161,8 @@ def _print_message(call: Call, found: dict[str, Any], *, dialogue: bool) -> None
             screen.say(f"  {clean(told['about'])}")
         for event in delivery.get("history", ()):
             _print_event(call, event, dialogue=dialogue)
+        for event in delivery.get("visits", ()):
+            _print_event(call, event, dialogue=False)
 
 
 def _print_explained(call: Call, found: dict[str, Any]) -> None:
@@ -193,6 +195,8 @@ def _print_event(call: Call, event: dict[str, Any], *, dialogue: bool) -> None:
 def _words(event: dict[str, Any]) -> str:
     """What an event says beyond its name."""
     facts = event["facts"]
+    if facts.get("verdict"):
+        return clean(event["words"])
     said = facts.get("words") or facts.get("reason") or ""
     if not said and facts.get("code"):
         said = " ".join(str(facts[name]) for name in ("code", "status", "text") if facts.get(name))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from cryptography import x509
 
@@ -32,6 +32,8 @@ _log = logger("net")
 
 Pair = tuple[str, str]
 """The paths of a certificate with its chain, and of the key that belongs to it."""
+
+_Choosing = Callable[[ssl.SSLSocket | ssl.SSLObject, str | None, ssl.SSLContext], None]
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """By which it shows that files were changed."""
@@ -114,6 +116,21 @@ class Certificates:
     def current(self) -> ssl.SSLContext:
         """What to do the next handshake with."""
         return self._shown[0].context
+
+    def always(self) -> ssl.SSLContext:
+        """For whoever keeps one context: each handshake with it shows what is current then."""
+        context = server_context(*self._pairs[0])
+
+        def choose(
+            handshake: ssl.SSLSocket | ssl.SSLObject, asked: str | None, _: ssl.SSLContext
+        ) -> None:
+            first = self.current()
+            handshake.context = first
+            if (further := cast(_Choosing | None, first.sni_callback)) is not None:
+                further(handshake, asked, first)
+
+        context.sni_callback = choose
+        return context
 
     def seconds_left(self) -> float:
         """Until the first of them expires; below 0 where one has."""

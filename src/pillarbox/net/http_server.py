@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -37,6 +38,7 @@ MAX_HEADERS: Final = 100
 _KEEP_ALIVE_SECONDS: Final = 75
 _DATE_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 2.0
+_HANDSHAKE_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -82,12 +84,14 @@ class HttpServer:
         take_next_port: bool = False,
         passed: ports.Passed | None = None,
         patience: Patience | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Bind at once, so that a busy port is known before anything else starts.
 
-        A socket that was `passed` to us is used in place of `host` and `port`. Raises `PortInUse`,
-        `PortNotPermitted` or `CannotListen`.
+        A socket that was `passed` to us is used in place of `host` and `port`. With `tls`, TLS is
+        spoken on it from the first byte. Raises `PortInUse`, `PortNotPermitted` or `CannotListen`.
         """
+        self._tls = tls
         self._config = Config(
             cast(Any, app),
             loop="none",
@@ -138,7 +142,13 @@ class HttpServer:
         self._set_date()
         self._dates = loop.create_task(self._keep_date())
         if self._bound is not None:
-            self._servers.append(await loop.create_server(self._guarded, sock=self._bound.sock))
+            seconds = _HANDSHAKE_SECONDS if self._tls is not None else None
+            self._servers.append(
+                await loop.create_server(
+                    self._guarded, sock=self._bound.sock, ssl=self._tls,
+                    ssl_handshake_timeout=seconds,
+                )
+            )  # fmt: skip
         if self._unix is not None:
             self._servers.append(await loop.create_unix_server(self._trusted, sock=self._unix))
 
@@ -311,7 +321,8 @@ class _Connection(HttpToolsProtocol):
         # What still comes in is read and thrown away: to close over it would send a reset, which
         # may overtake the answer.
         self._refused = True
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # not under TLS
+            self.transport.write_eof()
         if self._watch is not None:
             self._watch.cancel()
         self._watch = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)

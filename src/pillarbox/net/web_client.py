@@ -53,10 +53,11 @@ class WebAddress(NamedTuple):
     """Path and query."""
 
 
-def read_address(url: str, *, clear_on_loopback: bool = False) -> WebAddress:
+def read_address(url: str, *, clear_on_loopback: bool = False, clear: bool = False) -> WebAddress:
     """Take an https URL apart. Raises `WebAddressInvalid`.
 
-    With `clear_on_loopback` also http is taken, for hosts that are loopback addresses.
+    With `clear_on_loopback` also http is taken, for hosts that are loopback addresses; with `clear`,
+    for all.
     """
     if len(url) > _ADDRESS_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
         raise WebAddressInvalid("a URL has up to 2048 printable ASCII characters without blanks")
@@ -70,9 +71,8 @@ def read_address(url: str, *, clear_on_loopback: bool = False) -> WebAddress:
         raise WebAddressInvalid(
             "a URL needs a host, and no user name before it", fix="write it as https://host/path"
         )
-    if parts.scheme != "https" and not (
-        parts.scheme == "http" and clear_on_loopback and _is_loopback(host)
-    ):
+    may_be_clear = clear or (clear_on_loopback and _is_loopback(host))
+    if parts.scheme != "https" and not (parts.scheme == "http" and may_be_clear):
         raise WebAddressInvalid(
             "only https is asked, so that nobody between can read or answer",
             fix="write it as https://host/path",
@@ -98,14 +98,17 @@ class WebClient:
         permits: Permits | None = None,
         look_up: LookUp = addresses_by_name,
         clear_on_loopback: bool = False,
+        clear: bool = False,
         max_connections: int = 10,
         kept_seconds: float = 5.0,
     ) -> None:
         """`ca_file` replaces the authorities this machine trusts; raises `TlsFilesUnusable`.
 
         `permits` is asked about each address before it is connected to; `policy.networks.is_public`
-        fits. With `clear_on_loopback` http is allowed towards loopback addresses.
+        fits. With `clear_on_loopback` http is allowed towards loopback addresses; with `clear`
+        towards all, for what is no secret and is checked by whoever takes it.
         """
+        self._clear = clear
         self._clear_on_loopback = clear_on_loopback
         # httpcore2 changes the context it is given. The authorities of the machine are many, and most
         # processes never ask anybody.
@@ -155,7 +158,7 @@ class WebClient:
         seconds: float,
         max_bytes: int,
     ) -> WebAnswer:
-        address = read_address(url, clear_on_loopback=self._clear_on_loopback)
+        address = read_address(url, clear_on_loopback=self._clear_on_loopback, clear=self._clear)
         host = address.host
         try:
             async with asyncio.timeout(seconds):

@@ -118,6 +118,21 @@ FAMILIES: Final[dict[str, Family]] = {
     "webhook_attempts": Family(
         "webhook_attempts_total", "counter", "Webhook calls by outcome.", ("outcome",)
     ),
+    "tracking_visits": Family(
+        "tracking_visits_total",
+        "counter",
+        "Tracked links followed and images loaded, by who it was.",
+        ("kind", "verdict"),
+    ),
+    "tracking_refused": Family(
+        "tracking_refused_total",
+        "counter",
+        "Requests to the tracking host that led nowhere, by what was wrong.",
+        ("reason",),
+    ),
+    "tracking_images": Family(
+        "tracking_images_total", "counter", "Tracked images, by where they came from.", ("result",)
+    ),
     "commit_latency": Family("commit_latency_seconds", "histogram", "Seconds a group commit took."),
     "commit_members": Family(
         "commit_members_total", "counter", "Operations that were committed in groups."
@@ -204,6 +219,9 @@ class Metrics:
         self.notices = Counts()
         self.http_requests = Counts()
         self.webhook_attempts = Counts()
+        self.tracking_visits = Counts()
+        self.tracking_refused = Counts()
+        self.tracking_images = Counts()
         self.commit_latency = Durations(COMMIT_BUCKETS)
         self.commit_members = Counts()
         self.node_lease = Counts()

@@ -164,6 +164,23 @@ class PasswordShownFacts(msgspec.Struct, frozen=True, gc=False, array_like=True)
     words: str = ""
 
 
+class VisitFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Somebody, or something, followed a tracked link or loaded a tracked image."""
+
+    url: str = ""
+    """Where the link leads, or where the image lies; empty for the pixel."""
+    position: int = 0
+    """Of the link or image in its message, from 1; 0 for the pixel."""
+    address: str = ""
+    """The visitor's IP address; empty where none is kept."""
+    agent: str = ""
+    """What the visitor's program calls itself; empty where none is kept."""
+    verdict: str = ""
+    """``person``, ``scanner``, ``proxy`` or ``prefetch``."""
+    rule: str = ""
+    """What the verdict rests on, a `policy.tracking.Rule`."""
+
+
 class EventKind(NamedTuple):
     """What an event means, how loud it is in a log, and what is stored with it."""
 
@@ -185,6 +202,8 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
         "warning",
         LeftFacts,
     ),
+    "message.clicked": EventKind("A tracked link was followed.", "info", VisitFacts),
+    "message.opened": EventKind("A tracked image was loaded.", "info", VisitFacts),
     "delivery.handed_over": EventKind(
         "A server of the app took responsibility for the recipient.", "info", AttemptFacts
     ),

@@ -35,6 +35,15 @@ def parse_network(text: str) -> str:
     )
 
 
+def is_address(text: str) -> bool:
+    """Whether this is an IP address, in the one spelling of IPv4 that means the same everywhere."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_within(networks: Sequence[str], address: str) -> bool:
     """Whether an address lies in one of the networks; what is no address lies in none."""
     try:

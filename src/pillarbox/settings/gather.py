@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+    from pillarbox.services.tracking.config import TrackingHostConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
     from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
@@ -78,6 +79,8 @@ class Settings:
     accept: DoorConfig
     tracking: TrackingConfig
     rendering: WorkersConfig
+    tracking_host: TrackingHostConfig
+    tracking_tls: TlsConfig
     delivery: DeliveryConfig
     retry: RetryConfig
     breaker: BreakerConfig
@@ -125,6 +128,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+    from pillarbox.services.tracking.config import TrackingHostConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
     from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 
@@ -138,6 +142,8 @@ def all_rooms() -> dict[str, type]:
         "accept": DoorConfig,
         "tracking": TrackingConfig,
         "rendering": WorkersConfig,
+        "tracking_host": TrackingHostConfig,
+        "tracking_tls": TlsConfig,
         "delivery": DeliveryConfig,
         "retry": RetryConfig,
         "breaker": BreakerConfig,

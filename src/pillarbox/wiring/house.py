@@ -65,6 +65,7 @@ from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
 from pillarbox.wiring.tls_rooms import TlsRooms, build_tls
 from pillarbox.wiring.tokens import access_tokens
+from pillarbox.wiring.tracking_rooms import TrackingRooms, build_tracking
 from pillarbox.wiring.ways_out import build_pool, build_renderer, build_straight
 
 _MARKED: Final = 64
@@ -93,6 +94,7 @@ class House:
     circuits: Circuits
     resolver: Resolver
     tls: TlsRooms
+    tracking: TrackingRooms
     worker: Worker
     workers: Workers
     checker: Checker
@@ -290,6 +292,7 @@ def _build_over(
         circuits=circuits,
         resolver=resolver,
         tls=tls,
+        tracking=build_tracking(settings, storage, resolver, clock, metrics, certificates),
         worker=worker,
         workers=workers,
         checker=Checker(

@@ -35,7 +35,7 @@ from pillarbox.wiring.default_app import take_variables
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
 from pillarbox.wiring.service import Service
-from pillarbox.wiring.started import Started
+from pillarbox.wiring.started import Started, ports_of
 
 _log = logger("wiring")
 
@@ -212,6 +212,7 @@ def bind_ports(
             passed=for_http[0] if for_http else None,
         )
         stack.push_async_callback(http.stop)
+    house.tracking.bind(stack)
     owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
     stack.push_async_callback(owner.stop)
     return Faces(http, owner)
@@ -244,6 +245,7 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     stack.push_async_callback(stop_working)
+    await house.tracking.open(stack)
     for server in (faces.http, faces.owner):
         if server is not None:
             await server.start()
@@ -320,7 +322,7 @@ async def _started(
         created=created or first is not None,
         http_url=f"http://{_bracketed(settings.http.listen)}:{http.port}" if http else "",
         http_note=http.note if http else "",
-        smtp=_ports_of(house),
+        smtp=ports_of(house.smtp_facts()),
         ca_path=str(house.ca_path or ""),
         first_username=first.username if first else None,
         first_password=first.password if first else None,
@@ -334,15 +336,6 @@ async def _started(
         roles=settings.roles,
         unchecked=tuple(each.label for each in servers if is_unchecked(each)),
     )
-
-
-def _ports_of(house: House) -> list[tuple[str, int, str, str]]:
-    facts = house.smtp_facts()
-    only_bounces = [each for each in facts.bounces if each not in facts.listeners]
-    return [
-        *((each.host, each.port, each.security, each.note) for each in facts.listeners),
-        *((each.host, each.port, "bounces", each.note) for each in only_bounces),
-    ]
 
 
 async def _own_name(storage: Storage) -> str:

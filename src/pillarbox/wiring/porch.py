@@ -114,9 +114,11 @@ def _certificates(settings: Settings, clock: Clock) -> tuple[Certificates, Path 
     if pairs:
         return Certificates(pairs, clock), None
 
-    def renew() -> None:
-        ensure_local_ca(settings.data_dir, [settings.hostname], clock=clock)
+    names = [settings.hostname, settings.tracking.host.partition(":")[0]]
 
-    local = ensure_local_ca(settings.data_dir, [settings.hostname], clock=clock)
+    def renew() -> None:
+        ensure_local_ca(settings.data_dir, names, clock=clock)
+
+    local = ensure_local_ca(settings.data_dir, names, clock=clock)
     pair = (str(local.cert_path), str(local.key_path))
     return Certificates([pair], clock, renew=renew), local.ca_path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pillarbox.api.rooms import SmtpFacts
 from pillarbox.terms.secret import Secret
 
 
@@ -36,3 +37,12 @@ class Started:
     roles: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     """Names of the servers whose certificate nobody checks."""
+
+
+def ports_of(facts: SmtpFacts) -> list[tuple[str, int, str, str]]:
+    """The SMTP ports: host, port, what secures it or what it is for, and a note."""
+    only_bounces = [each for each in facts.bounces if each not in facts.listeners]
+    return [
+        *((each.host, each.port, each.security, each.note) for each in facts.listeners),
+        *((each.host, each.port, "bounces", each.note) for each in only_bounces),
+    ]

@@ -14,7 +14,7 @@ from pillarbox.net.resolver import Resolver
 from pillarbox.net.web_client import WebClient
 from pillarbox.net.web_stream import LookUp
 from pillarbox.policy.lookup import Status
-from pillarbox.policy.networks import is_public, is_within
+from pillarbox.policy.networks import is_address, is_public, is_within
 from pillarbox.services.delivery.tls_plans import TlsPlans
 from pillarbox.services.delivery.tls_sessions import TlsSessions
 from pillarbox.services.upkeep.tls_reports import TlsReports
@@ -57,7 +57,7 @@ def build_tls(
     client = WebClient(
         ca_file=config.ca_file,
         permits=lambda address: is_public(address) or is_within(allowed_networks, address),
-        look_up=_by_resolver(resolver),
+        look_up=by_resolver(resolver),
     )
     sessions = TlsSessions(storage.tls, clock)
     fetcher = StsFetcher(client, config.policy_port)
@@ -77,10 +77,12 @@ def build_tls(
     return TlsRooms(plans, sessions, reports, client)
 
 
-def _by_resolver(resolver: Resolver) -> LookUp:
+def by_resolver(resolver: Resolver) -> LookUp:
     """Names as delivery looks them up: the same servers, the same answers."""
 
     async def look_up(host: str, port: int, seconds: float) -> Sequence[tuple[str, int]]:
+        if is_address(host):
+            return [(host, port)]
         try:
             async with asyncio.timeout(seconds):
                 answers = [await resolver.lookup(host, kind) for kind in ("A", "AAAA")]

@@ -26,6 +26,8 @@ NAMED = {
     "delivery.moved",
     "lane.paused",
     "lane.resumed",
+    "message.clicked",
+    "message.opened",
     "message.option_ignored",
     "server.failing",
     "server.paused",

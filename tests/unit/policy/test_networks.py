@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from pillarbox.policy.networks import InvalidNetwork, is_public, is_within, parse_network
+from pillarbox.policy.networks import (
+    InvalidNetwork,
+    is_address,
+    is_public,
+    is_within,
+    parse_network,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +83,15 @@ def test_addresses_of_the_internet_are_public(address: str):
 )
 def test_addresses_of_this_machine_and_of_networks_inside_are_not(address: str):
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1", "::1", "2001:db8::1", "::ffff:192.0.2.1"])
+def test_an_address_is_known_as_one(text: str):
+    assert is_address(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["mail.example", "", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "192.0.2.1/32"]
+)
+def test_what_only_some_programs_take_for_an_address_is_none(text: str):
+    assert not is_address(text)

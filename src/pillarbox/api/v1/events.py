@@ -21,9 +21,11 @@ from pillarbox.policy.events import (
     OptionFacts,
     ServerFacts,
     SwitchFacts,
+    VisitFacts,
 )
 from pillarbox.policy.meaning import Category
 from pillarbox.policy.server import Server
+from pillarbox.policy.tracking import visit_words
 from pillarbox.storage.interface.events import LogPosition, StoredEvent, advanced
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import (
@@ -96,6 +98,8 @@ class ServerNames:
             return (
                 f"{facts.name} is used {again} ({facts.by}{facts.reason and ': '}{facts.reason})."
             )
+        if isinstance(facts, VisitFacts):
+            return visit_words(event.kind, facts.position, facts.url, facts.verdict, facts.rule)
         return str(getattr(facts, "words", "") or getattr(facts, "reason", "") or about)
 
 

@@ -91,6 +91,10 @@ def delivery_line(row: DeliveryRow) -> dict[str, Any]:
     }
 
 
+_VISITS: Final = 100
+"""Of one recipient, the first; all stand in the list of events."""
+
+
 async def delivery_view(
     call: Call, message: StoredMessage, app: App, row: DeliveryRow, servers: ServerNames
 ) -> dict[str, Any]:
@@ -110,6 +114,10 @@ async def delivery_view(
             event_view(event, app.name, servers, tags_of(message.facts.options))
             | ({"words": _arrival(message)} if event.kind == "message.accepted" else {})
             for event in history
+        ],
+        "visits": [
+            event_view(event, app.name, servers, tags_of(message.facts.options))
+            for event in await call.rooms.storage.visits.of_delivery(row.delivery, _VISITS)
         ],
     }
 

@@ -1,0 +1,1 @@
+"""what readers do with messages: links followed, images loaded"""
