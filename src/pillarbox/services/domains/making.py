@@ -31,14 +31,18 @@ def new_domain(name: str, account: ObjectId, now_ms: int) -> SendingDomain:
 
 
 async def new_keys(
-    domain: str, now_ms: int, algorithms: Sequence[Algorithm] = ALGORITHMS
+    domain: str,
+    now_ms: int,
+    algorithms: Sequence[Algorithm] = ALGORITHMS,
+    *,
+    selector: str = "",
 ) -> list[MadeKey]:
-    """Fresh keys whose records are still to be published."""
+    """Fresh keys whose records are still to be published; `selector` names the only one of them."""
     made = []
     for algorithm in algorithms:
-        selector = new_selector(algorithm, now_ms)
+        name = selector or new_selector(algorithm, now_ms)
         # To find two primes takes long enough for others to notice.
-        key = await asyncio.to_thread(new_key, domain, selector, algorithm)
+        key = await asyncio.to_thread(new_key, domain, name, algorithm)
         made.append((_described(key, now_ms), key.private_text()))
     return made
 
