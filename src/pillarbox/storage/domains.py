@@ -142,7 +142,7 @@ class SqlDomainStore:
                 secret = self._vault.open_sealed(sealed, _owner(as_bytes(row[0]), selector))
                 if len(self._read) >= _MOST_KEYS:
                     self._read.clear()
-                key = self._read[sealed] = read_key(domain, selector, secret)
+                key = self._read[sealed] = read_key(domain, selector, secret, is_ours=True)
             return key
         return None
 

@@ -78,7 +78,9 @@ async def add_key(call: Call) -> Response:
         if not isinstance(shape.selector, str):
             raise InvalidRequest([Mistake("/selector", "is missing")])
         try:
-            made = imported_key(domain.name, shape.selector, Secret(shape.private_key), call.now_ms)
+            made = await imported_key(
+                domain.name, shape.selector, Secret(shape.private_key), call.now_ms
+            )
         except UnusableKey as error:
             raise InvalidRequest([Mistake("/private_key", error.sentence)]) from error
     else:

@@ -47,9 +47,9 @@ async def new_keys(
     return made
 
 
-def imported_key(domain: str, selector: str, private: Secret, now_ms: int) -> MadeKey:
+async def imported_key(domain: str, selector: str, private: Secret, now_ms: int) -> MadeKey:
     """A key that was used elsewhere before. Raises `UnusableKey`."""
-    key = read_key(domain, selector, private)
+    key = await asyncio.to_thread(read_key, domain, selector, private)
     return _described(key, now_ms, imported=True), key.private_text()
 
 
