@@ -37,7 +37,7 @@ class FoundMember(Member):
 
     def __init__(
         self,
-        domain: ObjectId,
+        domain: SendingDomain,
         checked: Checked,
         due_at: int,
         events: Sequence[tuple[str, Struct]],
@@ -50,7 +50,7 @@ class FoundMember(Member):
 
     def steps(self) -> list[Step]:
         """An update, never an insert: one that was removed meanwhile stays away."""
-        row = (self._domain, self._due_at, encode(self._checked))
+        row = (self._domain.id, self._due_at, encode(self._checked))
         return [Step("domain.checked", row)]
 
     def resolve(self, results: list[list[Row]]) -> None:
@@ -59,9 +59,9 @@ class FoundMember(Member):
             raise _no_domain()
 
     def write(self, batch: Batch) -> None:
-        """The events are of no app."""
+        """The events are of no app, but of the account."""
         for kind, data in self._events:
-            batch.event(self._checked.at, b"", kind, 0, 0, data)
+            batch.event(self._checked.at, self._domain.account, kind, 0, 0, data)
 
 
 class SqlDomainStore:
@@ -179,7 +179,7 @@ class SqlDomainStore:
 
     async def save_checked(
         self,
-        domain: ObjectId,
+        domain: SendingDomain,
         checked: Checked,
         due_at: int,
         events: Sequence[tuple[str, Struct]],

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from pillarbox.api.auth import Verb
-from pillarbox.api.bodies import Check
+from pillarbox.api.bodies import Check, read_shape
 from pillarbox.api.calls import Call, Entry, answer, gone
 from pillarbox.api.fields import InvalidField, Short
 from pillarbox.api.paging import page, read_query
@@ -117,7 +117,8 @@ async def rotate_keys(call: Call) -> Response:
 async def activate_key(call: Call) -> Response:
     """It signs new mail from now on, and the one of its kind that did so before is retired."""
     domain, keys, chosen = await _chosen(call)
-    shape = await call.shape(Activation) if await call.body() else Activation()
+    body = await call.body()
+    shape = read_shape(body, Activation) if body.strip() else Activation()
     if not (chosen.found_at or shape.anyway):
         raise WrongState(
             f"The record of the key {chosen.selector} was not found, so nobody could check what it "

@@ -108,7 +108,7 @@ class DomainLook:
         checked = Checked(now_ms, tuple(findings))
         events += _news(domain, before, checked)
         pause = _DAY_MS if checked.ready and not _waits(keys) else _HOUR_MS
-        await self._domains.save_checked(domain.id, checked, now_ms + pause, events)
+        await self._domains.save_checked(domain, checked, now_ms + pause, events)
         return Looked(domain, tuple(keys), checked)
 
     # --- what follows -------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class DomainLook:
 
     async def _find(self, wanted: Wanted, domain: SendingDomain, before: Checked | None) -> Finding:
         seen = await self._authorities.ask(wanted.name, wanted.type)
-        answer = await self._resolver.lookup(wanted.name, wanted.type)
+        answer = await self._resolver.lookup(wanted.name, wanted.type, anew=True)
         evidence = Evidence(
             seen, answer, mechanism=self.service.spf_mechanism,
             remembered_seconds=_remembered(before, wanted),

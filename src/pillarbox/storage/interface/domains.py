@@ -51,7 +51,7 @@ class DomainStore(Protocol):
 
     async def save_checked(
         self,
-        domain: ObjectId,
+        domain: SendingDomain,
         checked: Checked,
         due_at: int,
         events: Sequence[tuple[str, Struct]],
