@@ -34,6 +34,7 @@ from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+from pillarbox.services.domains.look import DomainsConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
 from pillarbox.services.upkeep.tls_reports import TlsReportConfig
 from pillarbox.settings import Settings
@@ -81,6 +82,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "sites": SiteConfig(),
         "tls_policy": TlsPolicyConfig(),
         "tls_reports": TlsReportConfig(),
+        "domains": DomainsConfig(),
         "retention": UpkeepConfig(disk_floor_mb=1),
         "log": LogConfig(),
     }

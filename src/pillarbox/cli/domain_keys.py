@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -66,22 +68,17 @@ def rotate(call: Call, name: str) -> None:
 @click.argument("selector")
 @click.option(
     "--pem",
-    type=click.File("r"),
     required=True,
     metavar="FILE",
     help="The private key in PEM, without a passphrase; - reads standard input.",
 )
 @talks
-def import_key(call: Call, name: str, selector: str, pem: Any) -> None:
+def import_key(call: Call, name: str, selector: str, pem: str) -> None:
     """Bring a signing key that was used elsewhere, with its selector.
 
     It signs when a check has found its record.
     """
-    try:
-        text = pem.read(_MOST_OCTETS)
-    except UnicodeDecodeError as wrong:
-        raise WrongUsage("this is not a key in PEM") from wrong
-    document = {"selector": selector, "private_key": text}
+    document = {"selector": selector, "private_key": _read(pem)}
     with call.client() as client:
         made = client.post(f"/domains/{segment(name)}/keys", named(document))
 
@@ -142,6 +139,17 @@ def remove_key(call: Call, name: str, selector: str) -> None:
     with call.client() as client:
         client.delete(f"/domains/{segment(name)}/keys/{segment(selector)}")
     call.talk(f"Removed the key {selector}.")
+
+
+def _read(file: str) -> str:
+    """The text of a file, or of standard input where its name is ``-``."""
+    try:
+        if file == "-":
+            return sys.stdin.read(_MOST_OCTETS)
+        with Path(file).open() as stream:
+            return stream.read(_MOST_OCTETS)
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise WrongUsage(f"cannot read {file}", detail=str(wrong)) from wrong
 
 
 def _act(call: Call, name: str, selector: str, act: str, document: dict[str, Any]) -> None:
