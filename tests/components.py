@@ -25,6 +25,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 _HERE = Path(__file__).parent
 NODEMAILER = _HERE / "e2e/node/node_modules/nodemailer"
+MAILAUTH = _HERE / "e2e/node/node_modules/mailauth"
 """Where ./do puts what tests/e2e/node/package-lock.json pins."""
 _UNPACKED_EXIM = _HERE.parent / ".programs/exim/usr/sbin/exim4"
 """Debian's Exim, unpacked by ./do and not installed: installing it would remove Postfix."""
@@ -93,6 +94,9 @@ NAMED: dict[str, Component] = {
     "chromium": Component(lambda: path_of("chromium") is not None, "apt-get install chromium"),
     "exim": Component(lambda: exim_path() is not None, "./do test unpacks it, as root on Debian"),
     "nodemailer": Component(NODEMAILER.exists, "./do test installs it, where npm is"),
+    "mailauth": Component(MAILAUTH.exists, "./do test installs it, where npm is"),
+    "dkimpy": _file("/usr/lib/python3/dist-packages/dkim/__init__.py", "python3-dkim"),
+    "mail-dkim": _file("/usr/share/perl5/Mail/DKIM/Verifier.pm", "libmail-dkim-perl"),
     "phpmailer": _file("/usr/share/php/libphp-phpmailer/autoload.php", "libphp-phpmailer"),
     "ruby-mail": _file("/usr/lib/ruby/vendor_ruby/mail.rb", "ruby-mail"),
     "perl-sasl": _file("/usr/share/perl5/Authen/SASL.pm", "libauthen-sasl-perl"),

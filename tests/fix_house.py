@@ -35,6 +35,7 @@ from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.policy.throttle import ThrottleConfig
 from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+from pillarbox.services.domains.look import DomainsConfig
 from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.services.upkeep.rounds import UpkeepConfig
 from pillarbox.services.upkeep.tls_reports import TlsReportConfig
@@ -86,6 +87,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "sites": SiteConfig(),
         "tls_policy": TlsPolicyConfig(),
         "tls_reports": TlsReportConfig(),
+        "domains": DomainsConfig(),
         "retention": UpkeepConfig(disk_floor_mb=1),
         "log": LogConfig(),
     }

@@ -108,17 +108,17 @@ async def test_keys_go_with_their_domain(storage: Storage) -> None:
         storage.domains.domain(DOMAIN.id),
         storage.domains.remove_key(DOMAIN.id, "s1"),
         storage.domains.save_keys(DOMAIN.id, [KEY]),
-        storage.domains.save_checked(DOMAIN.id, Checked(NOW), []),
+        storage.domains.save_checked(DOMAIN, Checked(NOW), NOW + 1, []),
     ):
         with pytest.raises(NotFound):
             await gone
 
 
-async def test_what_was_not_looked_at_for_longest_comes_first(storage: Storage) -> None:
+async def test_what_is_due_for_longest_comes_first(storage: Storage) -> None:
     await storage.domains.save_domain(DOMAIN)
     await storage.domains.save_domain(replace(OTHER, name="example.net"))
     assert await storage.domains.checked(DOMAIN.id) is None
-    await storage.domains.save_checked(DOMAIN.id, Checked(NOW), [])
+    await storage.domains.save_checked(DOMAIN, Checked(NOW), NOW + 1, [])
     assert await storage.domains.checked(DOMAIN.id) == Checked(NOW)
     assert [one.id for one in await storage.domains.due(NOW, 10)] == [OTHER.id]
     assert [one.id for one in await storage.domains.due(NOW + 1, 10)] == [OTHER.id, DOMAIN.id]

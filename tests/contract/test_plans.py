@@ -263,6 +263,7 @@ RARE: dict[str, str] = {
     "queue.count_waiting": "when a server is tried again, or is back",
     "queue.hold": "an operator's",
     "queue.move": "an operator's",
+    "dkim.secret": "once for each key after a change",
     "session.highest": "once at each start",
     "upload.oldest": "once a minute",
     "event.delete_before": "once a minute",

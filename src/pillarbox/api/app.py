@@ -29,6 +29,8 @@ from pillarbox.api.v1 import (
     connection_problems,
     consents,
     credentials,
+    domain_keys,
+    domains,
     events,
     explaining,
     keys,
@@ -52,6 +54,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
     *accounts.ENTRIES,
+    *domain_keys.ENTRIES,
+    *domains.ENTRIES,
     *apps.ENTRIES,
     *servers.ENTRIES,
     *checks.ENTRIES,

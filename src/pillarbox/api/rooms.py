@@ -18,6 +18,7 @@ from pillarbox.policy.server import Server
 from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.report import LaneReport
+from pillarbox.services.domains.look import DomainLook
 from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import Authenticator
 from pillarbox.storage.interface.limits import SharedCircuit
@@ -84,6 +85,8 @@ class Rooms:
     """Whether mail can be taken charge of just now; without one, always."""
     tls_of: Callable[[str], Awaitable[list[tuple[str, TlsPlan]]]] | None = None
     """What is asked of the TLS of a domain's MX hosts; without it, nobody can say."""
+    domain_look: DomainLook | None = None
+    """Looks at the records of sending domains; without it nobody does."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
     """Hears of every message that was refused: error code, whose it was, the sentence."""
 

@@ -61,6 +61,7 @@ def show(call: Call, name: str | None) -> None:
         call.screen.fields(
             [
                 ("May send", "yes" if found["may_send"] else "no"),
+                ("Authors", "of its sending domains" if found["enforces_domains"] else "any"),
                 ("Contact", found["contact"]),
                 ("Id", found["id"]),
             ]
@@ -103,8 +104,37 @@ def suspend(call: Call, name: str | None, contact: str | None) -> None:
     call.result(after, "name", words)
 
 
-def _change(call: Call, name: str | None, contact: str | None, *, may_send: bool) -> dict[str, Any]:
-    document: dict[str, Any] = {"may_send": may_send}
+@examples(
+    ("account set --enforce-domains", "authors must be at a proved sending domain"),
+    ("account set shop --any-domain", "any author again"),
+)
+@account.command("set")
+@click.argument("name", required=False)
+@click.option(
+    "--enforce-domains/--any-domain",
+    "enforces_domains",
+    default=None,
+    help="Whether mail is taken only of authors at the account's sending domains.",
+)
+@_contact
+@talks
+def set_(
+    call: Call, name: str | None, *, enforces_domains: bool | None, contact: str | None
+) -> None:
+    """Change an account; what is not named stays as it is."""
+    after = _change(call, name, contact, enforces_domains=enforces_domains)
+
+    def words() -> None:
+        whose = "at its sending domains only" if after["enforces_domains"] else "at any domain"
+        call.screen.say(f"{after['name']} takes mail of authors {whose}.")
+
+    call.result(after, "name", words)
+
+
+def _change(
+    call: Call, name: str | None, contact: str | None, **changes: bool | None
+) -> dict[str, Any]:
+    document: dict[str, Any] = {each: v for each, v in changes.items() if v is not None}
     if contact is not None:
         document["contact"] = contact
     with call.client() as client:

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "queue": ("pillarbox.cli.queue:queue", "What waits, and making it go, stay or end."),
     "account": ("pillarbox.cli.account:account", "Whose mail it is, and whether it is taken."),
     "app": ("pillarbox.cli.app:app", "Sending contexts: mode and sender defaults."),
+    "domain": ("pillarbox.cli.domain:domain", "Sending domains: their records and signing keys."),
     "server": ("pillarbox.cli.server:server", "The SMTP servers an app sends through."),
     "route": ("pillarbox.cli.route:route", "Which mail takes a server of its own."),
     "credential": ("pillarbox.cli.credential:credential", "The SMTP logins of an app."),

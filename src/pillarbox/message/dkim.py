@@ -27,6 +27,7 @@ from pillarbox.terms.secret import Secret
 
 RSA_BITS: Final = 2048
 _LEAST_RSA_BITS: Final = 1024  # RFC 8301 §3.2
+_MOST_RSA_BITS: Final = 4096  # the same: what every verifier can check
 _PUBLIC_EXPONENT: Final = 65537
 _COLUMNS: Final = 72
 
@@ -94,16 +95,26 @@ def new_key(domain: str, selector: str, algorithm: Algorithm = Algorithm.RSA) ->
     return SigningKey(domain, selector, generate_private_key(_PUBLIC_EXPONENT, RSA_BITS))
 
 
-def read_key(domain: str, selector: str, private: Secret) -> SigningKey:
-    """A key from PEM. Raises `UnusableKey`, without a word of what the text holds."""
+def read_key(domain: str, selector: str, private: Secret, *, is_ours: bool = False) -> SigningKey:
+    """A key from PEM. Raises `UnusableKey`, without a word of what the text holds.
+
+    Whether the numbers of an RSA key fit together takes some ten milliseconds to find out, so it is
+    not asked of a key that `is_ours`: one that was looked at before and rested sealed since.
+    """
     try:
-        key = serialization.load_pem_private_key(private.reveal().encode("utf-8"), None)
+        key = serialization.load_pem_private_key(
+            private.reveal().encode("utf-8"), None, unsafe_skip_rsa_key_validation=is_ours
+        )
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UnusableKey("it is not a private key in PEM without a passphrase") from error
     if isinstance(key, RSAPrivateKey):
         if key.key_size < _LEAST_RSA_BITS:
             raise UnusableKey(
                 f"an RSA key of {key.key_size} bits is trusted by nobody; 2048 are usual"
+            )
+        if key.key_size > _MOST_RSA_BITS:
+            raise UnusableKey(
+                f"an RSA key of {key.key_size} bits is too long for many receivers; 2048 are usual"
             )
         return SigningKey(domain, selector, key)
     if isinstance(key, Ed25519PrivateKey):

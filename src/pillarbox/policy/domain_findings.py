@@ -53,6 +53,9 @@ class Seen:
 
     server: str
     found: tuple[str, ...] = ()
+    """Its records of the type that was asked for; the strings of a TXT record joined."""
+    alias: str = ""
+    """The target of a CNAME in its answer."""
     ttl_seconds: int = 0
     trouble: str = ""
     """Why it did not answer."""

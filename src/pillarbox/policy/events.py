@@ -181,6 +181,19 @@ class VisitFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the verdict rests on, a `policy.tracking.Rule`."""
 
 
+class DomainFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A change of a sending domain, of one of its records or keys."""
+
+    domain: str
+    account: bytes = b""
+    record: str = ""
+    """What the record is for, and its name: ``dkim s1._domainkey.example.com``."""
+    selector: str = ""
+    words: str = ""
+    by: str = ""
+    """Who, in words: a user, a key, or ``pillarbox``."""
+
+
 class EventKind(NamedTuple):
     """What an event means, how loud it is in a log, and what is stored with it."""
 
@@ -265,6 +278,23 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "notice.accepted": EventKind("A notice is on its way as a message.", "info", NoticeFacts),
     "notice.dropped": EventKind(
         "A notice that was owed could not be given and was let go.", "warning", NoticeFacts
+    ),
+    "domain.proved": EventKind(
+        "The record that proves a sending domain was found.", "info", DomainFacts
+    ),
+    "domain.record_found": EventKind(
+        "A record of a sending domain is there and right.", "info", DomainFacts
+    ),
+    "domain.record_lost": EventKind(
+        "A record of a sending domain was right and is not any more.", "warning", DomainFacts
+    ),
+    "domain.key_activated": EventKind(
+        "A key signs the new mail of its domain.", "info", DomainFacts
+    ),
+    "domain.key_retired": EventKind(
+        "Another key has taken its place; it signs only the mail that names it.",
+        "info",
+        DomainFacts,
     ),
     "server.password_shown": EventKind(
         "Somebody who may change servers was given their passwords in clear; told at most once in ten"

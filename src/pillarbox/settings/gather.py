@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+    from pillarbox.services.domains.look import DomainsConfig
     from pillarbox.services.tracking.config import TrackingHostConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
     from pillarbox.services.upkeep.tls_reports import TlsReportConfig
@@ -90,6 +91,7 @@ class Settings:
     sites: SiteConfig
     tls_policy: TlsPolicyConfig
     tls_reports: TlsReportConfig
+    domains: DomainsConfig
     retention: UpkeepConfig
     log: LogConfig
     mail_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -128,6 +130,7 @@ def all_rooms() -> dict[str, type]:
     from pillarbox.policy.throttle import ThrottleConfig
     from pillarbox.services.delivery.config import DeliveryConfig
     from pillarbox.services.delivery.tls_plans import TlsPolicyConfig
+    from pillarbox.services.domains.look import DomainsConfig
     from pillarbox.services.tracking.config import TrackingHostConfig
     from pillarbox.services.upkeep.rounds import UpkeepConfig
     from pillarbox.services.upkeep.tls_reports import TlsReportConfig
@@ -153,6 +156,7 @@ def all_rooms() -> dict[str, type]:
         "sites": SiteConfig,
         "tls_policy": TlsPolicyConfig,
         "tls_reports": TlsReportConfig,
+        "domains": DomainsConfig,
         "retention": UpkeepConfig,
         "log": LogConfig,
     }

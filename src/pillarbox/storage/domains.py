@@ -33,19 +33,24 @@ _MOST_KEYS: Final = 1000
 class FoundMember(Member):
     """What a look at a domain's records found, with what is told of it."""
 
-    __slots__ = ("_checked", "_domain", "_events")
+    __slots__ = ("_checked", "_domain", "_due_at", "_events")
 
     def __init__(
-        self, domain: ObjectId, checked: Checked, events: Sequence[tuple[str, Struct]]
+        self,
+        domain: SendingDomain,
+        checked: Checked,
+        due_at: int,
+        events: Sequence[tuple[str, Struct]],
     ) -> None:
         super().__init__()
+        self._due_at = due_at
         self._domain = domain
         self._checked = checked
         self._events = [(kind, encode(data)) for kind, data in events]
 
     def steps(self) -> list[Step]:
         """An update, never an insert: one that was removed meanwhile stays away."""
-        row = (self._domain, self._checked.at, encode(self._checked))
+        row = (self._domain.id, self._due_at, encode(self._checked))
         return [Step("domain.checked", row)]
 
     def resolve(self, results: list[list[Row]]) -> None:
@@ -54,9 +59,9 @@ class FoundMember(Member):
             raise _no_domain()
 
     def write(self, batch: Batch) -> None:
-        """The events are of no app."""
+        """The events are of no app, but of the account."""
         for kind, data in self._events:
-            batch.event(self._checked.at, b"", kind, 0, 0, data)
+            batch.event(self._checked.at, self._domain.account, kind, 0, 0, data)
 
 
 class SqlDomainStore:
@@ -137,7 +142,7 @@ class SqlDomainStore:
                 secret = self._vault.open_sealed(sealed, _owner(as_bytes(row[0]), selector))
                 if len(self._read) >= _MOST_KEYS:
                     self._read.clear()
-                key = self._read[sealed] = read_key(domain, selector, secret)
+                key = self._read[sealed] = read_key(domain, selector, secret, is_ours=True)
             return key
         return None
 
@@ -158,9 +163,9 @@ class SqlDomainStore:
         found = as_bytes((await self._row(domain))[1])
         return decode(found, Checked) if found else None
 
-    async def due(self, before_ms: int, limit: int) -> list[SendingDomain]:
-        """By when they were looked at."""
-        rows = await self._engine.read("domain.due", before_ms, limit)
+    async def due(self, now_ms: int, limit: int) -> list[SendingDomain]:
+        """By when they were due."""
+        rows = await self._engine.read("domain.due", now_ms, limit)
         return [decode(as_bytes(row[0]), SendingDomain) for row in rows]
 
     async def save_domain(self, domain: SendingDomain) -> None:
@@ -173,10 +178,14 @@ class SqlDomainStore:
         )
 
     async def save_checked(
-        self, domain: ObjectId, checked: Checked, events: Sequence[tuple[str, Struct]]
+        self,
+        domain: SendingDomain,
+        checked: Checked,
+        due_at: int,
+        events: Sequence[tuple[str, Struct]],
     ) -> None:
         """Raises `NotFound`."""
-        await self._engine.submit(FoundMember(domain, checked, events))
+        await self._engine.submit(FoundMember(domain, checked, due_at, events))
 
     async def remove_domain(self, domain: ObjectId) -> None:
         """Raises `NotFound`."""

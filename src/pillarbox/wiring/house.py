@@ -60,6 +60,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
 from pillarbox.wiring.counting import counting
+from pillarbox.wiring.domain_rooms import DomainRooms, build_domains
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
 from pillarbox.wiring.presets import load_presets
 from pillarbox.wiring.recipes import load_recipes
@@ -100,6 +101,7 @@ class House:
     checker: Checker
     notices: Notices
     rounds: Rounds
+    domains: DomainRooms
     ca_path: Path | None
     started_at: int
 
@@ -124,6 +126,7 @@ class House:
                 consents=self.consents,
                 gate=self.gate,
                 tls_of=self.tls.plans.of_domain,
+                domain_look=self.domains.look,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
                 retry=RetryPolicy(self.settings.retry),
@@ -308,6 +311,7 @@ def _build_over(
             storage, gate, settler, clock, metrics, settings.retention,
             on_duty="upkeep" in settings.roles,
         ),
+        domains=build_domains(settings, storage, resolver, clock),
         ca_path=ca_path,
         started_at=clock.now_ms(),
     )  # fmt: skip

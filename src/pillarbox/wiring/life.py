@@ -227,6 +227,7 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),
         ("tls-reports", house.tls.reports), ("circuits", house.circuits),
+        ("domains", house.domains.rounds),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
         rooms += [("delivery", house.worker), ("notices", house.notices)]
@@ -237,10 +238,9 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         task.add_done_callback(_ended_early)
 
     async def stop_working() -> None:
-        house.certificates.stop()
-        house.notices.stop()
-        house.rounds.stop()
-        house.tls.reports.stop()
+        by_the_clock = (house.rounds, house.tls.reports, house.domains.rounds)
+        for room in (house.certificates, house.notices, *by_the_clock):
+            room.stop()
         await house.stop_delivering(_DRAIN_SECONDS)
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 

@@ -36,3 +36,13 @@ def test_of_several_accounts_one_has_to_be_named(do, answering) -> None:
 
 def test_an_account_nobody_knows_is_not_found(do) -> None:
     assert do("account", "show", "nobody").code == Exit.NOT_FOUND
+
+
+def test_an_account_is_held_to_its_domains_and_let_go(do) -> None:
+    assert "any domain" in do("account", "set", "--contact", "ops@example.com").out
+    said = do("account", "set", "--enforce-domains").out
+    assert said == "default takes mail of authors at its sending domains only.\n"
+    assert "of its sending domains" in do("account", "show").out
+    assert (
+        do("account", "set", "--any-domain").out == "default takes mail of authors at any domain.\n"
+    )

@@ -28,6 +28,8 @@ class AccountChange(Struct):
     may_send: bool | UnsetType = UNSET
     contact: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     """Whom to ask for permission, as it is told to clients that have none."""
+    enforces_domains: bool | UnsetType = UNSET
+    """Whether mail is taken only of authors at its sending domains."""
 
 
 def account_view(account: Account) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def account_view(account: Account) -> dict[str, Any]:
         "name": account.name,
         "may_send": account.may_send,
         "contact": account.contact,
+        "enforces_domains": account.enforces_domains,
     }
 
 
@@ -55,8 +58,8 @@ async def show_account(call: Call) -> Response:
 
 
 async def change_account(call: Call) -> Response:
-    """Whether it may send, and whom to ask where it may not. It holds at once, also for sessions
-    that are open; what was taken before is delivered.
+    """Whether it may send, whom to ask where it may not, and in whose name it does. It holds at
+    once, also for sessions that are open; what was taken before is delivered.
     """
     call.caller.require_whole_account()
     read_query(call.request)

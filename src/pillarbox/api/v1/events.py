@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from pillarbox.api.auth import Verb
 from pillarbox.api.calls import Call, Entry, answer
-from pillarbox.api.finding import visible_apps
+from pillarbox.api.finding import visible_accounts, visible_apps
 from pillarbox.api.paging import format_position, limit_of, page, position_of, read_query
 from pillarbox.message.options import tags_of
 from pillarbox.policy.directory import App
@@ -157,16 +157,20 @@ async def list_events(call: Call) -> Response:
     limit = limit_of(query)
     apps = {app.id: app for app in await visible_apps(call)}
     servers = await ServerNames.of_apps(call, apps)
+    names = {app.id: app.name for app in apps.values()}
+    if call.caller.app is None:
+        # What concerns no app is told of the account: its sending domains.
+        names |= {account.id: "" for account in await visible_accounts(call)}
     cursor: LogPosition
     if "after" in query:
-        cursor, found = await _behind(call, position_of(query, "after"), limit, apps)
+        cursor, found = await _behind(call, position_of(query, "after"), limit, names)
     else:
         cursor = await call.rooms.storage.events.position()
         found = await call.rooms.storage.events.recent(limit, app=call.caller.app)
-    seen = [event for event in found if event.app in apps]
+    seen = [event for event in found if event.app in names]
     tags = await _tags(call, seen)
     items = [
-        event_view(event, apps[event.app].name, servers, tags.get(message_of(event.delivery), ()))
+        event_view(event, names[event.app], servers, tags.get(message_of(event.delivery), ()))
         for event in seen
     ]
     return answer(page(items, format_position(cursor)))
@@ -180,14 +184,14 @@ async def _tags(call: Call, events: Sequence[StoredEvent]) -> dict[MessageId, tu
 
 
 async def _behind(
-    call: Call, cursor: LogPosition, limit: int, apps: Mapping[ObjectId, App]
+    call: Call, cursor: LogPosition, limit: int, seen: Mapping[ObjectId, str]
 ) -> tuple[LogPosition, list[StoredEvent]]:
     found: list[StoredEvent] = []
     for _ in range(_PAGES):
         events = await call.rooms.storage.events.read(cursor, limit)
         for event in events:
             cursor = advanced(cursor, [event])
-            if event.app in apps:
+            if event.app in seen:
                 found.append(event)
                 if len(found) == limit:
                     return cursor, found

@@ -39,8 +39,8 @@ class DomainStore(Protocol):
         """What the last look at its records found; None: nobody has looked. Raises `NotFound`."""
         ...
 
-    async def due(self, before_ms: int, limit: int) -> list[SendingDomain]:
-        """Those that were not looked at since, the longest waiting first."""
+    async def due(self, now_ms: int, limit: int) -> list[SendingDomain]:
+        """Those whose records want another look, the longest waiting first."""
         ...
 
     async def save_domain(self, domain: SendingDomain) -> None:
@@ -50,9 +50,15 @@ class DomainStore(Protocol):
         ...
 
     async def save_checked(
-        self, domain: ObjectId, checked: Checked, events: Sequence[tuple[str, Struct]]
+        self,
+        domain: SendingDomain,
+        checked: Checked,
+        due_at: int,
+        events: Sequence[tuple[str, Struct]],
     ) -> None:
-        """What a look found, with the events about it, in one commit. Raises `NotFound`."""
+        """What a look found, when the next is due, and the events about it, in one commit. Raises
+        `NotFound`.
+        """
         ...
 
     async def remove_domain(self, domain: ObjectId) -> None:

@@ -1,15 +1,16 @@
 -- Sending domains, and the keys that sign for them.
 
 -- Several accounts may claim a name; one of them can have proved it. What the last look at its
--- records found is written by whoever looked, beside what people say of the domain.
+-- records found is written by whoever looked, beside what people say of the domain, with when the next
+-- look is due.
 CREATE TABLE domain (
-    id         BYTEA  PRIMARY KEY,
-    account    BYTEA  NOT NULL,
-    name       TEXT   NOT NULL,
-    proved     BIGINT NOT NULL,
-    checked_at BIGINT NOT NULL DEFAULT 0,
-    facts      BYTEA  NOT NULL,
-    checked    BYTEA
+    id      BYTEA  PRIMARY KEY,
+    account BYTEA  NOT NULL,
+    name    TEXT   NOT NULL,
+    proved  BIGINT NOT NULL,
+    due_at  BIGINT NOT NULL DEFAULT 0,
+    facts   BYTEA  NOT NULL,
+    checked BYTEA
 );
 CREATE UNIQUE INDEX domain_claimed ON domain (account, name);
 CREATE UNIQUE INDEX domain_proved ON domain (name) WHERE proved = 1;

@@ -17,11 +17,11 @@ ON CONFLICT (id) DO UPDATE SET proved = excluded.proved, facts = excluded.facts
 
 -- name: domain.checked
 -- What the last look found; one that is gone stays away.
-UPDATE domain SET checked_at = $2, checked = $3 WHERE id = $1 RETURNING id
+UPDATE domain SET due_at = $2, checked = $3 WHERE id = $1 RETURNING id
 
 -- name: domain.due
--- Those whose records were not looked at since, the longest waiting first.
-SELECT facts, checked FROM domain WHERE checked_at < $1 ORDER BY checked_at, id LIMIT $2
+-- Those whose records want another look, the longest waiting first.
+SELECT facts, checked FROM domain WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2
 
 -- name: domain.delete
 -- Gone.

@@ -1,0 +1,1 @@
+"""sending domains: their keys made, their records looked at"""

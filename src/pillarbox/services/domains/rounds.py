@@ -1,0 +1,62 @@
+"""the daily round over sending domains, made by one node for all"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from pillarbox.observe.log import logger
+from pillarbox.services.domains.look import DomainLook
+from pillarbox.storage.interface.errors import NotFound, StorageTrouble
+from pillarbox.storage.interface.store import Storage
+from pillarbox.terms.clock import Clock
+
+_log = logger("domains")
+
+_ROUND_SECONDS: Final = 60.0
+_PORTION: Final = 20
+
+
+class DomainRounds:
+    """Looks at what is due, until it is stopped."""
+
+    def __init__(
+        self, storage: Storage, look: DomainLook, clock: Clock, *, on_duty: bool = True
+    ) -> None:
+        """A node that is not `on_duty` leaves it to the others."""
+        self._storage = storage
+        self._look = look
+        self._clock = clock
+        self._on_duty = on_duty
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """After the domain that is being looked at."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Round after round, until `stop`."""
+        while not self._stop.is_set():
+            try:
+                await self.go_round()
+            except StorageTrouble as trouble:
+                _log.warning("domains.broken_off", reason=str(trouble))
+            except Exception:
+                _log.exception("domains.broke")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ROUND_SECONDS):
+                    await self._stop.wait()
+
+    async def go_round(self) -> int:
+        """Look at everything that is due; gives how many domains that were."""
+        if not (self._on_duty and await self._storage.nodes.has_duty("domains")):
+            return 0
+        looked = 0
+        for domain in await self._storage.domains.due(self._clock.now_ms(), _PORTION):
+            if self._stop.is_set():
+                break
+            with suppress(NotFound):  # removed meanwhile
+                await self._look.look(domain)
+                looked += 1
+        return looked

@@ -1,0 +1,66 @@
+"""which records a domain should have, and how they are written"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dns.rdatatype
+import dns.zone
+
+from pillarbox.message.dkim import Algorithm, new_key
+from pillarbox.policy.dkim_key import DkimKey, KeyState
+from pillarbox.policy.domain_records import ServiceNames, wanted_records, zone_lines
+from pillarbox.policy.sending_domain import SendingDomain
+from pillarbox.terms.ids import ObjectId
+
+SERVICE = ServiceNames("mail.example.net")
+DOMAIN = SendingDomain(ObjectId(b"d"), ObjectId(b"a"), "example.com", "c0ffee")
+KEY = DkimKey("s1", Algorithm.RSA, new_key("example.com", "s1").record)
+
+
+def test_what_every_domain_needs_is_its_proof_and_its_keys() -> None:
+    records = wanted_records(DOMAIN, [KEY], SERVICE)
+    assert [(one.name, one.value) for one in records if one.needed] == [
+        ("_pillarbox.example.com", "pillarbox-domain=c0ffee"),
+        ("s1._domainkey.example.com", KEY.record),
+    ]
+    assert {one.name: one.value for one in records if not one.needed} == {
+        "example.com": "v=spf1 a:mail.example.net ~all",
+        "_dmarc.example.com": "v=DMARC1; p=none",
+    }
+
+
+def test_hosts_of_its_own_point_to_the_service() -> None:
+    domain = replace(
+        DOMAIN, bounce_host="b.example.com", tracking_host="t.example.com", autoconfig=True
+    )
+    service = replace(SERVICE, tracking="click.example.net", spf="include:spf.example.net")
+    records = {(one.name, one.type): one.value for one in wanted_records(domain, [], service)}
+    assert records["b.example.com", "CNAME"] == "mail.example.net"
+    assert records["t.example.com", "CNAME"] == "click.example.net"
+    assert records["autoconfig.example.com", "CNAME"] == "mail.example.net"
+    assert records["_submissions._tcp.example.com", "SRV"] == "0 1 465 mail.example.net"
+    assert records["example.com", "TXT"] == "v=spf1 include:spf.example.net ~all"
+
+
+def test_retired_keys_stay_published_and_revoked_ones_are_emptied() -> None:
+    keys = [replace(KEY, selector=state.value, state=state) for state in KeyState]
+    records = {one.selector: one for one in wanted_records(DOMAIN, keys, SERVICE) if one.selector}
+    assert {name for name, one in records.items() if one.needed} == {"pending", "active"}
+    assert records["retired"].value == KEY.record
+    assert records["revoked"].value.endswith("p=")
+
+
+def test_a_zone_file_of_them_reads_back_as_the_same_records() -> None:
+    domain = replace(DOMAIN, tracking_host="t.example.com", autoconfig=True)
+    records = wanted_records(domain, [KEY], SERVICE)
+    lines = zone_lines(records, [one.value for one in records])
+    start = "$TTL 60\n@ IN SOA ns.example.net. k.example.net. 1 1 1 1 1\n@ IN NS ns.example.net.\n"
+    zone = dns.zone.from_text(start + "\n".join(lines) + "\n", "example.com.")
+    for one in records:
+        found = zone.find_rdataset(f"{one.name}.", one.type)[0]
+        if found.rdtype == dns.rdatatype.TXT:
+            assert b"".join(found.strings).decode() == one.value
+        else:
+            absolute = found.to_text(origin=zone.origin, relativize=False)
+            assert absolute.rstrip(".") == one.value
