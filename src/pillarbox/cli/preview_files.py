@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +43,8 @@ class Rehearsals:
 
     def __init__(self, wishes: FileWishes) -> None:
         """Raises `WrongUsage` for a key that cannot be read, and for what is no host name."""
+        from asyncio import Runner
+
         from pillarbox.message.keys import RenderKeys, key_id
         from pillarbox.message.rehearsal import REHEARSED_TOKENS
         from pillarbox.message.render import Hop
@@ -53,7 +54,7 @@ class Rehearsals:
         self._hop = Hop(eight_bit=not wishes.seven_bit, smtputf8=not wishes.seven_bit)
         self._asked = _asked(wishes, tuple(signing))
         self._made_up = wishes.tracking_host is None
-        self._runner = asyncio.Runner()
+        self._runner = Runner()
         self._workers: Workers | None = None
 
     def one(self, file: str) -> tuple[dict[str, Any], bytes]:
@@ -79,10 +80,12 @@ class Rehearsals:
         ):
             remarks.append(f"The tracking host {_NOWHERE} is made up; --tracking-host names yours.")
         said = tuple(remarks)
+        # What is no UTF-8 in a name cannot be told.
+        name = file.encode("utf-8", "replace").decode("utf-8")
         if len(came) > _SMALL_BYTES or inlines_styles(arrived.facts):
-            told, content = self._in_child(file, arrived, came, said)
+            told, content = self._in_child(name, arrived, came, said)
         else:
-            told, content = rehearse(file, arrived, self._hop, self._keys, came=came, remarks=said)
+            told, content = rehearse(name, arrived, self._hop, self._keys, came=came, remarks=said)
         return msgspec.to_builtins(told), content
 
     def close(self) -> None:
@@ -92,7 +95,7 @@ class Rehearsals:
         self._runner.close()
 
     def _in_child(
-        self, file: str, arrived: Arrived, came: bytes, remarks: tuple[str, ...]
+        self, name: str, arrived: Arrived, came: bytes, remarks: tuple[str, ...]
     ) -> tuple[Rehearsal, bytes]:
         """Where delivery would do it in a child, for the same reasons and within the same bounds."""
         from pillarbox.net.workers import Workers, WorkersConfig
@@ -101,7 +104,7 @@ class Rehearsals:
         if self._workers is None:
             self._workers = Workers(MODULE, WorkersConfig(processes=1))
         return self._runner.run(
-            rehearse_in_child(self._workers, file, arrived, self._hop, self._keys, came, remarks)
+            rehearse_in_child(self._workers, name, arrived, self._hop, self._keys, came, remarks)
         )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,34 @@ def test_what_strangers_wrote_steers_no_terminal(
     assert run(["message", "preview", "bad.eml", "--track-clicks", "--all"]) == Exit.DONE
     said = capsys.readouterr().out
     assert "\x1b" not in said and "\u202e" not in said
+
+
+@pytest.mark.parametrize("flag", ["--inline-css", "--no-inline-css"])
+def test_names_and_subjects_that_no_charset_can_write_do_no_harm(
+    directory: Path, told: Any, flag: str
+) -> None:
+    name = os.fsdecode(b"odd-\xff.eml")
+    (directory / name).write_bytes(b"Subject: =?utf-7?q?+2AA-?=\n" + PAGE)
+    (item,) = told(name, flag)["items"]
+    assert (item["name"], item["subject"]) == ("odd-?.eml", "\N{REPLACEMENT CHARACTER}")
+
+
+def test_the_features_that_people_ask_for_are_seen_in_the_passages(
+    directory: Path, told: Any
+) -> None:
+    (directory / "styled.eml").write_bytes(
+        b"From: a@example.com\nContent-Type: text/html\n\n"
+        b"<style>td { color: red }</style><table><tr><td>1</td></tr></table>"
+        b"<a href='http://www.example.com'>www.example.com</a>"
+        b"<a href='http://www.example.com'>our site</a>"
+        b"<a href='http://www.example.com'>www.example.org</a>\n"
+    )
+    flags = ("--inline-css", "--track-clicks", "--prevent-scam")
+    (item,) = told("styled.eml", *flags)["items"]
+    passages = item["difference"]["parts"][0]["passages"]
+    assert ("<td>", '<td style="color: red">') == (passages[0]["before"], passages[0]["after"])
+    assert [each["before"] for each in passages[1:]] == ["<a href='http://www.example.com'>"] * 2
+    assert [each["verdict"] for each in item["links"]] == ["label_is_link", "tracked", "tracked"]
 
 
 # --- messages that were taken ---------------------------------------------------------------------

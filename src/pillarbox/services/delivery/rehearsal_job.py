@@ -100,7 +100,7 @@ def work(job: bytes) -> bytes:
             asked.name, arrived, asked.hop, asked.keys.unpacked(),
             came=asked.came, remarks=asked.remarks, left=asked.left,
         )  # fmt: skip
-        done = Rehearsed(told, content)
+        return msgspec.msgpack.encode(Rehearsed(told, content))
     except CannotRender as error:
         done = Rehearsed(status=error.status, wrong=error.sentence)
     except InvalidHeaderValue as error:
