@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from pathlib import Path
@@ -138,6 +139,15 @@ async def test_a_message_that_is_too_large_is_refused(face: Face) -> None:
     face.rebuild(type(face.rooms.config)(max_message_mb=1))
     answer = await asked(face, PAGE + b"x" * (1024 * 1024))
     assert answer.json()["code"] == "message_too_large"
+
+
+async def test_of_too_many_at_once_some_are_asked_to_come_again(face: Face) -> None:
+    answers = await asyncio.gather(*(asked(face) for _ in range(50)))
+    refused = [each for each in answers if each.status != 200]
+    assert 0 < len(refused) < 50
+    assert {each.status for each in refused} == {503}
+    assert all("retry-after" in each.headers for each in refused)
+    assert (await asked(face)).status == 200
 
 
 # --- messages that were taken ---------------------------------------------------------------------

@@ -92,9 +92,11 @@ async def _stored(
     row = await _row(call, message, recipient)
     storage = call.rooms.storage
     check_size(call.rooms, message.size)
-    content = await storage.messages.content(message.id)
     last = last_attempt(await storage.events.history(row.last_event))
-    return await call.rooms.rehearser.stored(message, app.account, content, row, last, asked, hop)
+    rehearser = call.rooms.rehearser
+    async with rehearser.turn():
+        content = await storage.messages.content(message.id)
+        return await rehearser.stored(message, app.account, content, row, last, asked, hop)
 
 
 async def _row(call: Call, message: StoredMessage, recipient: str | None) -> DeliveryRow:
@@ -111,7 +113,8 @@ async def _fresh(
     content = cast(bytes, wish.raw_base64)  # since CHECKS
     check_size(call.rooms, len(content))
     submitter = await _submitter(call, wish)
-    return await call.rooms.rehearser.fresh("", content, submitter, asked, hop)
+    async with call.rooms.rehearser.turn():
+        return await call.rooms.rehearser.fresh("", content, submitter, asked, hop)
 
 
 async def _submitter(call: Call, wish: PreviewWish) -> Submitter:

@@ -5,8 +5,10 @@ Children of its own, so that whoever looks at mail never keeps mail waiting.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -39,8 +41,12 @@ from pillarbox.services.delivery.renderer import KeyRing
 from pillarbox.storage.interface.messages import StoredMessage
 from pillarbox.storage.interface.queue import DeliveryRow
 from pillarbox.terms.clock import Clock
+from pillarbox.terms.errors import Trouble
 from pillarbox.terms.ids import ObjectId, delivery_id, format_message_id
 
+_AT_ONCE: Final = 2
+"""One is read while a child works at the other."""
+_MOST_WAITING: Final = 32
 _SAME: Final = "These are the octets that left."
 _OTHERS: Final = (
     "Other octets left: what is shown is made anew, and what leaves depends on what the server "
@@ -69,6 +75,22 @@ class Rehearser:
         self._clock = clock
         self._hostname = hostname
         self._lenient = config.unreadable_options is UnreadableOptions.IGNORE
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Room for one message; what is to be shown is read within it, so that those who wait hold
+        nothing. Raises `Trouble` where too many do.
+        """
+        if self._waiting >= _MOST_WAITING:
+            raise Trouble("Too many previews are being made just now.", retry_after_seconds=2)
+        self._waiting += 1
+        try:
+            async with self._room:
+                yield
+        finally:
+            self._waiting -= 1
 
     async def fresh(
         self,
