@@ -23,6 +23,7 @@ from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter
 from pillarbox.handover.tracking import Tracking
 from pillarbox.net.client_facts import ClientTimeouts
+from pillarbox.net.workers import Workers, WorkersConfig
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import News
 from pillarbox.policy.breaker import BreakerConfig
@@ -34,6 +35,9 @@ from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.line import Lines
+from pillarbox.services.delivery.rehearsal_job import MODULE
+from pillarbox.services.delivery.rehearser import Rehearser
+from pillarbox.services.delivery.renderer import StoredKeys
 from pillarbox.services.people.passwords import Passwords
 from pillarbox.services.people.sign_in import SignIn
 from pillarbox.services.submission.authenticate import (
@@ -50,6 +54,7 @@ from pillarbox.wiring.presets import load_presets
 from tests.waited import settle
 
 CLOCK = SystemClock()
+TRACKING = TrackingConfig(host="track.example.com")
 LOOPBACK = ("127.0.0.1", 40000)
 
 Script = Callable[["Face", Receipt], Awaitable[None]]
@@ -275,11 +280,12 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
     await storage.directory.save_account(account)
     await storage.directory.save_app(app)
     mirror = Mirror(most_messages=10, most_bytes=1 << 20, most_marked=10)
+    signers, tracking = Signers(storage.domains), Tracking(TRACKING, storage.keys, CLOCK)
     door = ScriptedDoor(
         storage.queue,
         Sorter(storage.directory, storage.queue),
-        Signers(storage.domains),
-        Tracking(TrackingConfig(), storage.keys, CLOCK),
+        signers,
+        tracking,
         mirror,
         CLOCK,
         "mail.example.com",
@@ -288,11 +294,17 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         news=News(),
     )
     door.receipts, door.running, door.envelopes, door.asked = [], [], [], []
+    rehearser = Rehearser(
+        StoredKeys(storage.keys, storage.domains), signers, tracking,
+        Workers(MODULE, WorkersConfig(processes=1)),
+        CLOCK, "mail.example.com", DoorConfig(),
+    )  # fmt: skip
     rooms = Rooms(
         storage=storage,
         door=door,
         authenticator=Authenticator(storage.directory, CLOCK),
         checker=_checker(storage),
+        rehearser=rehearser,
         sign_in=SignIn(
             storage.users,
             Passwords(),
@@ -321,4 +333,5 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         yield made
     finally:
         await asyncio.gather(*door.running)
+        await rehearser.close()
         await storage.close()

@@ -37,6 +37,7 @@ from pillarbox.api.v1 import (
     lanes,
     messages,
     nodes,
+    previews,
     queue,
     rotation,
     routes,
@@ -51,6 +52,7 @@ from pillarbox.terms.ids import ObjectId, format_object_id, new_object_id
 PREFIX: Final = "/pillarbox/v1"
 ENTRIES: Final[tuple[Entry, ...]] = (
     *explaining.ENTRIES,
+    *previews.ENTRIES,
     *messages.ENTRIES,  # first, since they are looked through in this order
     *status.ENTRIES,
     *accounts.ENTRIES,

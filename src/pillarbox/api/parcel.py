@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from starlette.requests import Request
 
@@ -22,8 +20,6 @@ from pillarbox.storage.interface.companions import Companion
 from pillarbox.terms.errors import PillarboxError
 from pillarbox.terms.ids import MAX_RECIPIENTS
 
-_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
-
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -38,13 +34,6 @@ def pack_whole(return_path: str, recipients: Sequence[str], data: bytes) -> Parc
     header, _ = split_content(data)
     envelope = make_envelope(return_path, recipients, smtputf8=not header.isascii())
     return Parcel(envelope, Content(data))
-
-
-def with_mail_line_ends(data: bytes) -> bytes:
-    """CRLF behind every line, whatever it ended in; all else as it was."""
-    if data.count(b"\r\n") == data.count(b"\n") == data.count(b"\r"):
-        return data
-    return _LINE_END.sub(b"\r\n", data)
 
 
 def make_envelope(return_path: str, recipients: Sequence[str], *, smtputf8: bool) -> Envelope:

@@ -17,6 +17,7 @@ from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.server import Server
 from pillarbox.policy.tls_plan import TlsPlan
 from pillarbox.services.delivery.check import Checker
+from pillarbox.services.delivery.rehearser import Rehearser
 from pillarbox.services.delivery.report import LaneReport
 from pillarbox.services.domains.look import DomainLook
 from pillarbox.services.people.sign_in import SignIn
@@ -56,6 +57,7 @@ class Rooms:
     door: Door
     authenticator: Authenticator
     checker: Checker
+    rehearser: Rehearser
     sign_in: SignIn
     clock: Clock
     hostname: str

@@ -13,6 +13,7 @@ from pillarbox.cli.group import Noun, WholeNumber, examples
 from pillarbox.cli.moments import at
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes
+from pillarbox.cli.preview import preview
 from pillarbox.cli.queue import STATE_COLOURS
 from pillarbox.cli.route import print_ways
 from pillarbox.policy.delivery import State
@@ -26,6 +27,7 @@ _STATES: Final = click.Choice([state.value for state in State])
         ("message list --state failed", "what was refused"),
         ("message show msg_0A1B2C3D4E5F", "what became of every recipient"),
         ("message explain msg_0A1B2C3D4E5F", "why it waits, and what comes next"),
+        ("message preview letter.eml --track-clicks", "what would be done to it"),
     ],
 )
 def message() -> None:
@@ -130,6 +132,9 @@ def raw(call: Call, id_: str) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+
+message.add_command(preview)
 
 
 def _print_message(call: Call, found: dict[str, Any], *, dialogue: bool) -> None:

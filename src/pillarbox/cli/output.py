@@ -22,6 +22,7 @@ _COLOURS: Final = {
     "bold": "\x1b[1m",
 }
 _PLAIN: Final = "\x1b[0m"
+_PAINT: Final = re.compile(r"\x1b\[[0-9]+m")
 _GAP: Final = "  "
 _NARROWEST: Final = 6
 _RUN_AS: Final = re.compile(r"[A-Za-z0-9._/-]{1,60}")
@@ -141,6 +142,18 @@ class Screen:
         room = max((width_of(name) for name, _ in shown), default=0)
         for name, value in shown:
             self.say(f"{' ' * indent}{name:<{room}}   {value}")
+
+    def fit(self, text: str) -> str:
+        """One line, cut to the terminal where one reads along and it may be; painted stretches count
+        as what is seen of them.
+        """
+        room = None if self._wide else self._room()
+        if room is None:
+            return text
+        bare = _PAINT.sub("", text)
+        if width_of(bare) <= room:
+            return text
+        return cut(text, room + len(text) - len(bare)) + (_PLAIN if bare != text else "")
 
     def _room(self) -> int | None:
         """Columns to fit into; None where no terminal reads along, a pipe must lose nothing."""

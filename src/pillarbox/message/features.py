@@ -215,11 +215,14 @@ class _Work:
                     why = Why.TOO_MANY
                 edits += self._tracked(TokenKind.IMAGE, self._images, spot, why, charset)
         tracked = any(
-            each.instead and each.kind is not TokenKind.CLICK for each in self._changes.findings
+            each.instead and each.kind in (TokenKind.IMAGE, TokenKind.HOSTED)
+            for each in self._changes.findings
         )
         if wishes.track_opens and not tracked:
-            pixel = _PIXEL.format(self._address(TokenKind.PIXEL, 0, "", ".gif"))
-            edits.append((document.end, document.end, pixel.encode("ascii")))
+            instead = self._address(TokenKind.PIXEL, 0, "", ".gif")
+            pixel = _PIXEL.format(instead).encode("ascii")
+            edits.append((document.end, document.end, pixel))
+            self._changes.findings.append(Finding(TokenKind.PIXEL, 0, "", "", Why.TRACKED, instead))
         return edits
 
     def _inlined(self, number: int, body: Body) -> list[Edit]:

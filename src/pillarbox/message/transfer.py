@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import binascii
+import re
 from typing import Final
 
 MAX_LINE_OCTETS: Final = 998
 """Without the line end (RFC 5322 §2.1.1)."""
 
 _BASE64_COLUMNS: Final = 76
+_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _SAFE_IN_LINES: Final = bytes(range(32, 127)) + b"\t\r\n"
 # Where more than a quarter of a text must be written as =XX, nobody could read it raw anyway, and
 # base64 is shorter.
@@ -34,6 +36,13 @@ def encode_text(text: bytes, *, also_unlike: bytes = b"") -> tuple[bytes, bytes]
 def fits_lines(text: bytes) -> bool:
     """Whether no line is longer than a header or body line may be."""
     return len(text) <= MAX_LINE_OCTETS or max(map(len, text.split(b"\r\n"))) <= MAX_LINE_OCTETS
+
+
+def with_mail_line_ends(data: bytes) -> bytes:
+    """CRLF behind every line, whatever it ended in; all else as it was."""
+    if data.count(b"\r\n") == data.count(b"\n") == data.count(b"\r"):
+        return data
+    return _LINE_END.sub(b"\r\n", data)
 
 
 def quoted_printable(text: bytes) -> bytes:

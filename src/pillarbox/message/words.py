@@ -16,6 +16,7 @@ MAX_VALUE_CHARACTERS: Final = 8000
 _ENCODED: Final = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?]*)\?=")
 _REFUSED: Final = re.compile("[\r\n\0]")
 _CONTROLS: Final = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
+_HALVES: Final = re.compile("[\ud800-\udfff]")
 _FRAME_COLUMNS: Final = 12  # =?utf-8?q??=
 _SHORT_IN_Q: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ "
 _Q_OCTETS: Final = [
@@ -41,11 +42,13 @@ def decode_words(value: bytes) -> str:
     """A header value for people to read; never raises.
 
     Control characters and line separators, also those hidden in encoded words, are shown as
-    blanks: the result is one line whatever the value held. It is for display, not for a header.
+    blanks: the result is one line whatever the value held. Half of a character, which some charsets
+    can spell, becomes U+FFFD, so that the result can be written in UTF-8. It is for display, not for
+    a header.
     """
     text = _plain_text(value.replace(b"\r\n", b""))
     if "=?" in text:
-        text = _decoded(text)
+        text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", _decoded(text))
     return text.translate(_CONTROLS).strip()
 
 

@@ -44,6 +44,7 @@ from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.marks import Marks
 from pillarbox.services.delivery.notices import Notices
 from pillarbox.services.delivery.offer import Offers
+from pillarbox.services.delivery.rehearser import Rehearser
 from pillarbox.services.delivery.senders import Senders
 from pillarbox.services.delivery.transaction import Transactions
 from pillarbox.services.delivery.worker import Worker
@@ -67,7 +68,7 @@ from pillarbox.wiring.recipes import load_recipes
 from pillarbox.wiring.tls_rooms import TlsRooms, build_tls
 from pillarbox.wiring.tokens import access_tokens
 from pillarbox.wiring.tracking_rooms import TrackingRooms, build_tracking
-from pillarbox.wiring.ways_out import build_pool, build_renderer, build_straight
+from pillarbox.wiring.ways_out import build_pool, build_rehearser, build_renderer, build_straight
 
 _MARKED: Final = 64
 """Fresh messages that carry their start mark ahead of time; after a crash so many are uncertain."""
@@ -98,6 +99,7 @@ class House:
     tracking: TrackingRooms
     worker: Worker
     workers: Workers
+    rehearser: Rehearser
     checker: Checker
     notices: Notices
     rounds: Rounds
@@ -113,6 +115,7 @@ class House:
                 door=self.door,
                 authenticator=self.authenticator,
                 checker=self.checker,
+                rehearser=self.rehearser,
                 sign_in=self.sign_in,
                 clock=self.clock,
                 hostname=self.settings.hostname,
@@ -150,6 +153,7 @@ class House:
         """Let what is on its way be settled, then tell the other nodes what was learnt of servers."""
         await self.worker.stop(seconds)
         await self.workers.close()
+        await self.rehearser.close()
         await self.circuits.stop()
 
     def load(self) -> NodeLoad:
@@ -216,10 +220,11 @@ def _build_over(
     gate = Gate(
         settings.smtp.max_message_mb * MEGABYTE, settings.retention.disk_floor_mb * MEGABYTE
     )
+    signers = Signers(storage.domains)
+    tracking = Tracking(settings.tracking, storage.keys, clock)
     door = Door(
-        storage.queue, Sorter(storage.directory, storage.queue), Signers(storage.domains),
-        Tracking(settings.tracking, storage.keys, clock), mirror, clock, settings.hostname, accept,
-        metrics=metrics, news=news,
+        storage.queue, Sorter(storage.directory, storage.queue), signers, tracking, mirror, clock,
+        settings.hostname, accept, metrics=metrics, news=news,
     )  # fmt: skip
     authenticator = Authenticator(storage.directory, clock)
     settler = Settler(storage.queue, RetryPolicy(settings.retry), metrics, news)
@@ -298,6 +303,7 @@ def _build_over(
         tracking=build_tracking(settings, storage, resolver, clock, metrics, certificates),
         worker=worker,
         workers=workers,
+        rehearser=build_rehearser(settings, storage, signers, tracking, clock),
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
             hostname=settings.hostname, seconds=delivery.check_seconds,

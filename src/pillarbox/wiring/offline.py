@@ -38,6 +38,8 @@ async def open_offline(settings: Settings) -> AsyncIterator[ASGIApp]:
     finally:
         with suppress(StorageTrouble, AlreadyRecovered):
             await house.storage.nodes.leave(house.clock.now_ms())
+        await house.workers.close()
+        await house.rehearser.close()
         await house.storage.close()
 
 

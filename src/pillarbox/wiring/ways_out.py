@@ -1,9 +1,12 @@
-"""what mail leaves by: connections, the direct way, and who renders it"""
+"""what mail leaves by: connections, the direct way, who renders it, and who shows that beforehand"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from pillarbox.handover.signers import Signers
+from pillarbox.handover.tracking import Tracking
 from pillarbox.net.errors import Broken
 from pillarbox.net.pool import Pool
 from pillarbox.net.workers import Workers
@@ -13,6 +16,8 @@ from pillarbox.services.delivery.atlas import Atlas
 from pillarbox.services.delivery.carrier import Carrier
 from pillarbox.services.delivery.line import Lines
 from pillarbox.services.delivery.mx_hosts import MxHosts
+from pillarbox.services.delivery.rehearsal_job import MODULE
+from pillarbox.services.delivery.rehearser import Rehearser
 from pillarbox.services.delivery.renderer import Renderer, StoredKeys
 from pillarbox.services.delivery.sites import Sites
 from pillarbox.services.delivery.straight import Straight
@@ -31,6 +36,16 @@ def build_renderer(settings: Settings, storage: Storage, clock: Clock) -> tuple[
     workers = Workers(_RENDER_MODULE, settings.rendering)
     keys = StoredKeys(storage.keys, storage.domains)
     return Renderer(keys, storage.images, storage.events, workers, clock), workers
+
+
+def build_rehearser(
+    settings: Settings, storage: Storage, signers: Signers, tracking: Tracking, clock: Clock
+) -> Rehearser:
+    """Who shows what would leave; `signers` and `tracking` are those of the door."""
+    keys = StoredKeys(storage.keys, storage.domains)
+    # Apart from those of delivery: whoever looks at mail never keeps mail waiting.
+    alone = Workers(MODULE, replace(settings.rendering, processes=1))
+    return Rehearser(keys, signers, tracking, alone, clock, settings.hostname, settings.accept)
 
 
 def build_straight(settings: Settings, atlas: Atlas, clock: Clock, plans: TlsPlans) -> Straight:

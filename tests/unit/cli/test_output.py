@@ -151,3 +151,17 @@ def test_a_terminal_without_unicode_still_gets_its_line(
     Screen().document({"a": "ü"})
     stream.seek(0)
     assert stream.read() == 'Gr??e\n{\n  "a": "\\u00fc"\n}\n'
+
+
+def test_a_line_is_cut_to_the_terminal_and_its_paint_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long = "\x1b[32m+\x1b[0m " + "x" * 200
+    assert Screen().fit(long) == long, "a pipe loses nothing"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda _: os.terminal_size((40, 24)))
+    assert Screen(wide=True).fit(long) == long
+    assert Screen().fit("short") == "short"
+    fitted = Screen().fit(long)
+    assert fitted.endswith("…\x1b[0m")
+    assert len(fitted) == 40 + 3 * len("\x1b[0m") + 1

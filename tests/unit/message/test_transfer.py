@@ -6,7 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pillarbox.message.transfer import base64_lines, encode_text, fits_lines, quoted_printable
+from pillarbox.message.transfer import (
+    base64_lines,
+    encode_text,
+    fits_lines,
+    quoted_printable,
+    with_mail_line_ends,
+)
 
 LINES = st.lists(st.text(st.characters(exclude_characters="\r\n"), max_size=200)).map(
     lambda lines: "\r\n".join(lines).encode("utf-8", "replace")
@@ -87,3 +93,12 @@ def test_base64_is_read_back_and_has_lines_of_76(data: bytes):
     lines = encoded.split(b"\r\n")
     assert all(len(line) == 76 for line in lines[:-1])
     assert len(lines[-1]) <= 76
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [(b"a\nb\n", b"a\r\nb\r\n"), (b"a\rb", b"a\r\nb"), (b"a\r\nb\n", b"a\r\nb\r\n")],
+)
+def test_every_line_end_becomes_that_of_mail(given: bytes, made: bytes):
+    assert with_mail_line_ends(given) == made
+    assert with_mail_line_ends(made) is made

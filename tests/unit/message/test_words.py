@@ -228,3 +228,4 @@ def test_a_value_beyond_all_measure_is_refused():
 
 def test_half_a_character_does_no_harm():
     assert decode_words(encode_header("a\ud800b")) == "a?b"
+    assert decode_words(b"=?utf-7?q?a+2AA-b?=") == "a\N{REPLACEMENT CHARACTER}b"

@@ -17,13 +17,14 @@ from pillarbox.api.calls import Call, answer
 from pillarbox.api.draft import IN_A_THREAD_BYTES, MOST_ATTACHMENTS, Draft, pack, read_base64
 from pillarbox.api.fields import InvalidField
 from pillarbox.api.finding import the_app
-from pillarbox.api.parcel import Parcel, hand_over, noting_refusals, pack_whole, with_mail_line_ends
+from pillarbox.api.parcel import Parcel, hand_over, noting_refusals, pack_whole
 from pillarbox.api.problems import InvalidRequest, Mistake, RequestError
 from pillarbox.api.v1.standing import status_of
 from pillarbox.message.compose import Attachment, Mailbox
 from pillarbox.message.errors import InvalidHeaderValue
 from pillarbox.message.header import HeaderBlock, split_content
 from pillarbox.message.mailboxes import addresses_in
+from pillarbox.message.transfer import with_mail_line_ends
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import App, Mode
 from pillarbox.policy.submitter import Submitter

@@ -10,19 +10,23 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
 from pillarbox.net.workers import LENGTH_OCTETS
 from pillarbox.services.delivery.render_job import answer_to
 
+Work = Callable[[bytes], bytes]
+"""An answer to a job; raises nothing."""
 
-def serve(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None:
+
+def serve(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int, work: Work) -> None:
     """Answer jobs until there are no more; each may take `cpu_seconds` of processor time."""
     while len(head := jobs.read(LENGTH_OCTETS)) == LENGTH_OCTETS:
         job = jobs.read(int.from_bytes(head, "big"))
         _bound_time(cpu_seconds)
-        answer = answer_to(job)
+        answer = work(job)
         answers.write(len(answer).to_bytes(LENGTH_OCTETS, "big"))
         answers.write(answer)
         answers.flush()
@@ -44,7 +48,7 @@ def _bound_memory(memory_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def main() -> None:
+def main(work: Work = answer_to) -> None:
     """Serve over the pipes that it was started with."""
     cpu_seconds, memory_mb = (int(each) for each in sys.argv[1:3])
     # Whoever stops the service at its terminal means the service; it ends this process itself.
@@ -53,7 +57,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     _bound_memory(memory_mb)
-    serve(sys.stdin.buffer, answers, cpu_seconds)
+    serve(sys.stdin.buffer, answers, cpu_seconds, work)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import msgspec
 
-from pillarbox.message.dkim import SigningKey, read_key
 from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles, no_styles, styles_of
-from pillarbox.message.keys import RenderKeys, key_id
+from pillarbox.message.keys import RenderKeys
 from pillarbox.message.parts import read_parts
 from pillarbox.message.render import Hop, rendering
 from pillarbox.message.wishes import inlines_styles
 from pillarbox.net.errors import WorkerLost
+from pillarbox.services.delivery.packed_keys import PackedKeys, pack_keys
 from pillarbox.terms.ids import DeliveryId
-from pillarbox.terms.secret import Secret
 
 
 class HostedImage(msgspec.Struct, frozen=True, array_like=True):
@@ -51,9 +48,7 @@ class RenderJob(msgspec.Struct, frozen=True, array_like=True):
     facts: MessageFacts
     hop: Hop
     delivery: int
-    tokens: Mapping[int, bytes] = {}
-    signing: tuple[tuple[str, str, str], ...] = ()
-    """Domain, selector, and the key in PEM."""
+    keys: PackedKeys
     styles: Styles | None = None
 
 
@@ -77,16 +72,9 @@ class RenderWork:
 
 def job_of(work: RenderWork) -> bytes:
     """The job as it is sent; of the keys only those that the message names."""
-    facts, keys = work.facts, work.keys
-    number = facts.token_key
-    tokens = {number: keys.tokens[number]} if number in keys.tokens else {}
-    signing = tuple(
-        (key.domain, key.selector, key.private_text().reveal())
-        for name in facts.key_ids
-        if (key := keys.signing.get(name)) is not None
-    )
+    keys = pack_keys(work.facts, work.keys)
     return msgspec.msgpack.encode(
-        RenderJob(work.content, facts, work.hop, work.delivery, tokens, signing, work.styles)
+        RenderJob(work.content, work.facts, work.hop, work.delivery, keys, work.styles)
     )
 
 
@@ -106,17 +94,12 @@ def answer_to(job: bytes) -> bytes:
     """The answer to a job, in the process that does it."""
     asked = _JOB.decode(job)
     try:
-        signing = {
-            key_id(domain, selector): _key(domain, selector, pem)
-            for domain, selector, pem in asked.signing
-        }
-        keys = RenderKeys(asked.tokens, signing)
         done = rendered(
             RenderWork(
                 asked.content,
                 asked.facts,
                 asked.hop,
-                keys,
+                asked.keys.unpacked(),
                 DeliveryId(asked.delivery),
                 asked.styles,
             )
@@ -125,7 +108,7 @@ def answer_to(job: bytes) -> bytes:
         done = Rendered(b"", status=error.status, wrong=error.sentence)
     except Exception as error:
         # The boundary of a process whose words nobody hears otherwise.
-        done = Rendered(b"", broke=_place_of(error))
+        done = Rendered(b"", broke=place_of(error))
     return msgspec.msgpack.encode(done)
 
 
@@ -160,17 +143,13 @@ def _styles(content: bytes) -> Styles | None:
         return None
 
 
-def _place_of(error: Exception) -> str:
+def place_of(error: Exception) -> str:
+    """What went wrong and where, without a word of what was rendered."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     where = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place is not None else "nowhere"
     return f"{type(error).__name__} in {where}"
-
-
-@lru_cache(maxsize=64)
-def _key(domain: str, selector: str, pem: str) -> SigningKey:
-    return read_key(domain, selector, Secret(pem))
 
 
 _JOB = msgspec.msgpack.Decoder(RenderJob)
