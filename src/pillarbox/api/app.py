@@ -24,6 +24,7 @@ from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import (
     accounts,
     apps,
+    certificates,
     checks,
     connecting,
     connection_problems,
@@ -69,6 +70,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *nodes.ENTRIES,
     *tls.ENTRIES,
     *tracking.ENTRIES,
+    *certificates.ENTRIES,
 )
 """Our own API, as data."""
 

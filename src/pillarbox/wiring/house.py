@@ -63,6 +63,7 @@ from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
+from pillarbox.wiring.acme_rooms import AcmeRooms, build_acme
 from pillarbox.wiring.counting import counting
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
 from pillarbox.wiring.presets import load_presets
@@ -100,6 +101,7 @@ class House:
     resolver: Resolver
     tls: TlsRooms
     tracking: TrackingRooms
+    acme: AcmeRooms
     worker: Worker
     checker: Checker
     notices: Notices
@@ -128,6 +130,7 @@ class House:
                 consents=self.consents,
                 gate=self.gate,
                 tls_of=self.tls.plans.of_domain,
+                renewals=self.acme.renewals,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
                 retry=RetryPolicy(self.settings.retry),
@@ -293,6 +296,7 @@ def _build_over(
         resolver=resolver,
         tls=tls,
         tracking=build_tracking(settings, storage, resolver, clock, metrics, certificates),
+        acme=build_acme(settings, storage, certificates, clock),
         worker=worker,
         checker=Checker(
             lines, storage.directory, circuits, clock, news,

@@ -31,6 +31,7 @@ from pillarbox.storage.interface.messages import MessageFilter
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.interface.store_url import parse_store_url
 from pillarbox.terms.ids import format_message_id
+from pillarbox.wiring.acme_rooms import bind_challenges
 from pillarbox.wiring.default_app import take_variables
 from pillarbox.wiring.first_run import FirstSecrets, begin
 from pillarbox.wiring.house import House, build
@@ -180,6 +181,8 @@ class Faces:
     http: HttpServer | None
     """None where the node has not that role."""
     owner: HttpServer
+    challenges: Sequence[HttpServer] = ()
+    """Where an authority looks whether a host is ours."""
 
 
 def bind_ports(
@@ -215,7 +218,8 @@ def bind_ports(
     house.tracking.bind(stack)
     owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
     stack.push_async_callback(owner.stop)
-    return Faces(http, owner)
+    challenges = bind_challenges(stack, house.settings, house.storage, house.clock)
+    return Faces(http, owner, challenges)
 
 
 async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
@@ -223,10 +227,12 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     stack.push_async_callback(house.tokens.close)
     stack.push_async_callback(house.resolver.close)
     stack.push_async_callback(house.tls.close)
+    stack.push_async_callback(house.acme.close)
     stack.push_async_callback(house.pool.close)
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),
         ("tls-reports", house.tls.reports), ("circuits", house.circuits),
+        ("renewals", house.acme.renewals),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
         rooms += [("delivery", house.worker), ("notices", house.notices)]
@@ -241,12 +247,13 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         house.notices.stop()
         house.rounds.stop()
         house.tls.reports.stop()
+        house.acme.renewals.stop()
         await house.stop_delivering(_DRAIN_SECONDS)
         await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     stack.push_async_callback(stop_working)
     await house.tracking.open(stack)
-    for server in (faces.http, faces.owner):
+    for server in (faces.http, faces.owner, *faces.challenges):
         if server is not None:
             await server.start()
             stack.push_async_callback(server.stop)
