@@ -10,6 +10,7 @@ from pillarbox.policy.events import EVENT_KINDS, AttemptFacts, EventKind
 NAMED = {
     "message.accepted",
     "message.rejected",
+    "message.unsubscribed",
     "delivery.handed_over",
     "delivery.delivered",
     "delivery.deferred",

@@ -26,3 +26,8 @@ CREATE TABLE acme_answer (
     answer   TEXT    NOT NULL,
     until_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Deliveries whose recipient asked for no more: it is told once.
+CREATE TABLE unsubscribed (
+    delivery INTEGER PRIMARY KEY
+) STRICT;

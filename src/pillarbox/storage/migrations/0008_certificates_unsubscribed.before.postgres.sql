@@ -26,3 +26,8 @@ CREATE TABLE acme_answer (
     answer   TEXT    NOT NULL,
     until_at BIGINT  NOT NULL
 );
+
+-- Deliveries whose recipient asked for no more: it is told once.
+CREATE TABLE unsubscribed (
+    delivery BIGINT PRIMARY KEY
+);
