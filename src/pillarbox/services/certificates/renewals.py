@@ -87,7 +87,7 @@ class Renewals:
         self._store.listen(self._look.set)
 
     async def request(self, host: str) -> Certificate:
-        """Have a certificate asked for now, also where there is one; by whichever node has that duty.
+        """Have a certificate asked for, also where there is one, by whichever node has that duty.
 
         Raises `TermsNotAgreed`, `InvalidSetting` for what is no such name, `Conflict`.
         """
