@@ -56,9 +56,7 @@ async def test_it_is_told_once_however_often_it_is_asked(tracked: Tracked) -> No
 
 
 async def test_a_form_in_parts_counts_as_well(tracked: Tracked) -> None:
-    body = (
-        b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
-    )
+    body = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
     fields = {"Content-Type": "multipart/form-data; boundary=x"}
     answer = await tracked.reader.ask(
         await way_out(tracked), method="POST", fields=fields, body=body
@@ -120,7 +118,7 @@ async def test_a_token_of_another_kind_or_an_altered_one_unsubscribes_nobody(
     good = await tracked.token(TokenKind.UNSUBSCRIBE, position=0)
     for at in range(len(good)):
         other = "A" if good[at] != "A" else "B"
-        answer = await click(tracked, f"/{good[:at]}{other}{good[at + 1:]}/unsubscribe")
+        answer = await click(tracked, f"/{good[:at]}{other}{good[at + 1 :]}/unsubscribe")
         assert answer.status == 404
     assert await told(tracked) == []
 

@@ -31,15 +31,18 @@ class AcmeRooms:
 
 
 def build_acme(
-    settings: Settings, storage: Storage, certificates: Certificates, clock: Clock
+    settings: Settings, storage: Storage, clock: Clock, shown: Sequence[Certificates | None]
 ) -> AcmeRooms:
-    """Raises `TlsFilesUnusable`."""
+    """What is obtained goes to all that are `shown`. Raises `TlsFilesUnusable`."""
     config = settings.acme
     # Whoever runs this named the authority: it may well be one inside their network.
     client = AcmeClient(config, WebClient(ca_file=config.ca_file))
 
     def show(pairs: Sequence[CertificatePair]) -> None:
-        certificates.hold([ObtainedPair(pair.host, pair.chain, pair.key) for pair in pairs])
+        obtained = [ObtainedPair(pair.host, pair.chain, pair.key) for pair in pairs]
+        for certificates in shown:
+            if certificates is not None:
+                certificates.hold(obtained)
 
     renewals = Renewals(
         storage, client, show, clock,

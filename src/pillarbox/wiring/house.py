@@ -273,6 +273,7 @@ def _build_over(
     worker = Worker(tools, poll_seconds=delivery.poll_seconds)
     circuits.listen(worker.catch_up, worker.try_one)
     listener, certificates, ca_path = build_listener(settings, clock, metrics, desk)
+    tracking = build_tracking(settings, storage, resolver, clock, metrics, certificates)
     return House(
         settings=settings,
         clock=clock,
@@ -295,8 +296,8 @@ def _build_over(
         circuits=circuits,
         resolver=resolver,
         tls=tls,
-        tracking=build_tracking(settings, storage, resolver, clock, metrics, certificates),
-        acme=build_acme(settings, storage, certificates, clock),
+        tracking=tracking,
+        acme=build_acme(settings, storage, clock, (certificates, tracking.own)),
         worker=worker,
         checker=Checker(
             lines, storage.directory, circuits, clock, news,
