@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pillarbox.api.challenges import build_challenges
 from pillarbox.net.acme import AcmeConfig, Issued, Publish, new_account_key
 from pillarbox.net.acme_errors import AcmeFailed
+from pillarbox.net.http_server import HttpServer
 from pillarbox.net.smtp_ports import SmtpConfig
-from pillarbox.policy.certificate import Standing
 from pillarbox.services.certificates.renewals import Renewals, TermsNotAgreed
+from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.storage.interface.certificates import CertificatePair
 from pillarbox.terms.secret import Secret
 from tests.doubles.pebble import pebble
+from tests.doubles.reader import Reader
 from tests.fix_house import Houses, Running
 
 HOST = "track.example.test"
 THIRD_MS = 30 * 86_400_000
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 class Hands:
@@ -40,8 +36,6 @@ class Hands:
         self.unknown: set[str] = set()
         self.accounts = 0
         self.asked: list[str] = []
-        self.seen: list[str | None] = []
-        self.look: Callable[[str], object] | None = None
 
     async def open_account(self, key: Secret) -> str:
         self.accounts += 1
@@ -172,51 +166,75 @@ async def test_answers_are_taken_away_whatever_came_of_it(houses: Houses) -> Non
 async def shown_to(port: int, roots: str, host: str = HOST) -> bytes:
     """The certificate a client gets that asks for a name and trusts this authority alone."""
     context = ssl.create_default_context(cadata=roots)
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", port, ssl=context, server_hostname=host
-    )
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=host)
     found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    assert (await reader.readline()).startswith(b"220")
     writer.transport.abort()
     return bytes(found)
 
 
 @pytest.mark.needs("pebble")
-async def test_a_certificate_is_obtained_renewed_and_used_for_a_host_without_a_restart(
+async def test_a_tracking_host_obtains_its_certificate_uses_it_and_renews_it_without_a_restart(
     houses: Houses, tmp_path: Path
 ) -> None:
     async with pebble(tmp_path / "pebble", HOST) as authority:
         running = await houses.start(
             smtp=SmtpConfig(starttls_ports=(), tls_ports=(0,)),
+            tracking_host=TrackingHostConfig(
+                listen=(f"127.0.0.1:{authority.http_port}",), listen_tls=("127.0.0.1:0",)
+            ),
             acme=AcmeConfig(
                 directory=authority.directory, agree_terms=True, ca_file=str(authority.ca_file),
-                hosts=(HOST,), listen="127.0.0.1", ports=(authority.http_port,),
+                hosts=(HOST,),
             ),
         )  # fmt: skip
-        house = running.house
-        port = house.listener.open_ports[0].port
+        house, roots = running.house, authority.roots()
         store = house.storage.certificates
-
-        async def with_certificate(number: int) -> bytes:
-            async with asyncio.timeout(20):
-                while True:
-                    (found,) = await store.certificates() or [None]
-                    assert found is None or not found.words, found
-                    if found is not None and found.standing(house.clock.now_ms()) is Standing.VALID:
-                        (pair,) = await store.pairs()
-                        if len(seen | {pair.chain}) == number:
-                            seen.add(pair.chain)
-                            return await shown_to(port, authority.roots())
-                    await asyncio.sleep(0.02)
-
+        smtp, tracking = house.listener.open_ports[0].port, house.tracking.ports[-1]
         seen: set[str] = set()
-        first = await with_certificate(1)
-        # A third of its life is left: what the clock would come to in two months.
-        (held,) = await store.certificates()
-        await store.note_failure(replace(held, due_at=house.clock.now_ms()))
-        await house.acme.renewals.go_round()
-        second = await with_certificate(2)
-        assert first != second
+
+        async def next_one() -> bytes:
+            """What both ports show, once there is one that was not there before."""
+            async with asyncio.timeout(20):
+                while not {pair.chain for pair in await store.pairs()} - seen:
+                    assert [each.words for each in await store.certificates()] in ([], [""])
+                    await asyncio.sleep(0.02)
+            (pair,) = await store.pairs()
+            seen.add(pair.chain)
+            await house.acme.renewals.go_round()  # shows what there is
+            found = await shown_to(tracking, roots)
+            assert await shown_to(smtp, roots) == found
+            return found
+
+        first = await next_one()
+        client = ssl.create_default_context(cadata=roots)
+        told = await Reader(tracking, context=client, name=HOST).ask("/robots.txt")
+        assert (told.status, told.body.startswith(b"User-agent")) == (200, True)
         (held,) = await store.certificates()
         assert held.due_at == held.until_at - (held.until_at - held.since_at) // 3
-        assert house.metrics_text().count(b"tls_certificate") > 0
+        # What the clock would come to in some weeks.
+        await store.note_failure(replace(held, due_at=house.clock.now_ms()))
+        await house.acme.renewals.go_round()
+        assert await next_one() != first
+
+
+async def test_a_port_of_its_own_answers_authorities_and_nobody_else() -> None:
+    async def said(token: str) -> str | None:
+        return "known.thumbprint" if token == "known" else None
+
+    server = HttpServer(build_challenges(said), host="127.0.0.1", port=0)
+    await server.start()
+    reader = Reader(server.port)
+    try:
+        told = await reader.ask("/.well-known/acme-challenge/known")
+        assert (told.status, told.body) == (200, b"known.thumbprint")
+        told = await reader.ask("/.well-known/acme-challenge/known", method="HEAD")
+        assert (told.status, told.body) == (200, b"")
+        for path in (
+            "/", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/unknown",
+            "/.well-known/acme-challenge/" + "x" * 5000, "/known", "/pillarbox/v1/messages",
+        ):  # fmt: skip
+            assert (await reader.ask(path)).status == 404
+        told = await reader.ask("/.well-known/acme-challenge/known", method="POST", body=b"x")
+        assert told.status == 404
+    finally:
+        await server.stop()
