@@ -22,6 +22,7 @@ from pillarbox.handover.receipt import Receipt
 from pillarbox.handover.signers import Signers
 from pillarbox.handover.sorting import Sorter
 from pillarbox.handover.tracking import Tracking
+from pillarbox.net.acme import Issued, Publish
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.workers import Workers, WorkersConfig
 from pillarbox.observe.metrics import Metrics
@@ -32,6 +33,7 @@ from pillarbox.policy.directory import Account, App, Key, Mode
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.throttle import LoginThrottle, ThrottleConfig
 from pillarbox.policy.tls_plan import TlsPlan
+from pillarbox.services.certificates.renewals import Renewals
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.circuits import Circuits
 from pillarbox.services.delivery.line import Lines
@@ -50,6 +52,7 @@ from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import SystemClock
 from pillarbox.terms.ids import new_object_id
+from pillarbox.terms.secret import Secret
 from pillarbox.wiring.presets import load_presets
 from tests.waited import settle
 
@@ -58,6 +61,18 @@ TRACKING = TrackingConfig(host="track.example.com")
 LOOPBACK = ("127.0.0.1", 40000)
 
 Script = Callable[["Face", Receipt], Awaitable[None]]
+
+
+class _NeverAsked:
+    """An authority; requests are noted and nobody goes round."""
+
+    directory = "https://acme.example.test/dir"
+
+    async def open_account(self, key: Secret) -> str:
+        raise AssertionError
+
+    async def obtain(self, host: str, account: str, key: Secret, publish: Publish) -> Issued:
+        raise AssertionError
 
 
 @dataclass(frozen=True)
@@ -324,6 +339,7 @@ async def face(tmp_path: Path) -> AsyncIterator[Face]:
         config=ApiConfig(),
         presets=load_presets,
         tls_of=_no_hosts,
+        renewals=Renewals(storage, _NeverAsked(), lambda _: None, CLOCK, agreed=True),
     )
     made = Face(storage, door, rooms, app, account, "")
     door.face = made

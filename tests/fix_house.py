@@ -14,6 +14,7 @@ from pillarbox.api.config import ApiConfig
 from pillarbox.handover.config import DoorConfig, TrackingConfig
 from pillarbox.handover.receipt import Content, Receipt
 from pillarbox.message.facts import Origin
+from pillarbox.net.acme import AcmeConfig
 from pillarbox.net.certificates import TlsConfig
 from pillarbox.net.client_facts import ClientTimeouts
 from pillarbox.net.dns_servers import DnsConfig
@@ -72,6 +73,7 @@ def settings_at(data_dir: Path, **sections: object) -> Settings:
         "api": ApiConfig(),
         "logins": ThrottleConfig(),
         "tls": TlsConfig(),
+        "acme": AcmeConfig(),
         "connect": ConnectConfig(),
         "accept": DoorConfig(),
         "tracking": TrackingConfig(),

@@ -206,6 +206,8 @@ LOOK_UPS: dict[str, LookUp] = {
     "image.drop_addresses": by("image_address_until", of=(NOW + PAGE,)),
     "visit.of_delivery": by("visit(delivery, event)", of=(DELIVERY, PAGE)),
     "visit.delete_before": by("visit(delivery, event)", of=(DELIVERY, PAGE)),
+    "visit.unsubscribed": by("unsubscribed(delivery)", of=(DELIVERY,)),
+    "visit.forget_unsubscribed": by("unsubscribed(delivery)", of=(DELIVERY, PAGE)),
     "visit.reached": by("message(id)", "delivery(id)", of=(MESSAGE, DELIVERY)),
 }
 """With each: the parameters it is tried with."""
@@ -250,6 +252,9 @@ SMALL: dict[str, str] = {
     "directory": "one row",
     "token_key": "one more with each rotation, and kept in memory",
     "server": "some for each app; their errors are added up with each sign of life",
+    "certificate": "a thousand rows at most",
+    "acme_account": "a row for each authority",
+    "acme_answer": "a row for each host that is being proved",
     "mark": "a row for each thing that is noted once",
     "circuit": "a row for each server that fails",
     "problem": "a thousand rows at most",
@@ -271,6 +276,7 @@ RARE: dict[str, str] = {
     "idempotency.delete_before": "once a minute",
     "image.orphans": "once an hour",
     "visit.delete_before": "once a minute",
+    "visit.forget_unsubscribed": "once a minute",
 }
 """Statements whose plans may be such as fit an empty table until the server has swept: in an empty one
 every index is as good as the right one.
@@ -395,6 +401,7 @@ def beside(dialect: Dialect) -> list[str]:
         say.into("image_block", "digest, n, at, body", f"{named('img')}, 0, {NOW} + n, {facts}", ROWS),
         say.into("image_address", "id, until_at", f"{named('adr')}, {NOW} + n", ROWS),
         say.into("visit", "delivery, event", f"{message} << 10 | 1, {message}", ROWS),
+        say.into("unsubscribed", "delivery", f"{message} << 10 | 1", ROWS),
     ]  # fmt: skip
 
 

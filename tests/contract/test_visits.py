@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pillarbox.policy.events import ActionFacts
 from pillarbox.storage.interface.visits import NewVisit, Reached
 from pillarbox.terms.ids import DeliveryId, delivery_id
@@ -52,3 +54,28 @@ async def test_visits_go_with_their_message(post: Post) -> None:
         pass
     assert await post.storage.visits.of_delivery(delivery, 10) == []
     assert await post.storage.visits.reached(delivery) is None
+
+
+async def test_that_a_recipient_wants_no_more_is_told_once(post: Post) -> None:
+    message = await post.accept("a@example.org", "b@example.org")
+    a, b = delivery_id(message, 1), delivery_id(message, 2)
+    visits = post.storage.visits
+    asked = [visits.unsubscribe(visit(post, a, NOW + n, str(n))) for n in range(5)]
+    assert sorted(await asyncio.gather(*asked)) == [False, False, False, False, True]
+    assert not await visits.unsubscribe(visit(post, a, NOW + 9, "again"))
+    assert await visits.unsubscribe(visit(post, b, NOW + 9, "other"))
+    assert len(await visits.of_delivery(a, 10)) == 1
+    assert len(await visits.of_delivery(b, 10)) == 1
+
+
+async def test_who_wants_no_more_is_forgotten_with_the_message(post: Post) -> None:
+    message = await post.accept()
+    delivery = delivery_id(message, 1)
+    await settle(post.storage.queue, post.settlement(await post.verdict(delivery)))
+    await post.storage.visits.unsubscribe(visit(post, delivery, NOW, "x"))
+    later = NOW + 30 * 24 * HOUR
+    while await post.storage.retention.drop_content(later, 100):
+        pass
+    while await post.storage.retention.drop_history(later, 100):
+        pass
+    assert await post.storage.visits.of_delivery(delivery, 10) == []

@@ -24,6 +24,7 @@ from pillarbox.api.rooms import Rooms
 from pillarbox.api.v1 import (
     accounts,
     apps,
+    certificates,
     checks,
     connecting,
     connection_problems,
@@ -75,6 +76,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *nodes.ENTRIES,
     *tls.ENTRIES,
     *tracking.ENTRIES,
+    *certificates.ENTRIES,
 )
 """Our own API, as data."""
 

@@ -16,6 +16,7 @@ from pillarbox.policy.recipe import Book
 from pillarbox.policy.retry import RetryPolicy
 from pillarbox.policy.server import Server
 from pillarbox.policy.tls_plan import TlsPlan
+from pillarbox.services.certificates.renewals import Renewals
 from pillarbox.services.delivery.check import Checker
 from pillarbox.services.delivery.rehearser import Rehearser
 from pillarbox.services.delivery.report import LaneReport
@@ -89,6 +90,8 @@ class Rooms:
     """What is asked of the TLS of a domain's MX hosts; without it, nobody can say."""
     domain_look: DomainLook | None = None
     """Looks at the records of sending domains; without it nobody does."""
+    renewals: Renewals | None = None
+    """Through whom certificates are asked for; without it none are."""
     note_refusal: Callable[[str, str, str], None] = lambda code, name, sentence: None
     """Hears of every message that was refused: error code, whose it was, the sentence."""
 

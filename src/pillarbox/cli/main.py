@@ -29,6 +29,10 @@ COMMANDS: Final = {
     "key": ("pillarbox.cli.key:key", "What programs show to the HTTP API."),
     "tls": ("pillarbox.cli.tls:tls", "What became of TLS with the hosts of recipients."),
     "tracking": ("pillarbox.cli.tracking:tracking", "The keys that tracked links are signed with."),
+    "certificate": (
+        "pillarbox.cli.certificate:certificate",
+        "Certificates of our host names, from an authority.",
+    ),
     "user": ("pillarbox.cli.user:user", "People who sign in with a password."),
     "node": ("pillarbox.cli.node:node", "The nodes that share a database, and draining one."),
     "store": ("pillarbox.cli.store:store", "A whole store, moved to another place."),

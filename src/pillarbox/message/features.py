@@ -51,17 +51,29 @@ class Wishes:
     track_clicks: bool = False
     track_opens: bool = False
     host_images: bool = False
+    unsubscribe: bool = False
+    """A List-Unsubscribe field, which is none of the body's business."""
     rules: Rules = field(default_factory=lambda: Rules(""))
 
     @property
     def any(self) -> bool:
         """Whether anything is."""
-        return self.inline_css or self.needs_tokens
+        return self.changes_bodies or self.unsubscribe
+
+    @property
+    def changes_bodies(self) -> bool:
+        """Whether the parts of the message are looked through."""
+        return self.inline_css or self.tracks
+
+    @property
+    def tracks(self) -> bool:
+        """Whether links and images are looked for."""
+        return self.track_clicks or self.track_opens or self.host_images
 
     @property
     def needs_tokens(self) -> bool:
         """Whether addresses of the tracking host come into it."""
-        return self.track_clicks or self.track_opens or self.host_images
+        return self.tracks or self.unsubscribe
 
     def without_tokens(self) -> Wishes:
         """The others."""
@@ -138,7 +150,7 @@ class _Document:
         self.links: list[Spot] = []
         self.images: list[Spot] = []
         self.end = len(body.document)
-        if wishes.needs_tokens:
+        if wishes.tracks:
             self.links, self.images, self.end = find_spots(body.document, body.charset)
         if self.end == len(body.document):
             self.end = len(body.document.rstrip(b"\r\n"))  # what ended a line still does

@@ -88,6 +88,11 @@ OPTIONS: Final = _vocabulary(
         choices=("default", "hosted"),
     ),
     Option(
+        "unsubscribe",
+        "A List-Unsubscribe field is added by which readers can ask for no more, with one click; one "
+        "that is there stays.",
+    ),
+    Option(
         "tags",
         "Words, separated by commas, under which events of the message are found again.",
         kind=Kind.TAGS,

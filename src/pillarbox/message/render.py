@@ -16,6 +16,7 @@ from pillarbox.message.keys import NO_KEYS, RenderKeys, key_id
 from pillarbox.message.markup import spliced
 from pillarbox.message.parts import read_parts
 from pillarbox.message.tokens import Token, TokenKind, mint
+from pillarbox.message.unsubscribe import TAIL, unsubscribe_edit
 from pillarbox.message.wishes import asks_for_features, is_dressed, wishes_of
 from pillarbox.terms.ids import DeliveryId, message_of, message_time_ms
 
@@ -150,10 +151,6 @@ def _featured(
         wishes = wishes.without_tokens()
     if not wishes.any:
         return Changes(remarks=remarks)
-    try:
-        whole = read_parts(content)
-    except TooComplex as error:
-        return Changes(remarks=[*remarks, f"It was left as it came: {error.sentence}."])
     begin = f"{'https' if facts.tracking_https else 'http'}://{facts.tracking_host}/"
     number = facts.token_key
 
@@ -161,7 +158,16 @@ def _featured(
         assert secret is not None
         return begin + mint(Token(kind, delivery, position, target, number), secret) + tail
 
-    changes = changes_of(content, whole, wishes, address, styles)
+    changes = Changes()
+    if wishes.changes_bodies:
+        try:
+            changes = changes_of(content, read_parts(content), wishes, address, styles)
+        except TooComplex as error:
+            changes = Changes(remarks=[f"It was left as it came: {error.sentence}."])
+    if wishes.unsubscribe:
+        leave = address(TokenKind.UNSUBSCRIBE, 0, "", TAIL)
+        added = unsubscribe_edit(content, fields, leave)
+        changes.edits = sorted([*changes.edits, *([added] if added is not None else [])])
     changes.remarks[:0] = remarks
     return changes
 

@@ -10,12 +10,18 @@ from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Wishes
 from pillarbox.message.header import Field
 from pillarbox.message.options import is_on
+from pillarbox.message.unsubscribe import is_unsubscribable
 from pillarbox.message.untouched import Rules, host_of
 
 _TRACKING: Final = ("trackclicks", "trackopens")
+_INDIVIDUAL: Final = (*_TRACKING, "unsubscribe")
 _IN_BRACKETS: Final = re.compile(r"<\s*(https?://[^>]*)>", re.IGNORECASE)
 _NO_HOST: Final = (
     "Nothing was tracked and no image hosted: no tracking host is configured (tracking.host)."
+)
+
+_NO_WAY_TO_LEAVE: Final = (
+    "No List-Unsubscribe field was added: one click needs a tracking host that is asked by https."
 )
 
 
@@ -29,7 +35,7 @@ def asks_for_features(facts: MessageFacts) -> bool:
     options = facts.options
     return bool(options) and (
         is_on(options, "inlinecss")
-        or any(is_on(options, name) for name in _TRACKING)
+        or any(is_on(options, name) for name in _INDIVIDUAL)
         or _hosts_images(facts)
     )
 
@@ -37,7 +43,9 @@ def asks_for_features(facts: MessageFacts) -> bool:
 def is_individual(facts: MessageFacts) -> bool:
     """Whether what leaves differs from recipient to recipient."""
     options = facts.options
-    return bool(options and facts.tracking_host) and any(is_on(options, name) for name in _TRACKING)
+    return bool(options and facts.tracking_host) and any(
+        is_on(options, name) for name in _INDIVIDUAL
+    )
 
 
 def inlines_styles(facts: MessageFacts) -> bool:
@@ -53,12 +61,17 @@ def wishes_of(facts: MessageFacts, fields: Sequence[Field]) -> tuple[Wishes, lis
     hosting = _hosts_images(facts)
     remarks = [_NO_HOST] if not host and (clicks or opens or hosting) else []
     tracked = bool(host)
+    leaving = is_on(options, "unsubscribe") and not is_unsubscribable(fields)
+    if leaving and not (tracked and facts.tracking_https):
+        remarks.append(_NO_WAY_TO_LEAVE)
+        leaving = False
     return (
         Wishes(
             inline_css=is_on(options, "inlinecss"),
             track_clicks=clicks and tracked,
             track_opens=opens and tracked,
             host_images=hosting and tracked,
+            unsubscribe=leaving,
             rules=Rules(
                 host=host_of(f"https://{host}/"),
                 prevent_scam=is_on(options, "preventscam"),

@@ -2,7 +2,8 @@
 
 Every handshake asks for the context that holds now, so a new certificate needs no restart and
 running sessions do not notice. A pair of files that cannot be used is refused with a sentence in
-the log, and what was there before stays.
+the log, and what was there before stays. Beside those of files there may be some that were obtained
+from an authority and lie in storage.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
 from cryptography import x509
 
 from pillarbox.net.errors import TlsFilesUnusable
+from pillarbox.net.passing_file import passing_file
 from pillarbox.net.tls import server_context
 from pillarbox.observe.log import logger
 from pillarbox.terms.clock import Clock, format_duration
+from pillarbox.terms.secret import Secret
 from pillarbox.terms.setting import InvalidSetting, setting
 
 LOOK_SECONDS: Final = 10.0
@@ -78,6 +81,15 @@ class TlsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ObtainedPair:
+    """A certificate with its chain, and its key, as PEM."""
+
+    host: str
+    chain: str
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class _Shown:
     """One certificate, ready for handshakes."""
 
@@ -97,11 +109,14 @@ class Certificates:
         clock: Clock,
         *,
         renew: Callable[[], object] | None = None,
+        hostname: str = "",
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         """Read all `pairs`, at least one. Raises `TlsFilesUnusable`.
 
-        `renew` is called from time to time, and may write the files anew.
+        `renew` is called from time to time, and may write the files anew. With `hostname` a
+        certificate that was obtained for it goes before the first pair, and is for whoever asks for
+        no name.
         """
         self._pairs = tuple(pairs)
         self._clock = clock
@@ -110,8 +125,28 @@ class Certificates:
         self._stop = asyncio.Event()
         self._renewed_at = clock.monotonic()
         self._warned_at = float("-inf")
+        self._hostname = hostname
         self._stamp = self._look_at_files()
-        self._shown = self._read()
+        self._obtained: dict[ObtainedPair, _Shown] = {}
+        self._of_files = self._read()
+        self._shown = self._arranged()
+
+    def hold(self, pairs: Sequence[ObtainedPair]) -> None:
+        """Show these from now on, and none of those given before that are not among them.
+
+        For the names in them they are shown rather than those of files. One that cannot be used is
+        logged and left out.
+        """
+        obtained = {}
+        for pair in pairs:
+            try:
+                obtained[pair] = self._obtained.get(pair) or _read_obtained(pair)
+            except TlsFilesUnusable as error:
+                _log.error("certificate.refused", words=error.sentence)
+        if obtained.keys() != self._obtained.keys():
+            self._obtained = obtained
+            self._shown = self._arranged()
+            _log.info("certificate.obtained_shown", hosts=[pair.host for pair in obtained])
 
     def current(self) -> ssl.SSLContext:
         """What to do the next handshake with."""
@@ -145,15 +180,16 @@ class Certificates:
                 self._renew()
                 self._renewed_at = self._clock.monotonic()
                 self._stamp = self._look_at_files()
-            self._shown = self._read()
+            self._of_files = self._read()
         except TlsFilesUnusable as error:
             _log.error(
                 "certificate.refused", words=f"{error.sentence}; the one before stays in use",
                 fix=error.fix,
             )  # fmt: skip
             return False
+        self._shown = self._arranged()
         _log.info(
-            "certificate.loaded", files=[each.path for each in self._shown],
+            "certificate.loaded", files=[each.path for each in self._of_files],
             days_left=round(self.seconds_left() / 86_400),
         )  # fmt: skip
         self._warned_at = float("-inf")
@@ -204,10 +240,16 @@ class Certificates:
                 _log.warning("certificate.expires", file=each.path, words=words)
 
     def _read(self) -> tuple[_Shown, ...]:
-        shown = tuple(_read_pair(*pair) for pair in self._pairs)
-        if len(shown) > 1:
-            shown[0].context.sni_callback = _chooser(shown)
-        return shown
+        return tuple(_read_pair(*pair) for pair in self._pairs)
+
+    def _arranged(self) -> tuple[_Shown, ...]:
+        """In the order of who goes first where two have one name; the first is for all others."""
+        obtained = list(self._obtained.values())
+        shown = [*self._of_files, *obtained]
+        if self._hostname:
+            shown.sort(key=lambda each: each not in obtained or self._hostname not in each.names)
+        shown[0].context.sni_callback = _chooser(shown[0], [*obtained, *self._of_files])
+        return tuple(shown)
 
     def _look_at_files(self) -> Stamp:
         return tuple(_stamp(Path(path)) for pair in self._pairs for path in pair)
@@ -223,6 +265,13 @@ def _read_pair(cert_file: str, key_file: str) -> _Shown:
     return _Shown(cert_file, context, frozenset(_names_of(leaf)), ends_at_ms)
 
 
+def _read_obtained(pair: ObtainedPair) -> _Shown:
+    # A context is given keys as files alone; this one is nowhere once it was read.
+    with passing_file((pair.chain + pair.key.reveal()).encode()) as path:
+        shown = _read_pair(path, path)
+    return replace(shown, path=f"(obtained for {pair.host})")
+
+
 def _names_of(leaf: x509.Certificate) -> list[str]:
     try:
         held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -232,14 +281,14 @@ def _names_of(leaf: x509.Certificate) -> list[str]:
 
 
 def _chooser(
-    shown: Sequence[_Shown],
+    usual: _Shown, shown: Sequence[_Shown]
 ) -> Callable[[ssl.SSLSocket | ssl.SSLObject, str | None, ssl.SSLContext], None]:
     """Switches a handshake to the certificate for the name that the client asks for."""
     by_name: dict[str, ssl.SSLContext] = {}
     for each in shown:
         for name in each.names:
             by_name.setdefault(name, each.context)
-    first = shown[0].context
+    first = usual.context
 
     def choose(
         handshake: ssl.SSLSocket | ssl.SSLObject, asked: str | None, _: ssl.SSLContext

@@ -132,6 +132,17 @@ class WebClient:
         """
         return await self._ask("GET", url, None, fields or {}, seconds, max_bytes)
 
+    async def head(
+        self,
+        url: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        seconds: float = _TOTAL_SECONDS,
+        max_bytes: int = _BODY_BYTES,
+    ) -> WebAnswer:
+        """HEAD `url`; otherwise like `get`."""
+        return await self._ask("HEAD", url, None, fields or {}, seconds, max_bytes)
+
     async def post(
         self,
         url: str,

@@ -153,6 +153,15 @@ class NoticeFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     reason: str = ""
 
 
+class UnsubscribedFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A recipient asked for no more of what a message belongs to."""
+
+    address: str = ""
+    """The IP address that asked: of their mail service for one click, of their own for the page."""
+    agent: str = ""
+    """The program that asked, as it calls itself."""
+
+
 class PasswordShownFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Somebody was given passwords of servers in clear."""
 
@@ -217,6 +226,11 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     ),
     "message.clicked": EventKind("A tracked link was followed.", "info", VisitFacts),
     "message.opened": EventKind("A tracked image was loaded.", "info", VisitFacts),
+    "message.unsubscribed": EventKind(
+        "A recipient asked for no more, through List-Unsubscribe; told once for each delivery.",
+        "info",
+        UnsubscribedFacts,
+    ),
     "delivery.handed_over": EventKind(
         "A server of the app took responsibility for the recipient.", "info", AttemptFacts
     ),

@@ -33,6 +33,7 @@ from pillarbox.terms.setting import (
 if TYPE_CHECKING:
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig, TrackingConfig
+    from pillarbox.net.acme import AcmeConfig
     from pillarbox.net.certificates import TlsConfig
     from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
@@ -76,6 +77,7 @@ class Settings:
     api: ApiConfig
     logins: ThrottleConfig
     tls: TlsConfig
+    acme: AcmeConfig
     connect: ConnectConfig
     accept: DoorConfig
     tracking: TrackingConfig
@@ -115,6 +117,7 @@ def all_rooms() -> dict[str, type]:
     """The config dataclass of each section. Imports the rooms, hence a function."""
     from pillarbox.api.config import ApiConfig
     from pillarbox.handover.config import DoorConfig, TrackingConfig
+    from pillarbox.net.acme import AcmeConfig
     from pillarbox.net.certificates import TlsConfig
     from pillarbox.net.dns_servers import DnsConfig
     from pillarbox.net.http_server import HttpConfig
@@ -141,6 +144,7 @@ def all_rooms() -> dict[str, type]:
         "api": ApiConfig,
         "logins": ThrottleConfig,
         "tls": TlsConfig,
+        "acme": AcmeConfig,
         "connect": ConnectConfig,
         "accept": DoorConfig,
         "tracking": TrackingConfig,

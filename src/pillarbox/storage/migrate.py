@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 _FILE: Final = re.compile(r"(\d{4})_([a-z_]+)\.(before|after)\.(sqlite|postgres)\.sql")
-SCHEMA: Final = 7
+SCHEMA: Final = 8
 """The schema this program was written for."""
 
 BEFORE: Final = "before"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from pillarbox.storage.certificates import SqlCertificateStore
 from pillarbox.storage.columns import as_int
 from pillarbox.storage.directory import SqlDirectoryStore
 from pillarbox.storage.domains import SqlDomainStore
@@ -64,6 +65,7 @@ class SqlStorage:
         self.keys = SqlKeyStore(engine, vault)
         self.images = SqlImageStore(engine)
         self.visits = SqlVisitStore(engine)
+        self.certificates = SqlCertificateStore(engine, vault)
 
         engine.listen("directory", self.directory.forget)
         engine.listen("servers", self.directory.forget_servers)

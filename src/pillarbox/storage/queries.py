@@ -14,7 +14,7 @@ _NAME: Final = re.compile(r"^-- name: ([a-z_.]+)$", re.MULTILINE)
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 STORES: Final = (
     "queue", "messages", "events", "directory", "nodes", "limits", "users", "tls", "keys", "images",
-    "visits", "domains",
+    "visits", "domains", "certificates",
 )  # fmt: skip
 
 

@@ -63,11 +63,12 @@ class SqlRetention:
             Step("session.delete_before", (number, settled_ms, limit)),
             Step("idempotency.delete_before", (before_ms, limit)),
             Step("visit.delete_before", (number << ORDINAL_BITS, limit)),
+            Step("visit.forget_unsubscribed", (number << ORDINAL_BITS, limit)),
             Step("incarnation.forget", (before_ms - _LIFE_KEPT_MS,)),
             Step("problem.trim", (MOST_KEPT, before_ms)),
         ]
         results = await self._engine.change(*steps)
-        return len(rows) + sum(len(done) for done in results[-6:-2])
+        return len(rows) + sum(len(done) for done in results[-7:-2])
 
     async def _all_settled_ms(self) -> int:
         """Everything that was accepted before this instant is settled."""

@@ -60,6 +60,7 @@ from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.storage.open import open_storage
 from pillarbox.terms.clock import Clock, SystemClock
+from pillarbox.wiring.acme_rooms import AcmeRooms, build_acme
 from pillarbox.wiring.counting import counting
 from pillarbox.wiring.domain_rooms import DomainRooms, build_domains
 from pillarbox.wiring.porch import MEGABYTE, build_listener, facts_of
@@ -97,6 +98,7 @@ class House:
     resolver: Resolver
     tls: TlsRooms
     tracking: TrackingRooms
+    acme: AcmeRooms
     worker: Worker
     workers: Workers
     rehearser: Rehearser
@@ -130,6 +132,7 @@ class House:
                 gate=self.gate,
                 tls_of=self.tls.plans.of_domain,
                 domain_look=self.domains.look,
+                renewals=self.acme.renewals,
                 note_refusal=self.note_refusal,
                 config=self.settings.api,
                 retry=RetryPolicy(self.settings.retry),
@@ -278,6 +281,7 @@ def _build_over(
     worker = Worker(tools, poll_seconds=delivery.poll_seconds)
     circuits.listen(worker.catch_up, worker.try_one)
     listener, certificates, ca_path = build_listener(settings, clock, metrics, desk)
+    tracking_rooms = build_tracking(settings, storage, resolver, clock, metrics, certificates)
     return House(
         settings=settings,
         clock=clock,
@@ -300,7 +304,8 @@ def _build_over(
         circuits=circuits,
         resolver=resolver,
         tls=tls,
-        tracking=build_tracking(settings, storage, resolver, clock, metrics, certificates),
+        tracking=tracking_rooms,
+        acme=build_acme(settings, storage, clock, (certificates, tracking_rooms.own)),
         worker=worker,
         workers=workers,
         rehearser=build_rehearser(settings, storage, signers, tracking, clock),

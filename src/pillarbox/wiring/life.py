@@ -17,8 +17,6 @@ from pillarbox.net.systemd import ServiceManager
 from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.observe.news import EventLine, News
-from pillarbox.policy.checkup import is_unchecked
-from pillarbox.policy.directory import Mode
 from pillarbox.services.upkeep.presence import Presence
 from pillarbox.settings import Settings
 from pillarbox.storage.interface.errors import (
@@ -27,15 +25,13 @@ from pillarbox.storage.interface.errors import (
     StorageBroken,
     StorageTrouble,
 )
-from pillarbox.storage.interface.messages import MessageFilter
-from pillarbox.storage.interface.store import Storage
-from pillarbox.storage.interface.store_url import parse_store_url
-from pillarbox.terms.ids import format_message_id
+from pillarbox.wiring.acme_rooms import bind_challenges
 from pillarbox.wiring.default_app import take_variables
 from pillarbox.wiring.first_run import FirstSecrets, begin
+from pillarbox.wiring.greeting import started_with
 from pillarbox.wiring.house import House, build
 from pillarbox.wiring.service import Service
-from pillarbox.wiring.started import Started, ports_of
+from pillarbox.wiring.started import Started
 
 _log = logger("wiring")
 
@@ -47,7 +43,6 @@ _JOIN_AGAIN: Final = -1
 _BEGIN_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.1
 _JOIN_SECONDS: Final = 2.0
-_LOOSEST: Final = (Mode.LIVE, Mode.HOLD, Mode.SANDBOX, Mode.OFF)
 
 
 class Room(Protocol):
@@ -167,7 +162,7 @@ async def _live(
         await open_rooms(stack, house, faces)
         _spare_the_collector()
         seconds = loop.time() - began
-        started(await _started(house, faces.http, first, created=created, seconds=seconds))
+        started(await started_with(house, faces.http, first, created=created, seconds=seconds))
         with service.running(house):
             await ended
     return ended.result()
@@ -180,6 +175,8 @@ class Faces:
     http: HttpServer | None
     """None where the node has not that role."""
     owner: HttpServer
+    challenges: Sequence[HttpServer] = ()
+    """Where an authority looks whether a host is ours."""
 
 
 def bind_ports(
@@ -215,7 +212,8 @@ def bind_ports(
     house.tracking.bind(stack)
     owner = HttpServer(house.app(owner=True), unix_path=house.settings.data_dir / SOCKET_NAME)
     stack.push_async_callback(owner.stop)
-    return Faces(http, owner)
+    challenges = bind_challenges(stack, house.settings, house.storage, house.clock)
+    return Faces(http, owner, challenges)
 
 
 async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
@@ -223,11 +221,13 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
     stack.push_async_callback(house.tokens.close)
     stack.push_async_callback(house.resolver.close)
     stack.push_async_callback(house.tls.close)
+    stack.push_async_callback(house.acme.close)
     stack.push_async_callback(house.pool.close)
     rooms: list[tuple[str, Room]] = [
         ("upkeep", house.rounds), ("certificates", house.certificates),
         ("tls-reports", house.tls.reports), ("circuits", house.circuits),
         ("domains", house.domains.rounds),
+        ("renewals", house.acme.renewals),
     ]  # fmt: skip
     if "deliver" in house.settings.roles:
         rooms += [("delivery", house.worker), ("notices", house.notices)]
@@ -238,7 +238,9 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         task.add_done_callback(_ended_early)
 
     async def stop_working() -> None:
-        by_the_clock = (house.rounds, house.tls.reports, house.domains.rounds)
+        by_the_clock = (
+            house.rounds, house.tls.reports, house.domains.rounds, house.acme.renewals,
+        )  # fmt: skip
         for room in (house.certificates, house.notices, *by_the_clock):
             room.stop()
         await house.stop_delivering(_DRAIN_SECONDS)
@@ -246,7 +248,7 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
 
     stack.push_async_callback(stop_working)
     await house.tracking.open(stack)
-    for server in (faces.http, faces.owner):
+    for server in (faces.http, faces.owner, *faces.challenges):
         if server is not None:
             await server.start()
             stack.push_async_callback(server.stop)
@@ -296,48 +298,3 @@ def _spare_the_collector() -> None:
 def _ended_early(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("room.broke", room=task.get_name(), reason=repr(error), exc_info=error)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-async def _started(
-    house: House,
-    http: HttpServer | None,
-    first: FirstSecrets | None,
-    *,
-    created: bool,
-    seconds: float,
-) -> Started:
-    storage, settings = house.storage, house.settings
-    url = settings.database_url.reveal()
-    newest = (await storage.messages.newest(MessageFilter(), 1)).messages
-    apps = await storage.directory.apps()
-    modes = {app.mode for app in apps}
-    servers = [each for app in apps for each in await storage.directory.servers(app.id)]
-    return Started(
-        version=__version__,
-        data_dir=str(settings.data_dir),
-        created=created or first is not None,
-        http_url=f"http://{_bracketed(settings.http.listen)}:{http.port}" if http else "",
-        http_note=http.note if http else "",
-        smtp=ports_of(house.smtp_facts()),
-        ca_path=str(house.ca_path or ""),
-        first_username=first.username if first else None,
-        first_password=first.password if first else None,
-        first_key=first.key if first else None,
-        mode=next((mode for mode in _LOOSEST if mode in modes), Mode.SANDBOX).value,
-        waiting=sum(depth.waiting for depth in await storage.queue.depths()),
-        seconds=seconds,
-        last_message=format_message_id(newest[0].id) if newest else None,
-        database=parse_store_url(url).shown if url else "",
-        node=await _own_name(storage),
-        roles=settings.roles,
-        unchecked=tuple(each.label for each in servers if is_unchecked(each)),
-    )
-
-
-async def _own_name(storage: Storage) -> str:
-    names = {node.number: node.name for node in await storage.nodes.nodes()}
-    return names.get(storage.nodes.number, "")

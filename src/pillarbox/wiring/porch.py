@@ -121,4 +121,4 @@ def _certificates(settings: Settings, clock: Clock) -> tuple[Certificates, Path 
 
     local = ensure_local_ca(settings.data_dir, names, clock=clock)
     pair = (str(local.cert_path), str(local.key_path))
-    return Certificates([pair], clock, renew=renew), local.ca_path
+    return Certificates([pair], clock, renew=renew, hostname=settings.hostname), local.ca_path

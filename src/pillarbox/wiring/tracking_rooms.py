@@ -20,6 +20,7 @@ from pillarbox.services.tracking.config import TrackingHostConfig, read_place
 from pillarbox.services.tracking.host import TrackingHost
 from pillarbox.services.tracking.image import Images
 from pillarbox.services.tracking.tidying import Tidying
+from pillarbox.services.tracking.unsubscribe import Unsubscribing
 from pillarbox.services.tracking.visit import Visits
 from pillarbox.settings import Settings
 from pillarbox.storage.interface.store import Storage
@@ -109,12 +110,18 @@ def build_tracking(
     )
     images = Images(storage.images, client, clock, metrics, config.fetch_seconds)
     book = Book(storage.visits, clock, metrics, personal_data=config.personal_data)
+    leaving = Unsubscribing(storage.visits, clock, metrics, personal_data=config.personal_data)
     visits = Visits(
-        storage.keys, book, images, clock, metrics, serves_images=config.images == "serve"
-    )
+        storage.keys, book, images, clock, metrics,
+        serves_images=config.images == "serve", unsubscribe=leaving.answer,
+    )  # fmt: skip
+
+    async def proof(token: str) -> str | None:
+        return await storage.certificates.answer(token, clock.now_ms())
+
     return TrackingRooms(
         config=config,
-        host=TrackingHost(visits, metrics, config.proxies),
+        host=TrackingHost(visits, metrics, config.proxies, proof),
         book=book,
         images=images,
         tidying=Tidying(storage, clock, config),

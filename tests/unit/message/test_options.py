@@ -24,7 +24,7 @@ from pillarbox.message.options import (
 SWITCHES = [name for name, option in OPTIONS.items() if option.kind is Kind.SWITCH]
 
 
-def test_the_vocabulary_is_that_of_the_contract():
+def test_the_vocabulary_is_that_of_the_contract_and_a_way_to_leave():
     assert set(OPTIONS) == {
         "trackclicks",
         "trackopens",
@@ -32,6 +32,7 @@ def test_the_vocabulary_is_that_of_the_contract():
         "preventscam",
         "inlinecss",
         "images",
+        "unsubscribe",
         "tags",
     }
 

@@ -11,10 +11,11 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from pillarbox.net import certificates as module
-from pillarbox.net.certificates import Certificates, TlsConfig
+from pillarbox.net.certificates import Certificates, ObtainedPair, TlsConfig
 from pillarbox.net.errors import TlsFilesUnusable
 from pillarbox.net.tls import ensure_local_ca
 from pillarbox.terms.clock import SystemClock, from_ms
+from pillarbox.terms.secret import Secret
 from pillarbox.terms.setting import InvalidSetting
 
 DAY_SECONDS = 86_400
@@ -271,3 +272,74 @@ def test_keys_may_lie_in_the_files_of_their_certificates() -> None:
 def test_files_that_do_not_match_up_are_refused(wrong: tuple[Any, ...]) -> None:
     with pytest.raises(InvalidSetting):
         TlsConfig(*wrong)
+
+
+# --- obtained from an authority ---------------------------------------------------------------
+
+
+def obtained(desk: Desk, host: str, **facts: float) -> ObtainedPair:
+    cert, key = desk.issue(f"obtained-{host}", host, **facts)
+    return ObtainedPair(host, Path(cert).read_text(), Secret(Path(key).read_text()))
+
+
+def test_what_was_obtained_is_shown_for_its_name_also_before_a_file(desk: Desk) -> None:
+    files = desk.issue("mail", "mail.example.com", "track.example.com")
+    certificates = Certificates([files], desk.clock)
+    usual = {"mail.example.com", "track.example.com"}
+    assert names_shown(certificates.current(), "track.example.com") == usual
+    certificates.hold([obtained(desk, "track.example.com")])
+    assert names_shown(certificates.current(), "track.example.com") == {"track.example.com"}
+    assert names_shown(certificates.current(), "mail.example.com") == usual
+    assert names_shown(certificates.current(), None) == usual
+    assert names_shown(certificates.always(), "track.example.com") == {"track.example.com"}
+    certificates.hold([])
+    assert names_shown(certificates.current(), "track.example.com") == usual
+
+
+def test_what_was_obtained_for_this_machine_is_for_who_asks_for_no_name(desk: Desk) -> None:
+    files = desk.issue("local", "localhost")
+    certificates = Certificates([files], desk.clock, hostname="mail.example.com")
+    certificates.hold([obtained(desk, "a.example.com"), obtained(desk, "mail.example.com")])
+    assert names_shown(certificates.current(), None) == {"mail.example.com"}
+    assert names_shown(certificates.always(), None) == {"mail.example.com"}
+    assert names_shown(certificates.current(), "localhost") == {"localhost"}
+    assert names_shown(certificates.current(), "a.example.com") == {"a.example.com"}
+
+
+def test_files_that_change_keep_what_was_obtained(desk: Desk) -> None:
+    files = desk.issue("mail.example.com")
+    certificates = Certificates([files], desk.clock)
+    certificates.hold([obtained(desk, "track.example.com")])
+    desk.issue("mail.example.com", "new.example.com")
+    assert certificates.reload()
+    assert names_shown(certificates.current(), "track.example.com") == {"track.example.com"}
+    assert names_shown(certificates.current(), None) == {"new.example.com"}
+
+
+def test_an_obtained_pair_that_cannot_be_used_is_left_out_and_told(
+    desk: Desk, logged: list[tuple[str, str, dict[str, Any]]]
+) -> None:
+    certificates = Certificates([desk.issue("mail.example.com")], desk.clock)
+    good = obtained(desk, "track.example.com")
+    certificates.hold([ObtainedPair("bad.example.com", good.chain, Secret("nothing")), good])
+    assert names_shown(certificates.current(), "track.example.com") == {"track.example.com"}
+    assert ("error", "certificate.refused") in [(level, event) for level, event, _ in logged]
+
+
+def test_how_long_is_left_counts_what_was_obtained(desk: Desk) -> None:
+    certificates = Certificates([desk.issue("mail.example.com", days=90)], desk.clock)
+    certificates.hold([obtained(desk, "track.example.com", days=5)])
+    assert certificates.seconds_left() == pytest.approx(5 * DAY_SECONDS, abs=60)
+
+
+def test_the_key_of_an_obtained_pair_lies_in_no_file(
+    desk: Desk, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("empty")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    certificates = Certificates([desk.issue("mail.example.com")], desk.clock)
+    pair = obtained(desk, "track.example.com")
+    before = sorted(desk.folder.iterdir())
+    certificates.hold([pair])
+    assert sorted(desk.folder.iterdir()) == before
+    assert list(folder.iterdir()) == []

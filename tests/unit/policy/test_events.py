@@ -11,6 +11,7 @@ NAMED = {
     "message.accepted",
     "message.rejected",
     "message.left_as_it_is",
+    "message.unsubscribed",
     "delivery.handed_over",
     "delivery.delivered",
     "delivery.deferred",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -62,12 +63,13 @@ async def rehearse_in_child(
     why = ""
     for _ in range(_TRIES):
         try:
-            job = _job_of(name, arrived, came, hop, keys, remarks)
+            job = partial(_job_of, name, arrived, came, hop, keys, remarks)
             return _read(await workers.do(job))
         except WorkerLost as lost:
             why = lost.sentence
     left = f"It leaves as it came: while it was changed, {why}, twice."
-    return _read(await workers.do(_job_of(name, arrived, came, hop, keys, remarks, left)))
+    job = partial(_job_of, name, arrived, came, hop, keys, remarks, left)
+    return _read(await workers.do(job))
 
 
 def _job_of(

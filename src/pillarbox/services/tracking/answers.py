@@ -72,6 +72,11 @@ def text(status: int, words: str, fields: Fields = ()) -> Answer:
     return Answer(status, (*_TEXT, *NEVER_KEPT, *_NOWHERE_ELSE, *fields), f"{words}\n".encode())
 
 
+def plainly(said: str) -> Answer:
+    """Exactly this."""
+    return Answer(200, (*_TEXT, *NEVER_KEPT, *_NOWHERE_ELSE), said.encode("ascii"))
+
+
 def nothing_here() -> Answer:
     """The same whatever is wrong, so that nobody learns anything from it."""
     return text(404, "There is nothing here.")

@@ -19,8 +19,13 @@ _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 
+Proof = Callable[[str], Awaitable[str | None]]
+"""What an authority is answered that asks with a token of its own (RFC 8555 §8.3), if anything."""
+
 MAX_BODY_BYTES: Final = 4096
 _ROBOTS: Final = "User-agent: *\nDisallow: /"
+_CHALLENGE: Final = "/.well-known/acme-challenge/"
+_MOST_CHALLENGE: Final = 200
 _FORWARDED: Final = "x-forwarded-for"
 _HUNDRED: Final = 100
 
@@ -30,8 +35,13 @@ _log = logger("tracking")
 class TrackingHost:
     """Answers every request for the host, and none that is not about a token."""
 
-    def __init__(self, visits: Visits, metrics: Metrics, proxies: Sequence[str]) -> None:
-        """`proxies` are networks that may say on whose behalf they ask."""
+    def __init__(
+        self, visits: Visits, metrics: Metrics, proxies: Sequence[str], proof: Proof
+    ) -> None:
+        """`proxies` are networks that may say on whose behalf they ask. `proof` is asked what an
+        authority wants to see of the host.
+        """
+        self._proof = proof
         self._visits = visits
         self._metrics = metrics
         self._proxies = proxies
@@ -62,6 +72,10 @@ class TrackingHost:
         path = str(scope["path"])
         if path == "/robots.txt":
             return answers.text(200, _ROBOTS)
+        if path.startswith(_CHALLENGE):
+            token = path.removeprefix(_CHALLENGE)
+            said = await self._proof(token) if len(token) <= _MOST_CHALLENGE else None
+            return answers.plainly(said) if said is not None else answers.nothing_here()
         text = path[1:].partition("/")[0]
         if not text or len(text) > MAX_TOKEN_CHARACTERS:
             return answers.nothing_here()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from pillarbox.storage.interface.certificates import CertificateStore
 from pillarbox.storage.interface.directory import DirectoryStore
 from pillarbox.storage.interface.domains import DomainStore
 from pillarbox.storage.interface.events import EventStore
@@ -103,6 +104,11 @@ class Storage(Protocol):
     @property
     def visits(self) -> VisitStore:
         """What readers did."""
+        ...
+
+    @property
+    def certificates(self) -> CertificateStore:
+        """Certificates of our host names, asked from an authority."""
         ...
 
     async def health(self) -> Health:

@@ -39,6 +39,10 @@ class VisitStore(Protocol):
         """All in one transaction, in this order."""
         ...
 
+    async def unsubscribe(self, visit: NewVisit) -> bool:
+        """Once for each delivery: False where it was told before, and nothing is written."""
+        ...
+
     async def of_delivery(self, delivery: DeliveryId, limit: int) -> list[StoredEvent]:
         """The oldest first."""
         ...

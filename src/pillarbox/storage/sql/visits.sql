@@ -17,3 +17,17 @@ RETURNING 1
 -- name: visit.reached
 -- Whose message it is, and when the delivery became final; NULL while it waits.
 SELECT m.app, (SELECT d.at FROM delivery d WHERE d.id = $2) FROM message m WHERE m.id = $1
+
+-- name: visit.unsubscribe
+-- Nothing where it was told before.
+INSERT INTO unsubscribed (delivery) VALUES ($1) ON CONFLICT (delivery) DO NOTHING RETURNING delivery
+
+-- name: visit.unsubscribed
+-- Whether it was told.
+SELECT delivery FROM unsubscribed WHERE delivery = $1
+
+-- name: visit.forget_unsubscribed
+-- Retention: the events are gone with the messages.
+DELETE FROM unsubscribed WHERE delivery IN
+    (SELECT delivery FROM unsubscribed WHERE delivery < $1 ORDER BY delivery LIMIT $2)
+RETURNING 1

@@ -1,0 +1,1 @@
+"""certificates for our own host names: asked for, renewed, given to the listeners"""
