@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from pillarbox.handover.accept import Door
+from pillarbox.handover.duty import go_rounds
 from pillarbox.handover.receipt import Content
 from pillarbox.message.dsn_write import Action, Notice, RecipientReport, write_dsn
 from pillarbox.message.facts import Origin
@@ -61,17 +61,11 @@ class Notices:
 
     async def run(self) -> None:
         """Pay what is owed until `stop`."""
-        while not self._stop.is_set():
-            try:
-                if await self._storage.nodes.has_duty("notices"):
-                    await self.pay()
-            except StorageTrouble as trouble:
-                _log.warning("notices.waiting", reason=str(trouble))
-            except Exception:
-                _log.exception("notices.broke")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
-                    await self._stop.wait()
+        await go_rounds(self._pay_on_duty, self._stop, "notices", self._poll_seconds)
+
+    async def _pay_on_duty(self) -> None:
+        if await self._storage.nodes.has_duty("notices"):
+            await self.pay()
 
     def stop(self) -> None:
         """After the notice being written."""

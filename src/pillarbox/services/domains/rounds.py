@@ -6,13 +6,11 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from pillarbox.observe.log import logger
+from pillarbox.handover.duty import go_rounds
 from pillarbox.services.domains.look import DomainLook
-from pillarbox.storage.interface.errors import NotFound, StorageTrouble
+from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
-
-_log = logger("domains")
 
 _ROUND_SECONDS: Final = 60.0
 _PORTION: Final = 20
@@ -37,16 +35,7 @@ class DomainRounds:
 
     async def run(self) -> None:
         """Round after round, until `stop`."""
-        while not self._stop.is_set():
-            try:
-                await self.go_round()
-            except StorageTrouble as trouble:
-                _log.warning("domains.broken_off", reason=str(trouble))
-            except Exception:
-                _log.exception("domains.broke")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_ROUND_SECONDS):
-                    await self._stop.wait()
+        await go_rounds(self.go_round, self._stop, "domains", _ROUND_SECONDS)
 
     async def go_round(self) -> int:
         """Look at everything that is due; gives how many domains that were."""

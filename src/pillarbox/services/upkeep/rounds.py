@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from pillarbox.handover.duty import go_rounds
 from pillarbox.handover.gate import Gate
 from pillarbox.handover.outgoing import Addressee, Outgoing
 from pillarbox.handover.settle import Settler
@@ -15,7 +15,6 @@ from pillarbox.observe.metrics import Metrics
 from pillarbox.policy.delivery import State
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.outcome import Blame, Outcome
-from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.queue import Waiting
 from pillarbox.storage.interface.store import Health, Storage
 from pillarbox.terms.clock import Clock
@@ -91,16 +90,7 @@ class Rounds:
 
     async def run(self) -> None:
         """Round after round, until `stop`."""
-        while not self._stop.is_set():
-            try:
-                await self.go_round()
-            except StorageTrouble as trouble:
-                _log.warning("round.broken_off", reason=str(trouble))
-            except Exception:
-                _log.exception("round.broke")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_seconds):
-                    await self._stop.wait()
+        await go_rounds(self.go_round, self._stop, "upkeep", self._look_seconds)
 
     async def go_round(self) -> None:
         """One round; retention and counting come up once in a while."""

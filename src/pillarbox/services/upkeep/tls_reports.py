@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pillarbox.handover.accept import Door
+from pillarbox.handover.duty import go_rounds
 from pillarbox.handover.receipt import Content
 from pillarbox.message.facts import Origin
 from pillarbox.message.tls_report_mail import ReportMail, write_report_mail
@@ -111,16 +111,7 @@ class TlsReports:
 
     async def run(self) -> None:
         """Round after round, until `stop`."""
-        while not self._stop.is_set():
-            try:
-                await self.go_round()
-            except StorageTrouble as trouble:
-                _log.warning("tls_reports.waiting", reason=str(trouble))
-            except Exception:
-                _log.exception("tls_reports.broke")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_ROUND_SECONDS):
-                    await self._stop.wait()
+        await go_rounds(self.go_round, self._stop, "tls-reports", _ROUND_SECONDS)
 
     async def go_round(self) -> int:
         """Send everything that is due; gives how many reports left."""
