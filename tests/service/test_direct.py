@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 import dns.rcode
 import pytest
 
+from pillarbox.handover.receipt import Receipt
 from pillarbox.net.dns_servers import DnsConfig
 from pillarbox.policy.breaker import BreakerConfig, Circuit
 from pillarbox.policy.delivery import State
@@ -17,6 +18,7 @@ from pillarbox.policy.mx import DirectConfig
 from pillarbox.policy.retry import RetryConfig
 from pillarbox.policy.server import Kind
 from pillarbox.policy.site import SiteConfig
+from pillarbox.storage.interface.queue import DeliveryRow
 from tests.doubles.bad_server import BadServer
 from tests.doubles.certificates import issue_certificate
 from tests.doubles.dns_server import refusing, silence
@@ -63,6 +65,31 @@ def waits(rows: object) -> bool:
     return all(row.state is State.DEFERRED and row.attempts >= 1 for row in rows)  # type: ignore[attr-defined]
 
 
+async def host_of(farm: MxFarm, domain: str, *how: Script, **facts: object) -> BadServer:
+    """The one host of a domain."""
+    host = await farm.host(f"mx.{domain}", *how, **facts)
+    farm.domain(domain, (10, f"mx.{domain}"))
+    return host
+
+
+async def standing(
+    running: Running,
+    recipient: str = "bob@example.org",
+    wanted: Callable[[Sequence[DeliveryRow]], bool] | None = None,
+) -> DeliveryRow:
+    """What became of a message to one recipient; final, if nothing is said."""
+    receipt = await running.submit(recipient)
+    (row,) = await running.until(receipt.message, wanted)
+    return row
+
+
+async def all_delivered(running: Running, receipts: Sequence[Receipt]) -> None:
+    """Each by the first attempt: it may have waited for its turn, and was not put off."""
+    for receipt in receipts:
+        (row,) = await running.until(receipt.message)
+        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+
+
 async def words(running: Running, row: object) -> str:
     history = await running.house.storage.events.history(row.last_event)  # type: ignore[attr-defined]
     return " | ".join(getattr(event.data, "words", "") for event in history)
@@ -80,10 +107,9 @@ async def status(running: Running, row: object) -> str:
 async def test_mail_goes_to_the_host_of_its_recipient_and_is_delivered(
     houses: Houses, farm: MxFarm
 ) -> None:
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert (row.state, row.attempts) == (State.DELIVERED, 1)
     assert host.sessions[0].commands[0].line == b"EHLO relay.test\r\n"
     assert [r.address for r in host.messages[0].recipients] == ["bob@example.org"]
@@ -113,7 +139,7 @@ async def test_the_lowest_preference_is_tried_first_and_the_next_when_it_fails(
         "example.org", (30, "mx3.example.org"), (10, "mx1.example.org"), (20, "mx2.example.org")
     )
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert (row.state, row.attempts) == (State.DELIVERED, 1)
     assert (len(busy.sessions), len(good.messages)) == (1, 1)
 
@@ -121,7 +147,7 @@ async def test_the_lowest_preference_is_tried_first_and_the_next_when_it_fails(
 async def test_a_domain_without_mx_records_is_its_own_host(houses: Houses, farm: MxFarm) -> None:
     host = await farm.host("example.org")
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert row.state is State.DELIVERED and len(host.messages) == 1
 
 
@@ -131,7 +157,7 @@ async def test_a_domain_beyond_ascii_is_looked_up_in_its_ascii_form(
     host = await farm.host("mx.example.org")
     farm.domain("xn--bcher-kva.example", (10, "mx.example.org"))
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit("bob@xn--bcher-kva.example")).message)
+    row = await standing(running, "bob@xn--bcher-kva.example")
     assert row.state is State.DELIVERED and len(host.messages) == 1
 
 
@@ -140,21 +166,21 @@ async def test_an_mx_host_may_be_an_alias(houses: Houses, farm: MxFarm) -> None:
     farm.dns.has("mx.example.org", "CNAME", "real.example.net.")
     farm.domain("example.org", (10, "mx.example.org"))
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert row.state is State.DELIVERED and len(host.messages) == 1
 
 
 async def test_an_address_in_brackets_is_the_host(houses: Houses, farm: MxFarm) -> None:
     host = await farm.host("mx.example.org")
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit(f"bob@[{host.host}]")).message)
+    row = await standing(running, f"bob@[{host.host}]")
     assert row.state is State.DELIVERED and not farm.dns.asked
 
 
 async def test_a_domain_that_takes_no_mail_fails_at_once(houses: Houses, farm: MxFarm) -> None:
     farm.dns.has("none.example", "MX", "0 .")
     running = await start(houses, farm, LATE)
-    (row,) = await running.until((await running.submit("bob@none.example")).message)
+    row = await standing(running, "bob@none.example")
     assert (row.state, row.attempts) == (State.FAILED, 1)
     assert await status(running, row) == "5.1.10"
 
@@ -187,19 +213,17 @@ async def test_a_domain_that_was_missing_for_a_moment_gets_its_mail(
 async def test_a_resolver_that_cannot_tell_makes_mail_wait(
     houses: Houses, farm: MxFarm, how: str
 ) -> None:
-    await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    await host_of(farm, "example.org")
     farm.dns.twists["*"] = silence if how == "silent" else refusing(dns.rcode.from_text(how))
     running = await start(houses, farm, LATE)
-    (row,) = await running.until((await running.submit("bob@example.org")).message, waits)
+    row = await standing(running, wanted=waits)
     assert "could not look up example.org" in await words(running, row)
 
 
 async def test_a_resolver_that_does_not_run_makes_mail_wait_until_it_does(
     houses: Houses, farm: MxFarm
 ) -> None:
-    await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    await host_of(farm, "example.org")
     answering = farm.dns.twists
     answering["*"] = silence
     running = await start(houses, farm, RetryConfig(first_seconds=2.5, jitter=0.0))
@@ -211,10 +235,9 @@ async def test_a_resolver_that_does_not_run_makes_mail_wait_until_it_does(
 
 
 async def test_hosts_in_private_networks_are_not_connected_to(houses: Houses, farm: MxFarm) -> None:
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(houses, farm, LATE, allowed=())
-    (row,) = await running.until((await running.submit("bob@example.org")).message, waits)
+    row = await standing(running, wanted=waits)
     assert not host.sessions
     assert "direct.allowed_networks" in await words(running, row)
 
@@ -228,7 +251,7 @@ async def test_of_the_addresses_of_a_host_only_those_that_are_permitted_are_trie
     farm.domain("example.org", (10, "mx.example.org"))
     running = await start(houses, farm, allowed=(f"{host.host}/32",))
     for _ in range(5):
-        (row,) = await running.until((await running.submit("bob@example.org")).message)
+        row = await standing(running)
         assert row.state is State.DELIVERED
     assert len(host.messages) == 5 and not forbidden.sessions
 
@@ -238,7 +261,7 @@ async def test_mail_that_would_come_back_to_us_fails(houses: Houses, farm: MxFar
     farm.dead("relay.test")
     farm.domain("example.org", (10, "relay.test"), (20, "mx2.example.org"))
     running = await start(houses, farm, LATE)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert (row.state, await status(running, row)) == (State.FAILED, "5.4.6")
     assert not later.sessions, "a host of lower preference would send it back to us"
 
@@ -248,7 +271,7 @@ async def test_we_as_a_second_choice_leave_the_first(houses: Houses, farm: MxFar
     farm.dead("relay.test")
     farm.domain("example.org", (20, "relay.test"), (10, "mx1.example.org"))
     running = await start(houses, farm, LATE)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert row.state is State.DELIVERED and len(first.messages) == 1
 
 
@@ -260,12 +283,12 @@ async def test_of_twenty_hosts_nineteen_of_them_dead_the_last_gets_the_mail_in_t
         farm.dead(f"mx{number}.example.org")
     farm.domain("example.org", *((number, f"mx{number}.example.org") for number in range(1, 21)))
     running = await start(houses, farm, breaker=BreakerConfig())
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert (row.state, row.attempts) == (State.DELIVERED, 1)
     known = running.house.worker._tools.attempts._straight.hosts
     dead = [known.circuit(f"mx{number}.example.org") for number in range(1, 20)]
     assert set(dead) == {Circuit.OPEN}, "and are passed by from now on"
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert (row.state, row.attempts) == (State.DELIVERED, 1)
     assert len(host.messages) == 2 and not known.may_use("mx1.example.org")
 
@@ -303,7 +326,7 @@ async def test_what_is_about_us_moves_mail_to_the_next_way_in_the_same_attempt(
     running = await start(houses, farm, LATE, allowed=allowed)
     async with BadServer() as upstream:
         await running.add_server("upstream", upstream.port, priority=10)
-        (row,) = await running.until((await running.submit("bob@example.org")).message)
+        row = await standing(running)
         assert (row.state, row.attempts) == (State.HANDED_OVER, 1)
         assert len(upstream.messages) == 1 and not host.messages
 
@@ -332,7 +355,7 @@ async def test_who_is_greylisted_waits_and_goes_round_neither_to_other_hosts_nor
     running = await start(houses, farm)
     async with BadServer() as upstream:
         await running.add_server("upstream", upstream.port, priority=10)
-        (row,) = await running.until((await running.submit("bob@example.org")).message)
+        row = await standing(running)
         assert (row.state, row.attempts) == (State.DELIVERED, 2)
         assert not second.sessions and not upstream.sessions
 
@@ -344,7 +367,7 @@ async def test_a_line_lost_behind_the_dot_is_doubt_and_nobody_else_gets_the_mail
     second = await farm.host("mx2.example.org")
     farm.domain("example.org", (10, "mx1.example.org"), (20, "mx2.example.org"))
     running = await start(houses, farm, LATE)
-    (row,) = await running.until((await running.submit("bob@example.org")).message, waits)
+    row = await standing(running, wanted=waits)
     assert row.uncertain and not second.sessions
 
 
@@ -352,10 +375,9 @@ async def test_tls_is_used_where_it_is_offered_whoever_the_host_is(
     houses: Houses, farm: MxFarm, tmp_path: object
 ) -> None:
     stranger = issue_certificate(tmp_path / "tls", "somebody.else.example").server_context()  # type: ignore[operator]
-    host = await farm.host("mx.example.org", tls=stranger)
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org", tls=stranger)
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert row.state is State.DELIVERED
     assert host.messages[0].tls
 
@@ -364,10 +386,9 @@ async def test_where_the_handshake_fails_mail_goes_in_clear_on_a_new_connection(
     houses: Houses, farm: MxFarm, tmp_path: object
 ) -> None:
     context = issue_certificate(tmp_path / "tls").server_context()  # type: ignore[operator]
-    host = await farm.host("mx.example.org", Script().on(Stage.HANDSHAKE, drop()), tls=context)
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org", Script().on(Stage.HANDSHAKE, drop()), tls=context)
     running = await start(houses, farm)
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert (row.state, row.attempts) == (State.DELIVERED, 1)
     assert len(host.sessions) == 2 and not host.messages[0].tls
 
@@ -381,30 +402,23 @@ async def test_a_dead_domain_does_not_keep_back_a_healthy_one(houses: Houses, fa
     running = await start(houses, farm, timeouts=replace(QUICK, banner_seconds=60.0))
     late = [await running.submit(f"u{number}@dead.example") for number in range(30)]
     receipts = [await running.submit(f"u{number}@healthy.example") for number in range(30)]
-    for receipt in receipts:
-        (row,) = await running.until(receipt.message)
-        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    await all_delivered(running, receipts)
     assert (len(healthy.messages), len(stalled.messages)) == (30, 0)
     gate.release()
-    for receipt in late:
-        (row,) = await running.until(receipt.message)
-        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    await all_delivered(running, late)
 
 
 async def test_a88_mail_faster_than_the_rate_of_its_destination_is_delayed_and_not_refused(
     houses: Houses, farm: MxFarm
 ) -> None:
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(
         houses, farm, LATE, sites=SiteConfig(per_minute_of={"example.org": 300.0})
     )
     began = time.monotonic()
     receipts = [await running.submit(f"u{number}@example.org") for number in range(11)]
     assert len(host.messages) < 11, "all of it is accepted at once"
-    for receipt in receipts:
-        (row,) = await running.until(receipt.message)
-        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    await all_delivered(running, receipts)
     assert time.monotonic() - began >= 10 * 0.2 - 0.05
     assert len(host.messages) == 11
 
@@ -429,9 +443,7 @@ async def test_two_domains_at_one_provider_share_its_connections(
     await until(lambda: sites.waiting("provider.example") == 5)
     assert len(first.sessions) + len(second.sessions) == 1
     gate.release()
-    for receipt in receipts:
-        (row,) = await running.until(receipt.message)
-        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    await all_delivered(running, receipts)
 
 
 async def test_a_site_that_says_slow_down_gets_less_and_the_mail_all_the_same(
@@ -445,7 +457,7 @@ async def test_a_site_that_says_slow_down_gets_less_and_the_mail_all_the_same(
     farm.domain("example.org", (10, "mx.example.org"), (20, "mx2.example.org"))
     running = await start(houses, farm, sites=SiteConfig(pause_seconds=1.0))
     began = time.monotonic()
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert (row.state, row.attempts) == (State.DELIVERED, 2)
     assert time.monotonic() - began >= 0.99, "it was left alone for a moment"
     assert len(host.messages) == 1 and not other.sessions
@@ -454,8 +466,7 @@ async def test_a_site_that_says_slow_down_gets_less_and_the_mail_all_the_same(
 async def test_mail_that_waits_for_its_turn_does_not_hold_up_a_stop(
     houses: Houses, farm: MxFarm
 ) -> None:
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(houses, farm, sites=SiteConfig(per_minute_of={"example.org": 0.1}))
     receipts = [await running.submit(f"u{number}@example.org") for number in range(3)]
     await until(lambda: host.messages)
@@ -488,9 +499,7 @@ async def test_where_connections_are_scarce_none_lies_idle_and_all_mail_arrives(
     direct = DirectConfig(port=farm.port, allowed_networks=(NETWORK,), connections=2)
     running = await start(houses, farm, direct=direct)
     receipts = [await running.submit(f"u@d{number % 6}.example") for number in range(24)]
-    for receipt in receipts:
-        (row,) = await running.until(receipt.message)
-        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    await all_delivered(running, receipts)
     assert sum(len(host.messages) for host in hosts) == 24
     await until(lambda: running.house.pool.open <= 2)
 
@@ -512,22 +521,17 @@ async def test_the_way_has_no_more_connections_than_it_may_have_and_all_mail_arr
     await until(lambda: len(way.slots._waiters) > 0)
     assert sum(len(host.sessions) for host in hosts) == 2
     gate.release()
-    for receipt in receipts:
-        (row,) = await running.until(receipt.message)
-        assert (row.state, row.attempts) == (State.DELIVERED, 1)
+    await all_delivered(running, receipts)
     await until(lambda: running.house.pool.open <= 2)
 
 
 async def test_the_way_takes_no_more_in_a_second_than_it_may_and_the_rest_waits(
     houses: Houses, farm: MxFarm
 ) -> None:
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(houses, farm, LATE, max_per_second=10)
     receipts = [await running.submit(f"u{number}@example.org") for number in range(25)]
-    for receipt in receipts:
-        (row,) = await running.until(receipt.message)
-        assert (row.state, row.attempts) == (State.DELIVERED, 1), "it only waited"
+    await all_delivered(running, receipts)
     at = sorted(one.answered_at for one in host.messages)
     assert max(sum(begin <= one < begin + 1000 for one in at) for begin in at) <= 13
 
@@ -537,8 +541,7 @@ async def test_recipients_of_one_message_go_straight_in_portions_and_each_once(
 ) -> None:
     farm.dead("mx.dead.example")
     farm.domain("dead.example", (10, "mx.dead.example"))
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(houses, farm, LATE, max_per_second=4)
     recipients = [f"d{n}@dead.example" for n in range(4)] + [f"u{n}@example.org" for n in range(8)]
     receipt = await running.submit(*recipients)
@@ -559,8 +562,7 @@ async def test_a_used_up_day_of_the_way_moves_mail_to_the_next_and_what_was_not_
 ) -> None:
     farm.dead("mx.dead.example")
     farm.domain("dead.example", (10, "mx.dead.example"))
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(houses, farm, max_per_day=3)
     async with BadServer() as upstream:
         await running.add_server("upstream", upstream.port, priority=10)
@@ -575,14 +577,13 @@ async def test_a_used_up_day_of_the_way_moves_mail_to_the_next_and_what_was_not_
 async def test_the_way_says_its_own_name_and_comes_from_its_own_address(
     houses: Houses, farm: MxFarm
 ) -> None:
-    host = await farm.host("mx.example.org")
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org")
     running = await start(houses, farm)
     (way,) = await running.house.storage.directory.servers(running.app.id)
     await running.house.storage.directory.save_server(
         replace(way, hello_name="out.example.com", local_address="127.0.0.99")
     )
-    (row,) = await running.until((await running.submit("bob@example.org")).message)
+    row = await standing(running)
     assert row.state is State.DELIVERED
     assert host.sessions[0].commands[0].line == b"EHLO out.example.com\r\n"
     (session,) = [
@@ -600,8 +601,7 @@ async def test_who_takes_few_recipients_at_once_is_asked_again_for_the_others(
     few = Script()
     for nth in range(3, 11):
         few.on(Stage.RCPT, say(452, "4.5.3 too many recipients"), nth=nth)
-    host = await farm.host("mx.example.org", few)
-    farm.domain("example.org", (10, "mx.example.org"))
+    host = await host_of(farm, "example.org", few)
     running = await start(houses, farm, LATE)
     receipt = await running.submit(*(f"u{number}@example.org" for number in range(6)))
     rows = await running.until(receipt.message)
