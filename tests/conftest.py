@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import platform
+import shutil
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -46,6 +47,7 @@ hypothesis.settings.register_profile(
 
 NAMED_MARKERS = ("postfix", "root", "chromium")
 ENGINES = ("sqlite", "postgres")
+_ROOMY_BYTES = 8_000_000_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -94,13 +96,22 @@ def engine(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def _roomy_memory() -> str | None:
+    """A folder that is in memory and has gigabytes left; None where there is none."""
+    folder = Path("/dev/shm")
+    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _ROOMY_BYTES:
+        return None
+    return str(folder)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Generator[PostgresServer]:
     """A server for everybody who wants a database of it."""
     from tests.doubles.postgres import PostgresServer
 
-    # A short path: it holds a socket. And one that the server's user may enter.
-    with tempfile.TemporaryDirectory(prefix="pillarbox-") as folder:
+    # A short path: it holds a socket. And one that the server's user may enter. In memory, where
+    # there is room for the hundreds of databases of a whole run: removing them took a minute.
+    with tempfile.TemporaryDirectory(prefix="pillarbox-", dir=_roomy_memory()) as folder:
         Path(folder).chmod(0o755)
         with PostgresServer(Path(folder) / "pg") as started:
             yield started
