@@ -181,6 +181,7 @@ def test_one_relay_alone_gives_figures_and_no_ratios() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs(*bench.NEEDS)
 def test_the_harness_passes_mail_through_both_relays() -> None:
     found = bench.prove("small")

@@ -55,6 +55,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_a_turn_counts_when_each_message_arrived_once_under_tls(
     tmp_path: Path, certificate: CertificateFiles
 ) -> None:
@@ -73,6 +74,7 @@ async def test_a_turn_counts_when_each_message_arrived_once_under_tls(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_a_login_that_is_refused_stops_the_measurement(
     tmp_path: Path, certificate: CertificateFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +96,7 @@ def test_a_cell_with_tls_says_so_in_its_name() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 @pytest.mark.needs(*submission_cost.NEEDS)
 def test_both_relays_take_and_give_every_message_under_tls_and_logins() -> None:

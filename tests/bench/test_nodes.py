@@ -42,6 +42,7 @@ def test_a_target_is_met_at_its_bound_and_not_beyond() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs(*bench_nodes.NEEDS)
 def test_every_message_passes_through_either_engine_and_through_two_nodes() -> None:
     found = bench_nodes.prove("small")
@@ -63,6 +64,7 @@ def test_every_message_passes_through_either_engine_and_through_two_nodes() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs("root", "smtp-source", "smtp-sink")
 async def test_mail_that_went_elsewhere_stops_the_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,7 @@ from tests.proofs import bench_servers, idle_cost
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 @pytest.mark.needs(*bench_servers.NEEDS)
 def test_every_message_passes_through_one_of_four_servers_and_each_has_its_share() -> None:
@@ -20,6 +21,7 @@ def test_every_message_passes_through_one_of_four_servers_and_each_has_its_share
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 @pytest.mark.needs(*idle_cost.NEEDS)
 def test_what_waits_for_later_is_let_alone_on_either_engine() -> None:

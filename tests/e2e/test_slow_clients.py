@@ -8,6 +8,7 @@ from tests.proofs import slow_clients
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_good_clients_lose_nothing_beside_slow_ones_and_failed_logins() -> None:
     found = slow_clients.prove("small")
     scale = slow_clients.SCALES["small"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.proofs import failover, noisy_neighbour
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def test_mail_goes_by_the_second_server_while_the_best_is_ill_and_returns_to_it() -> None:

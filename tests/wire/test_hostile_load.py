@@ -28,6 +28,7 @@ MEGABYTE = 1024 * 1024
 pytestmark = [
     pytest.mark.asyncio(loop_factories=["uvloop"]),
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.timeout(120),
 ]
 
