@@ -32,9 +32,6 @@ SEALED: Final = frozenset(
 )
 """What is inside is somebody's word for word, or says what became of a mail."""
 _AS_IT_IS: Final = frozenset({"", "7bit", "8bit", "binary"})
-_SOFT: Final = re.compile(rb"=[ \t]*\r\n")
-_HARD: Final = re.compile(rb"(?<!=)\r\n")
-_BLANK_AT_END: Final = re.compile(rb"[ \t]+\r\n|=[ \t]+\r\n")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*")
 MAX_OCTETS: Final = 4 * 1024 * 1024
 
@@ -115,9 +112,10 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
     """In quoted-printable the lines between hard line ends stand for the lines of the document, as
     long as none of these is written as ``=0D=0A``.
     """
-    written = _HARD.split(raw)
+    # Of what is written only lengths matter: without soft line ends only hard ones are left.
+    written = raw.replace(b"=\r\n", b"===").split(b"\r\n")
     meant = document.split(b"\r\n")
-    if _BLANK_AT_END.search(raw) or len(written) != len(meant):
+    if b" \r\n" in raw or b"\t\r\n" in raw or len(written) != len(meant):
         return [(part.body, part.end, _quoted(spliced(document, wanted)))]
     found: list[Edit] = []
     at, place, line = 0, part.body, 0

@@ -10,9 +10,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from html.entities import html5
-from typing import Final
+from typing import Final, NamedTuple
 
 # A tag from behind its name to its end. A quote counts only behind an equals sign (HTML 13.2.5).
 REST_OF_TAG: Final = (
@@ -44,8 +43,7 @@ _LONGEST_NAME: Final = max(map(len, html5))
 _MOST_TAGS: Final = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """A value and where it stands, its quotes left out."""
 
     start: int
@@ -55,8 +53,7 @@ class Attribute:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """A tag that matters, its name in lower case."""
 
     name: bytes
@@ -155,7 +152,9 @@ def attributes(document: bytes, at: int, end: int) -> dict[bytes, Attribute]:
         group = match.lastindex or 1
         if group > 1 and (name := match[1].lower()) not in found:
             quote = (b'"', b"'", b"")[group - 2]
-            found[name] = Attribute(*match.span(group), quote, match[group])
+            found[name] = Attribute(
+                match.start(group), at if group == 4 else at - 1, quote, match[group]
+            )
     return found
 
 
