@@ -97,6 +97,10 @@ signature: where nobody opens, it is left with the neighbours you named, at numb
 Follow your parcel</a></p>
 <p class="small">Something wrong? <a href="https://shop.example.test/help/returns">Send it \
 back</a> within 30 days, unused and in what it came in, or write to <a href="mailto:help@shop.example.test">us</a>.</p>
+<p class="small">Your mugs are thrown and glazed by hand, so no two are alike: small dots, drops \
+and shades are no faults. Wash the pot by hand, and never put it into a cold oven when it is hot.</p>
+<p class="small">You bought as a guest. With an account you see all of your orders and bills in one \
+place, and need not type your address again.</p>
 <p class="small">The pottery, Kiln Lane 3, 1017 Exampletown. What you paid is kept for the tax \
 office for ten years, your address for as long as your parcel takes.</p>
 </td></tr></table>
