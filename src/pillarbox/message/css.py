@@ -20,6 +20,10 @@ MAX_OCTETS: Final = 2 * 1024 * 1024
 MAX_DEPTH: Final = 400
 """The library keeps a call open for each level, and takes the process with it at some thousands."""
 MAX_ELEMENTS: Final = 20_000
+MAX_MADE: Final = 50_000_000
+"""Octets of style sheets times elements: so much could come out, where every rule means everything."""
+MAX_COMPARED: Final = 200_000_000
+"""Elements times properties squared: the library compares each that it adds with those before it."""
 
 _STYLE_BLOCK: Final = re.compile(rb"<style[ \t\r\n\f/>]", re.IGNORECASE)
 _BLANK: Final = rb"[ \t\r\n\f]"
@@ -40,6 +44,9 @@ _START_OR_END: Final = re.compile(
     rb"<(?:" + _ASIDE + rb"|(/?)(" + _NAME + rb")(" + REST_OF_TAG + rb")?+)",
     re.IGNORECASE | re.DOTALL,
 )
+_PROPERTY: Final = re.compile(rb"(?<![-\w])([-\w]++)\s*+:")
+_SHORTEST: Final = 4
+"""Octets of a declaration: ``a:b;``."""
 _STYLE: Final = re.compile(
     rb"(?:[ \t\r\n\f/]*+(?!style" + _BLANK + rb"*+=)[^ \t\r\n\f/>=][^ \t\r\n\f/>=]*+"
     rb"(?:" + _BLANK + rb"*+=" + _BLANK + rb"*+" + _VALUE + rb")?+)*+"
@@ -75,7 +82,9 @@ def style_edits(document: bytes, charset: str) -> list[tuple[int, int, bytes]]:
         return []
     if len(document) > MAX_OCTETS:
         raise CannotInline(f"it has more than {MAX_OCTETS} octets")
-    numbered, names, styles = _numbered(document)
+    numbered, names, styles, sheets = _numbered(document)
+    if _is_flood(sheets, len(names)):
+        raise CannotInline("its style sheets are too large for so many elements")
     try:
         made = _INLINER.inline(numbered.decode(charset))
     except UnicodeDecodeError as error:
@@ -98,18 +107,23 @@ def style_edits(document: bytes, charset: str) -> list[tuple[int, int, bytes]]:
     return edits
 
 
-def _numbered(document: bytes) -> tuple[bytes, list[int], dict[int, tuple[int, int]]]:
+def _numbered(
+    document: bytes,
+) -> tuple[bytes, list[int], dict[int, tuple[int, int]], list[bytes]]:
     """Each element with its number and its style as the first attributes: whatever it had before, the
     library leaves these two side by side. And where the name of each ends, and of those that had a
-    style, where its value stands, with its quotes.
+    style, where its value stands, with its quotes. And the style sheets.
     """
     pieces: list[bytes] = []
     names: list[int] = []
     styles: dict[int, tuple[int, int]] = {}
+    sheets: list[bytes] = []
     done = nesting = 0
     for token in _START.finditer(document):
         name = token[2]
         if name is None:
+            if token[1] is not None and token[1].lower() == b"style":
+                sheets.append(token[0])
             continue
         rest = token[3]
         if rest is None:
@@ -134,7 +148,18 @@ def _numbered(document: bytes) -> tuple[bytes, list[int], dict[int, tuple[int, i
         raise CannotInline(f"its elements are nested more than {MAX_DEPTH} deep")
     if len(names) > MAX_ELEMENTS:
         raise CannotInline(f"it has more than {MAX_ELEMENTS} elements")
-    return b"".join((*pieces, document[done:])), names, styles
+    return b"".join((*pieces, document[done:])), names, styles, sheets
+
+
+def _is_flood(sheets: list[bytes], elements: int) -> bool:
+    """Whether so little may become so much that it is better not begun."""
+    octets = sum(map(len, sheets))
+    if octets * elements > MAX_MADE:
+        return True
+    if elements * (octets // _SHORTEST) ** 2 <= MAX_COMPARED:
+        return False
+    properties = {each for sheet in sheets for each in _PROPERTY.findall(sheet)}
+    return elements * len(properties) ** 2 > MAX_COMPARED
 
 
 def _depth(document: bytes) -> int:

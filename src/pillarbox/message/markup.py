@@ -39,6 +39,10 @@ _ANY_TAG: Final = re.compile(
 _CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
 _RAW_NAMES: Final = frozenset(RAW_TEXT.split(b"|"))
 _REFERENCE: Final = re.compile("&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[a-zA-Z][a-zA-Z0-9]*;?)")
+_MANY_DIGITS: Final = 10
+_LONG_NUMBER: Final = re.compile(
+    r"&#(?:([xX])(?=[0-9a-fA-F])|(?=[0-9]))((?(1)[0-9a-fA-F]|[0-9]){10,}+);?"
+)
 _LONGEST_NAME: Final = max(map(len, html5))
 _MOST_TAGS: Final = 20_000
 
@@ -104,14 +108,20 @@ def text_of(document: bytes, start: int, end: int) -> bytes:
 
 def unescaped(text: str) -> str:
     """Character references replaced as browsers do it in text."""
-    return html.unescape(text) if "&" in text else text
+    return html.unescape(_LONG_NUMBER.sub(_shortened, text)) if "&" in text else text
 
 
 def unescaped_value(text: str) -> str:
     """The same for the value of an attribute: there a name without its semicolon means nothing where
     a letter, digit or equals sign follows (HTML 13.2.5.73), as in ``?a=1&copy=2``.
     """
-    return _REFERENCE.sub(_referred, text) if "&" in text else text
+    return _REFERENCE.sub(_referred, _LONG_NUMBER.sub(_shortened, text)) if "&" in text else text
+
+
+def _shortened(found: re.Match[str]) -> str:
+    """The same character in few digits: the library refuses to read thousands of them."""
+    digits = found[2].lstrip("0") or "0"
+    return f"&#{found[1] or ''}{digits};" if len(digits) < _MANY_DIGITS else "\ufffd"
 
 
 def _referred(found: re.Match[str]) -> str:
