@@ -31,10 +31,8 @@ SEALED: Final = frozenset(
     }
 )
 """What is inside is somebody's word for word, or says what became of a mail."""
+_SOFT: Final = b"=\r\n"
 _AS_IT_IS: Final = frozenset({"", "7bit", "8bit", "binary"})
-_SOFT: Final = re.compile(rb"=[ \t]*\r\n")
-_HARD: Final = re.compile(rb"(?<!=)\r\n")
-_BLANK_AT_END: Final = re.compile(rb"[ \t]+\r\n|=[ \t]+\r\n")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*")
 MAX_OCTETS: Final = 4 * 1024 * 1024
 
@@ -115,38 +113,73 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
     """In quoted-printable the lines between hard line ends stand for the lines of the document, as
     long as none of these is written as ``=0D=0A``.
     """
-    written = _HARD.split(raw)
+    # Of what is written only lengths matter: without soft line ends only hard ones are left.
+    written = raw.replace(_SOFT, b"===").split(b"\r\n")
     meant = document.split(b"\r\n")
-    if _BLANK_AT_END.search(raw) or len(written) != len(meant):
+    if b" \r\n" in raw or b"\t\r\n" in raw or len(written) != len(meant):
         return [(part.body, part.end, _quoted(spliced(document, wanted)))]
     found: list[Edit] = []
-    at, place, line = 0, part.body, 0
-    waiting = iter(wanted)
-    edit = next(waiting, None)
-    while edit is not None:
-        while edit[0] > at + len(meant[line]):
+    at = place = line = index = 0
+    while index < len(wanted):
+        while wanted[index][0] > at + len(meant[line]):
             at += len(meant[line]) + 2
             place += len(written[line]) + 2
             line += 1
-        first, start, begin = line, at, place
-        here: list[Edit] = []
-        last = start + len(meant[line])
-        while edit is not None and edit[0] <= last:
-            here.append(edit)
-            while edit[1] > last:
+        start, begin, first = at, place, index
+        at += len(meant[line])
+        place += len(written[line])
+        while index < len(wanted) and wanted[index][0] <= at:
+            while wanted[index][1] > at:
                 line += 1
-                last += len(meant[line]) + 2
-            edit = next(waiting, None)
-        old = b"\r\n".join(meant[first : line + 1])
-        made = spliced(old, [(a - start, b - start, value) for a, b, value in here])
-        length = sum(map(len, written[first : line + 1])) + 2 * (line - first)
-        found.append((begin, begin + length, _quoted(made)))
-        at = last + 2
-        place = begin + length + 2
+                at += len(meant[line]) + 2
+                place += len(written[line]) + 2
+            index += 1
+        here = [(a - start, b - start, value) for a, b, value in wanted[first:index]]
+        found += _segments(part.body + begin, raw[begin:place], document[start:at], here)
+        at += 2
+        place += 2
         line += 1
-        if line >= len(meant):
-            break
     return found
+
+
+def _segments(place: int, written: bytes, meant: bytes, wanted: list[Edit]) -> list[Edit]:
+    """Of a long line only what stands between the soft line ends around an edit is written anew."""
+    found: list[Edit] = []
+    begin = start = index = 0
+    while index < len(wanted):
+        stop, end = _segment(written, begin, meant, start)
+        first = index
+        while end >= 0 and index < len(wanted) and wanted[index][0] <= end:
+            if wanted[index][1] <= end:
+                index += 1
+            else:
+                stop, end = _segment(written, stop + len(_SOFT), meant, end)
+        last = stop == len(written)
+        if end < 0 or (last and index < len(wanted)):
+            return [(place, place + len(written), _quoted(spliced(meant, wanted)))]
+        if index > first:
+            here = [(a - start, b - start, value) for a, b, value in wanted[first:index]]
+            made = spliced(meant[start:end], here)
+            found.append((place + begin, place + stop, _quoted(made) if last else _unended(made)))
+        begin, start = stop + len(_SOFT), end
+    return found
+
+
+def _segment(written: bytes, begin: int, meant: bytes, start: int) -> tuple[int, int]:
+    """Where what begins here ends, as it is written and as it is meant; below 0 where it is not that."""
+    stop = written.find(_SOFT, begin)
+    if stop < 0:
+        stop = len(written)
+    text = written[begin:stop]
+    if b"=" in text:
+        text = binascii.a2b_qp(text)
+    end = start + len(text)
+    return stop, end if meant.startswith(text, start) else -1
+
+
+def _unended(text: bytes) -> bytes:
+    """Quoted-printable to be followed by a soft line end, for which the last line keeps room."""
+    return _quoted(text + b"x")[:-1].removesuffix(_SOFT)
 
 
 def _quoted(text: bytes) -> bytes:

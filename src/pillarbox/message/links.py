@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import idna
@@ -35,8 +34,7 @@ _UNSAFE: Final = re.compile(r"[^!-~]")
 _KEPT: Final = "%/:?#[]@!$&'()*+,;=~-._|^`{}\\\"<>"
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """An address in a document."""
 
     tag: Tag

@@ -10,9 +10,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from html.entities import html5
-from typing import Final
+from typing import Final, NamedTuple
 
 # A tag from behind its name to its end. A quote counts only behind an equals sign (HTML 13.2.5).
 REST_OF_TAG: Final = (
@@ -40,12 +39,15 @@ _ANY_TAG: Final = re.compile(
 _CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
 _RAW_NAMES: Final = frozenset(RAW_TEXT.split(b"|"))
 _REFERENCE: Final = re.compile("&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[a-zA-Z][a-zA-Z0-9]*;?)")
+_MANY_DIGITS: Final = 10
+_LONG_NUMBER: Final = re.compile(
+    r"&#(?:([xX])(?=[0-9a-fA-F])|(?=[0-9]))((?(1)[0-9a-fA-F]|[0-9]){10,}+);?"
+)
 _LONGEST_NAME: Final = max(map(len, html5))
 _MOST_TAGS: Final = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """A value and where it stands, its quotes left out."""
 
     start: int
@@ -55,8 +57,7 @@ class Attribute:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """A tag that matters, its name in lower case."""
 
     name: bytes
@@ -107,14 +108,20 @@ def text_of(document: bytes, start: int, end: int) -> bytes:
 
 def unescaped(text: str) -> str:
     """Character references replaced as browsers do it in text."""
-    return html.unescape(text) if "&" in text else text
+    return html.unescape(_LONG_NUMBER.sub(_shortened, text)) if "&" in text else text
 
 
 def unescaped_value(text: str) -> str:
     """The same for the value of an attribute: there a name without its semicolon means nothing where
     a letter, digit or equals sign follows (HTML 13.2.5.73), as in ``?a=1&copy=2``.
     """
-    return _REFERENCE.sub(_referred, text) if "&" in text else text
+    return _REFERENCE.sub(_referred, _LONG_NUMBER.sub(_shortened, text)) if "&" in text else text
+
+
+def _shortened(found: re.Match[str]) -> str:
+    """The same character in few digits: the library refuses to read thousands of them."""
+    digits = found[2].lstrip("0") or "0"
+    return f"&#{found[1] or ''}{digits};" if len(digits) < _MANY_DIGITS else "\ufffd"
 
 
 def _referred(found: re.Match[str]) -> str:
@@ -155,7 +162,9 @@ def attributes(document: bytes, at: int, end: int) -> dict[bytes, Attribute]:
         group = match.lastindex or 1
         if group > 1 and (name := match[1].lower()) not in found:
             quote = (b'"', b"'", b"")[group - 2]
-            found[name] = Attribute(*match.span(group), quote, match[group])
+            found[name] = Attribute(
+                match.start(group), at if group == 4 else at - 1, quote, match[group]
+            )
     return found
 
 

@@ -71,7 +71,7 @@ class _Reader:
         for field in _FIELD.finditer(self._content, start, fields_end):
             last = _FIELD_END.search(self._content, field.end(), fields_end)
             at = (field.end(), last.start() if last else fields_end)
-            value = self._content[slice(*at)].replace(b"\r\n", b"").strip()
+            value = self._content[at[0] : at[1]].replace(b"\r\n", b"").strip()
             match field[1].lower():
                 case b"type":
                     named, parameters = parse_media_type(value)

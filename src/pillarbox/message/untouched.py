@@ -54,16 +54,15 @@ WHY_WORDS: Final[dict[Why, str]] = {
 """Each as the end of a sentence that begins with the link."""
 
 _TEMPLATE: Final = re.compile(r"\{\{|\}\}|\{%|%\}|\{\$|\$\{|<%|%>|\[\[|\*\|")
+# These two are for addresses in lower case: looking for either case takes nine times as long.
 _UNSUBSCRIBE: Final = re.compile(
     r"unsubscri|un-subscri|optout|opt-out|opt_out|afmeld|uitschrijv|abmeld|abbestell|desinscri|"
-    r"désinscri|desabonn|désabonn|desuscri|cancelar-suscri|disiscri|avregistr|afmeld|wypisz",
-    re.IGNORECASE,
+    r"désinscri|desabonn|désabonn|desuscri|cancelar-suscri|disiscri|avregistr|wypisz"
 )
 _ONCE: Final = re.compile(
-    r"(?:^|[^a-z])(?:reset|verify|verification|confirm|confirmation|activate|activation|magic|"
+    r"(?<![a-z])(?:reset|verify|verification|confirm|confirmation|activate|activation|magic|"
     r"one-?time|otp|passwordless|invite|invitation|accept|sign-?in|log-?in|sso|auth|callback)"
-    r"(?:[^a-z]|$)",
-    re.IGNORECASE,
+    r"(?![a-z])"
 )
 _SECRET: Final = re.compile(
     r"(?:^|[?&#;/])(?:token|code|key|otp|ticket|hash|sig|signature|nonce|secret|jwt|oobcode|"
@@ -98,11 +97,11 @@ def judge_link(spot: Spot, rules: Rules) -> Why:
     if mark in _ON:
         return why
     url = spot.url[:_JUDGED_CHARACTERS]
-    if spot.url in rules.unsubscribe or _UNSUBSCRIBE.search(unquote(url)):
+    if spot.url in rules.unsubscribe or _UNSUBSCRIBE.search(unquote(url).lower()):
         return Why.UNSUBSCRIBE
     if rules.prevent_scam and label_is_link(spot.label, spot.url):
         return Why.LABEL_IS_LINK
-    return Why.ONE_TIME if _ONCE.search(url) and _SECRET.search(url) else why
+    return Why.ONE_TIME if _ONCE.search(url.lower()) and _SECRET.search(url) else why
 
 
 def judge_image(spot: Spot, rules: Rules) -> Why:
