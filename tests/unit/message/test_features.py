@@ -240,7 +240,7 @@ def nodes(document: str) -> list[tuple[str, dict[str, str | None], str]]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(DOCUMENTS)
 def test_tracking_changes_the_values_of_links_and_images_alone(document: str) -> None:
     content = b"Content-Type: text/html; charset=utf-8\r\n\r\n" + document.encode()
@@ -260,7 +260,7 @@ def test_tracking_changes_the_values_of_links_and_images_alone(document: str) ->
                 assert (other[key] or "").startswith(OURS)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(DOCUMENTS)
 def test_inlining_adds_style_attributes_alone(document: str) -> None:
     styled = "<style>p,b,td,a{color:red}</style>" + document
