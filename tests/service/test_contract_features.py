@@ -19,10 +19,12 @@ from pillarbox.net.listener import PortKind
 from pillarbox.policy.directory import Mode
 from pillarbox.terms.ids import ordinal_of, parse_message_id
 from tests.doubles.bad_server import BadServer
+from tests.doubles.reader import Reader, Told
 from tests.doubles.records import MessageRecord
 from tests.e2e.clerk import add_login, arrived, options_of, queued_as
 from tests.e2e.porch import BOTH, hand_in, plain_login, protected
 from tests.fix_house import Houses, Running
+from tests.fix_tracking import LOOPBACK
 
 HOST = "clicks.test"
 PNG = base64.b64decode(
@@ -44,7 +46,9 @@ async def sink() -> AsyncIterator[BadServer]:
 @pytest.fixture
 async def house(houses: Houses, sink: BadServer) -> Running:
     """Its mail leaves for the sink, and its links lead through a host of its own."""
-    running = await houses.start(Mode.LIVE, smtp=BOTH, tracking=TrackingConfig(host=HOST))
+    running = await houses.start(
+        Mode.LIVE, smtp=BOTH, tracking=TrackingConfig(host=HOST), tracking_host=LOOPBACK
+    )
     await running.add_server("sink", sink.port)
     return running
 
@@ -82,12 +86,17 @@ class Shop:
         """The HTML part of what arrives, decoded."""
         return html_of((await self.sent(content, **options)).content)
 
+    async def asked(self, address: str) -> Told:
+        """What the tracking host answers to whoever follows an address of it."""
+        (port, *_) = self.house.house.tracking.ports
+        return await Reader(port, name=HOST).ask(urlsplit(address).path)
+
     async def token(self, address: str) -> Token:
         """What an address of the tracking host says."""
         secrets = await self.house.house.storage.keys.token_secrets()
         parts = urlsplit(address)
         assert (parts.scheme, parts.netloc) == ("https", HOST), address
-        token = read(parts.path.split("/")[1].partition(".")[0], secrets)
+        token = read(parts.path.split("/")[1], secrets)
         assert token is not None
         return token
 
@@ -253,7 +262,7 @@ async def test_a45_what_an_element_says_itself_is_kept_and_wins(shop: Shop) -> N
     assert style.rstrip("; ").endswith("color: blue") and "margin: 0" in style
 
 
-async def test_hosted_images_leave_the_message_and_have_a_copy_before_it_leaves(
+async def test_a46_hosted_images_leave_the_message_and_are_served_at_an_address(
     shop: Shop,
 ) -> None:
     content = with_image('<img src="cid:logo@shop">', "x-smtpeter-images: hosted")
@@ -264,11 +273,22 @@ async def test_hosted_images_leave_the_message_and_have_a_copy_before_it_leaves(
     (address,) = addresses(html_of(sent.content), "src")
     token = await shop.token(address)
     assert token.kind is TokenKind.HOSTED
-    copy = await shop.house.house.storage.images.image(
-        token.target, shop.house.house.clock.now_ms()
+    told = await shop.asked(address)
+    assert (told.status, told.fields["content-type"], told.body) == (200, "image/png", PNG)
+
+
+async def test_what_left_leads_to_where_it_led(shop: Shop) -> None:
+    url = "https://example.com/shop/shoes?id=7&x=1#top"
+    html = await shop.html(
+        letter(f'<a href="{url.replace("&", "&amp;")}">x</a>'),
+        trackclicks="true",
+        trackopens="true",
     )
-    assert copy is not None
-    assert (copy.data, copy.media_type) == (PNG, "image/png")
+    (link,), (pixel,) = addresses(html, "href"), addresses(html, "src")
+    told = await shop.asked(link)
+    assert (told.status, told.location) == (302, url)
+    told = await shop.asked(pixel)
+    assert (told.status, told.fields["content-type"]) == (200, "image/gif")
 
 
 ALL_ON = {

@@ -126,10 +126,10 @@ async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
 
 
 MORTAL = """
+import os
 from pillarbox.services.delivery import render_child
-answer_to = render_child.answer_to
-render_child.answer_to = lambda job: os._exit(9) if b"deadly" in job else answer_to(job)
-render_child.main()
+from pillarbox.services.delivery.render_job import answer_to
+render_child.main(lambda job: os._exit(9) if b"deadly" in job else answer_to(job))
 """
 """The child itself, but that one word is its end."""
 

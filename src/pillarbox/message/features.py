@@ -32,6 +32,8 @@ _PIXEL: Final = (
     'style="display:block;width:1px;height:1px;border:0">'
 )
 
+_IMAGE: Final = "/image."
+"""What is readable of an image that has no address of its own."""
 _CID: Final = re.compile(rb"cid:([^\s\"'<>()]+)", re.IGNORECASE)
 
 Styles = tuple[tuple[Edit, ...] | str, ...]
@@ -231,7 +233,7 @@ class _Work:
             for each in self._changes.findings
         )
         if wishes.track_opens and not tracked:
-            instead = self._address(TokenKind.PIXEL, 0, "", ".gif")
+            instead = self._address(TokenKind.PIXEL, 0, "", _IMAGE + "gif")
             pixel = _PIXEL.format(instead).encode("ascii")
             edits.append((document.end, document.end, pixel))
             self._changes.findings.append(Finding(TokenKind.PIXEL, 0, "", "", Why.TRACKED, instead))
@@ -260,7 +262,7 @@ class _Work:
 
     def _hosted(self, spot: Spot, image: Embedded) -> Edit:
         self._used.add(image.part.content_id)
-        ending = "." + image.media_type.removeprefix("image/")
+        ending = _IMAGE + image.media_type.removeprefix("image/")
         position = min(self._images, MAX_POSITION)
         instead = self._address(TokenKind.HOSTED, position, image.digest, ending)
         self._changes.findings.append(

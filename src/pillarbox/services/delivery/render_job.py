@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles, no_styles, styles_of
@@ -41,12 +42,35 @@ class Rendered(msgspec.Struct, frozen=True, array_like=True):
     """What went wrong that should not have, and where: nothing of what was rendered."""
 
 
+class SentHop(msgspec.Struct, frozen=True, array_like=True):
+    """A `Hop` on its way."""
+
+    eight_bit: bool
+    smtputf8: bool
+    dsn: bool
+    requires_tls: bool
+    sender: tuple[str, str, bool, bool] | None = None
+    """Address and name of whoever stands in, and whether for the author and the return path."""
+
+    @classmethod
+    def of(cls, hop: Hop) -> SentHop:
+        """What is sent of it."""
+        one = hop.sender
+        sender = (one.address, one.name, one.for_author, one.for_return_path) if one else None
+        return cls(hop.eight_bit, hop.smtputf8, hop.dsn, hop.requires_tls, sender)
+
+    def received(self) -> Hop:
+        """As it was."""
+        sender = DefaultSender(*self.sender) if self.sender is not None else None
+        return Hop(self.eight_bit, self.smtputf8, self.dsn, self.requires_tls, sender)
+
+
 class RenderJob(msgspec.Struct, frozen=True, array_like=True):
     """All that rendering depends on."""
 
     content: bytes
     facts: MessageFacts
-    hop: Hop
+    hop: SentHop
     delivery: int
     keys: PackedKeys
     styles: Styles | None = None
@@ -74,7 +98,7 @@ def job_of(work: RenderWork) -> bytes:
     """The job as it is sent; of the keys only those that the message names."""
     keys = pack_keys(work.facts, work.keys)
     return msgspec.msgpack.encode(
-        RenderJob(work.content, work.facts, work.hop, work.delivery, keys, work.styles)
+        RenderJob(work.content, work.facts, SentHop.of(work.hop), work.delivery, keys, work.styles)
     )
 
 
@@ -98,7 +122,7 @@ def answer_to(job: bytes) -> bytes:
             RenderWork(
                 asked.content,
                 asked.facts,
-                asked.hop,
+                asked.hop.received(),
                 asked.keys.unpacked(),
                 DeliveryId(asked.delivery),
                 asked.styles,

@@ -199,11 +199,14 @@ class Renderer:
         """Once a message, in the history of whoever is served first."""
         _remember(self._said, outgoing.message, None, _SAID_KEPT)
         first = addressees[0]
-        seq = await self._events.append(
-            self._clock.now_ms(), outgoing.app, "message.left_as_it_is", LeftFacts(remarks),
-            first.delivery, first.last_event,
-        )  # fmt: skip
-        first.last_event = seq
+        try:
+            first.last_event = await self._events.append(
+                self._clock.now_ms(), outgoing.app, "message.left_as_it_is", LeftFacts(remarks),
+                first.delivery, first.last_event,
+            )  # fmt: skip
+        except BaseException:
+            self._said.pop(outgoing.message, None)
+            raise
 
 
 def _remember(where: OrderedDict[K, V], key: K, value: V, most: int) -> None:
