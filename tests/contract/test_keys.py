@@ -64,3 +64,22 @@ async def test_a_key_revoked_on_one_node_is_revoked_on_the_others(cluster: Clust
         while (await two.keys.token_keys())[0].revoked_at is None:
             await asyncio.sleep(0.02)
     assert await two.keys.current_token_key(NOW) == await one.keys.current_token_key(NOW)
+
+
+@pytest.mark.needs("postgres")
+async def test_a_key_made_a_moment_ago_is_known_to_the_node_that_meets_its_tokens(
+    cluster: Cluster,
+) -> None:
+    one, two = await cluster.open("one"), await cluster.open("two")
+    assert await two.keys.token_keys() == []
+    key = await one.keys.current_token_key(NOW)
+    assert await two.keys.has_token_key(key.number)
+    assert await two.keys.token_secrets() == {key.number: key.secret}
+
+
+async def test_what_nobody_made_is_no_key(storage: Storage) -> None:
+    assert not await storage.keys.has_token_key(1)
+    await storage.keys.current_token_key(NOW)
+    assert await storage.keys.has_token_key(1)
+    for number in (0, -1, 2, 65535):
+        assert not await storage.keys.has_token_key(number)

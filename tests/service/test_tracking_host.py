@@ -85,6 +85,8 @@ async def test_a_link_leads_to_the_exact_address_in_one_step(tracked: Tracked) -
             f"/{token}/",
             f"/{token}/something/else%20again",
             f"/{token}/../..//",
+            f"/{token}.gif",
+            f"/{token}.",
         ):
             told = await tracked.reader.ask(asked)
             assert (told.status, told.location) == (302, target)

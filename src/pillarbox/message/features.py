@@ -228,9 +228,9 @@ class _Work:
                 if self._images > MAX_TRACKED and why is Why.TRACKED:
                     why = Why.TOO_MANY
                 edits += self._tracked(TokenKind.IMAGE, self._images, spot, why, charset)
+        # A hosted image tells of nobody: programs keep it, and it may be hosted without tracking.
         tracked = any(
-            each.instead and each.kind in (TokenKind.IMAGE, TokenKind.HOSTED)
-            for each in self._changes.findings
+            each.instead and each.kind is TokenKind.IMAGE for each in self._changes.findings
         )
         if wishes.track_opens and not tracked:
             instead = self._address(TokenKind.PIXEL, 0, "", _IMAGE + "gif")

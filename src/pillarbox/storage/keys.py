@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Final
@@ -16,6 +17,8 @@ from pillarbox.terms.secret import Secret
 
 _OWNER: Final = b"token key"
 _TOPIC: Final = "keys"
+_LOOK_SECONDS: Final = 1.0
+"""Whoever makes tokens up must not make us ask for each."""
 
 
 class SqlKeyStore:
@@ -27,6 +30,7 @@ class SqlKeyStore:
         self._known: list[TokenKey] | None = None
         self._secrets: dict[int, bytes] = {}
         self._version = 0
+        self._looked_at = float("-inf")
         engine.listen(_TOPIC, self.forget)
 
     def forget(self) -> None:
@@ -40,8 +44,22 @@ class SqlKeyStore:
 
     async def token_secrets(self) -> Mapping[int, bytes]:
         """Of all, revoked ones too."""
-        await self._keys()
-        return self._secrets
+        keys = await self._keys()
+        if keys is self._known:
+            return self._secrets
+        return {key.number: key.secret for key in keys}
+
+    async def has_token_key(self, number: int) -> bool:
+        """A node that was told nothing yet asks; where all numbers are ours, nobody need be asked."""
+        keys = await self._keys()
+        last = keys[-1].number if keys else 0
+        if number > last and self._engine.shared:
+            now = asyncio.get_running_loop().time()
+            if now - self._looked_at >= _LOOK_SECONDS:
+                self._looked_at = now
+                self.forget()
+                keys = await self._keys()
+        return any(key.number == number for key in keys)
 
     async def current_token_key(self, now_ms: int) -> TokenKey:
         """Of several nodes that find none, one makes it."""

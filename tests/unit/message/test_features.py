@@ -88,6 +88,9 @@ def test_a_pixel_comes_where_no_image_leads_through_us_and_only_then() -> None:
     assert b"PIXEL" not in made and b"IMAGE-1/i.png" in made
     made, _ = changed(html(b'<p><img src="cid:logo">'), OPENS)
     assert b"PIXEL" in made and b'"cid:logo"' in made
+    both = Wishes(track_opens=True, host_images=True, rules=RULES)
+    made, _ = changed(related(b'<img src="cid:a">', b"a"), both)
+    assert b"HOSTED-1" in made and b"PIXEL-0" in made
 
 
 def test_what_ended_the_last_line_of_a_document_still_ends_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillarbox.message.tokens import MAX_TARGET_OCTETS, Token, TokenKind, mint, read
+from pillarbox.message.tokens import MAX_TARGET_OCTETS, Token, TokenKind, key_named, mint, read
 from pillarbox.terms.ids import DeliveryId
 
 SECRETS = {1: b"one".ljust(32, b"1"), 7: b"seven".ljust(32, b"7")}
@@ -60,3 +60,13 @@ def test_what_is_too_long_is_neither_minted_nor_read() -> None:
     assert read("A" * 1_000_000, SECRETS) is None
     with pytest.raises(ValueError, match="ascii"):
         mint(Token(TokenKind.CLICK, DeliveryId(5), 1, "é", 1), SECRETS[1])
+
+
+@given(tokens)
+def test_the_key_a_token_names_can_be_read_without_having_it(token: Token) -> None:
+    assert key_named(mint(token, SECRETS[token.key])) == token.key
+
+
+@given(st.text(max_size=200))
+def test_whatever_comes_along_names_some_key_or_none(text: str) -> None:
+    assert 0 <= key_named(text) <= 0xFFFF

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
@@ -28,6 +29,7 @@ _CHALLENGE: Final = "/.well-known/acme-challenge/"
 _MOST_CHALLENGE: Final = 200
 _FORWARDED: Final = "x-forwarded-for"
 _HUNDRED: Final = 100
+_BEHIND: Final = re.compile(r"[/.]")
 
 _log = logger("tracking")
 
@@ -76,7 +78,8 @@ class TrackingHost:
             token = path.removeprefix(_CHALLENGE)
             said = await self._proof(token) if len(token) <= _MOST_CHALLENGE else None
             return answers.plainly(said) if said is not None else answers.nothing_here()
-        text = path[1:].partition("/")[0]
+        # Behind the token comes decoration: a path, or the ending of an image's name.
+        text = _BEHIND.split(path[1:], maxsplit=1)[0]
         if not text or len(text) > MAX_TOKEN_CHARACTERS:
             return answers.nothing_here()
         body = b""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pillarbox.message.picture import PIXEL
-from pillarbox.message.tokens import Token, TokenKind, read
+from pillarbox.message.tokens import Token, TokenKind, key_named, read
 from pillarbox.observe.metrics import Metrics
 from pillarbox.policy.tracking import CLICKED, OPENED, Visit, first_look, shown_agent
 from pillarbox.services.tracking import answers
@@ -57,6 +57,8 @@ class Visits:
 
     async def opened(self, text: str) -> Opened | None:
         """What a token says; None where it is none of ours. Raises `StorageTrouble`."""
+        if not await self._keys.has_token_key(key_named(text)):
+            return None
         token = read(text, await self._keys.token_secrets())
         if token is None:
             return None

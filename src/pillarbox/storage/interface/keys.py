@@ -36,6 +36,12 @@ class KeyStore(Protocol):
         """The secrets of all keys, by number: what renders a message accepted long ago."""
         ...
 
+    async def has_token_key(self, number: int) -> bool:
+        """Whether there is one of that number. What another node made a moment ago is found, too:
+        for a number above all that are known the store is asked, once a second at most.
+        """
+        ...
+
     async def current_token_key(self, now_ms: int) -> TokenKey:
         """The one that messages accepted now name; made where there is none."""
         ...
