@@ -354,6 +354,31 @@ async def test_hosts_are_set_and_taken_away(site: Site) -> None:
     await site.ask("GET", "/example.com", status=404)
 
 
+async def test_a_tracking_host_of_its_own_is_used_while_it_leads_here(site: Site) -> None:
+    made = await site.add(tracking_host="t.example.com")
+    site.publish([one for one in made["records"] if one["kind"] != "tracking"])
+
+    async def used() -> str:
+        proved = await site.face.storage.domains.proved()
+        return proved.by_name["example.com"].tracking_host
+
+    assert (await site.check())["t.example.com"]["verdict"] == "missing"
+    assert await used() == ""
+    site.publish(made["records"])
+    await site.check()
+    assert await used() == "t.example.com"
+    await site.ask("PATCH", "/example.com", {"tracking_host": "u.example.com"})
+    assert await used() == ""
+    await site.ask("PATCH", "/example.com", {"tracking_host": "t.example.com"})
+    await site.check()
+    for server in (site.first, site.second):
+        server.records.pop(("t.example.com", "CNAME"))
+        server.has("t.example.com", "A", "192.0.2.7")
+    words = (await site.check())["t.example.com"]["words"]
+    assert "has an address of its own (192.0.2.7)" in words
+    assert await used() == ""
+
+
 async def test_the_round_looks_once_a_day_at_what_stands_and_each_hour_at_what_does_not(
     site: Site,
 ) -> None:
