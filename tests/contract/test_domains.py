@@ -11,8 +11,10 @@ from pillarbox.policy.dkim_key import DkimKey, KeyAct, KeyState
 from pillarbox.policy.domain_findings import Checked
 from pillarbox.policy.sending_domain import SendingDomain
 from pillarbox.storage.interface.errors import Conflict, NotFound
+from pillarbox.storage.interface.nodes import NodeLoad
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.ids import ObjectId
+from tests.contract.cluster import Cluster, until
 from tests.contract.conftest import Place
 from tests.contract.post import NOW
 
@@ -94,6 +96,31 @@ async def test_a_private_key_rests_sealed_and_survives_a_restart(place: Place) -
         data = b"".join(path.read_bytes() for path in place.path.glob("*.db*"))
         assert b"example.com" in data
         assert b"PRIVATE KEY" not in data
+
+
+@pytest.mark.needs("postgres")
+async def test_what_becomes_of_a_key_is_heard_by_the_other_nodes(cluster: Cluster) -> None:
+    one, two = await cluster.open("one"), await cluster.open("two")
+    names = ["example.com/s1"]
+    assert await two.domains.signing_keys(names) == {}
+    assert (await two.domains.proved()).by_name == {}
+    await with_key(one)
+
+    async def signs() -> bool:
+        await two.nodes.beat(NodeLoad())
+        proved = await two.domains.proved()
+        return names == list(await two.domains.signing_keys(names)) and bool(proved.by_name)
+
+    await until(signs)
+    revoked = KEY.after(KeyAct.REVOKE, NOW)
+    assert revoked is not None
+    await one.domains.save_keys(DOMAIN.id, [revoked])
+
+    async def signs_no_more() -> bool:
+        await two.nodes.beat(NodeLoad())
+        return not await two.domains.signing_keys(names)
+
+    await until(signs_no_more)
 
 
 async def test_keys_go_with_their_domain(storage: Storage) -> None:

@@ -14,6 +14,7 @@ from pillarbox.net.authority import Authorities
 from pillarbox.net.dns_servers import DnsConfig
 from pillarbox.net.resolver import Resolver
 from pillarbox.policy.directory import Account
+from pillarbox.policy.dkim_key import KeyState
 from pillarbox.policy.domain_records import ServiceNames
 from pillarbox.policy.events import DomainFacts
 from pillarbox.services.domains.look import DomainLook, DomainsConfig
@@ -277,6 +278,30 @@ async def test_a_key_whose_record_is_not_found_signs_only_when_somebody_insists(
     await site.ask("POST", "/example.com/keys/nobody/retire", {}, 404)
 
 
+async def test_a_retired_key_stays_while_mail_waits_that_it_may_have_to_sign(site: Site) -> None:
+    made = await site.add()
+    chosen = made["keys"][0]["selector"]
+    face = site.face
+    (domain,) = await face.storage.domains.domains()
+    (key,) = [one for one in await face.storage.domains.keys(domain.id) if one.selector == chosen]
+    now_ms = CLOCK.now_ms()
+    retired = replace(key, state=KeyState.RETIRED, retired_at=now_ms)
+    await face.storage.domains.save_keys(domain.id, [retired])
+    # Another node may not have heard yet.
+    await site.ask("DELETE", f"/example.com/keys/{chosen}", status=409)
+    earlier = replace(retired, retired_at=now_ms - 3_600_000)
+    await face.storage.domains.save_keys(domain.id, [earlier])
+    await face.go_live()
+    assert not await face.storage.domains.waits(domain.account, now_ms + 1000)
+    await face.own("POST", "/messages", {
+        "from": "ann@example.com", "to": ["bob@example.org"], "subject": "x", "text": "x",
+    })  # fmt: skip
+    assert await face.storage.domains.waits(domain.account, now_ms + 60_000)
+    assert not await face.storage.domains.waits(new_object_id(), now_ms + 60_000)
+    assert not await face.storage.domains.waits(domain.account, now_ms - 60_000)
+    await site.ask("DELETE", f"/example.com/keys/{chosen}", status=204)
+
+
 async def test_a_domain_that_another_account_has_proved_is_not_proved_again(site: Site) -> None:
     made = await site.add()
     site.publish(made["records"])
@@ -327,6 +352,31 @@ async def test_hosts_are_set_and_taken_away(site: Site) -> None:
     await site.ask("PATCH", "/example.com", {"tracking_host": "http://x/"}, 422)
     await site.ask("DELETE", "/example.com", status=204)
     await site.ask("GET", "/example.com", status=404)
+
+
+async def test_a_tracking_host_of_its_own_is_used_while_it_leads_here(site: Site) -> None:
+    made = await site.add(tracking_host="t.example.com")
+    site.publish([one for one in made["records"] if one["kind"] != "tracking"])
+
+    async def used() -> str:
+        proved = await site.face.storage.domains.proved()
+        return proved.by_name["example.com"].tracking_host
+
+    assert (await site.check())["t.example.com"]["verdict"] == "missing"
+    assert await used() == ""
+    site.publish(made["records"])
+    await site.check()
+    assert await used() == "t.example.com"
+    await site.ask("PATCH", "/example.com", {"tracking_host": "u.example.com"})
+    assert await used() == ""
+    await site.ask("PATCH", "/example.com", {"tracking_host": "t.example.com"})
+    await site.check()
+    for server in (site.first, site.second):
+        server.records.pop(("t.example.com", "CNAME"))
+        server.has("t.example.com", "A", "192.0.2.7")
+    words = (await site.check())["t.example.com"]["words"]
+    assert "has an address of its own (192.0.2.7)" in words
+    assert await used() == ""
 
 
 async def test_the_round_looks_once_a_day_at_what_stands_and_each_hour_at_what_does_not(

@@ -146,7 +146,7 @@ KINDS: dict[str, bytes] = {
 }
 """By what is odd about them. Line ends are CRLF, as the door leaves them."""
 
-UNREADABLE = {"dkimpy: field: a blank before the colon"}
+UNREADABLE = frozenset({"field: a blank before the colon"})
 """RFC 5322 §4.5 has such fields as obsolete; dkimpy refuses to read the whole message."""
 TOO_LONG = frozenset(
     name for name, content in KINDS.items() if max(map(len, content.split(b"\r\n"))) > 998

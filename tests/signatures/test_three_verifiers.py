@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pillarbox.message.dkim import Algorithm, new_key, sign
@@ -23,11 +25,10 @@ async def test_a50_every_kind_of_message_passes_with_both_kinds_of_key() -> None
         for signed in [sign(content, KEYS, AT_SECONDS)]
     }
     wrong = await wrong_kinds(signed, records_of(KEYS), "example.com")
-    assert wrong.keys() == UNREADABLE, wrong
+    assert wrong.keys() == {f"dkimpy: {name}" for name in UNREADABLE}, wrong
 
 
-@pytest.mark.parametrize("verifier", VERIFIERS)
-async def test_what_was_changed_behind_us_does_not_pass(verifier: str) -> None:
+async def test_what_was_changed_behind_us_does_not_pass() -> None:
     signed = sign(KINDS["body: a plain text"], KEYS, AT_SECONDS)
     changed = [
         signed.replace(b"how are you", b"how is he"),
@@ -35,5 +36,8 @@ async def test_what_was_changed_behind_us_does_not_pass(verifier: str) -> None:
         signed.replace(b"From: Ann", b"From: eve@example.net\r\nFrom: Ann"),
         signed.replace(b"\r\n\r\n", b"\r\nFrom: eve@example.net\r\n\r\n", 1),
     ]
-    found = await verdicts(verifier, changed, records_of(KEYS), "example.com")
-    assert all(len(said) == 2 and "pass" not in said for said in found), found
+    for found in await asyncio.gather(
+        *(verdicts(each, changed, records_of(KEYS), "example.com") for each in VERIFIERS)
+    ):
+        assert len(found) == len(changed)
+        assert all(len(said) == 2 and "pass" not in said for said in found), found

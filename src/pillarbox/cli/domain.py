@@ -213,7 +213,7 @@ def _say_domain(call: Call, found: dict[str, Any]) -> None:
             ("Proved", (found["proved_at"] or "not yet")[:16].replace("T", " ")),
             ("Good for", "it and all below" if found["covers_below"] else "it alone"),
             ("Bounces", found["bounce_host"]),
-            ("Tracking", found["tracking_host"]),
+            ("Tracking", _tracking(found)),
             ("Keys", ", ".join(f"{key['selector']} ({key['state']})" for key in found["keys"])),
         ]
     )
@@ -231,6 +231,11 @@ def _say_domain(call: Call, found: dict[str, Any]) -> None:
     for one in checked["records"]:
         if one["verdict"] != "ok" or one["words"] != "Found.":
             _say_finding(call, one)
+
+
+def _tracking(found: dict[str, Any]) -> str:
+    host = str(found["tracking_host"])
+    return host if found["tracking_found"] or not host else f"{host} (not found yet, not used)"
 
 
 def _say_finding(call: Call, one: dict[str, Any]) -> None:

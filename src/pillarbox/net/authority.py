@@ -128,4 +128,4 @@ def _seen(host: str, reply: Message, name: str, kind: str) -> Seen:
                 else:
                     text = data.to_text().rstrip(".").lower()
                 found.append(text[:_MOST_CHARACTERS])
-    return Seen(host, tuple(found), alias, seconds)
+    return Seen(host, tuple(sorted(found)), alias, seconds)  # they come in any order

@@ -43,7 +43,9 @@ class SendingDomain:
     bounce_host: str = ""
     """Where bounces of its mail go; empty: nowhere of its own."""
     tracking_host: str = ""
-    """What its tracked links and images name; empty: the service's own."""
+    """What its tracked links and images shall name; empty: the service's own."""
+    tracking_found: bool = False
+    """Whether that name leads here: links that named it before would lead nowhere."""
     autoconfig: bool = False
     """Whether mail programs of its people shall find their settings by it."""
     created_at: int = 0

@@ -109,7 +109,7 @@ class SqlDomainStore:
             found[domain.name] = Signing(
                 domain.name, domain.account, domain.covers_below,
                 tuple(key_id(domain.name, key.selector) for key in mine),
-                domain.tracking_host, domain.bounce_host,
+                domain.tracking_host if domain.tracking_found else "", domain.bounce_host,
             )  # fmt: skip
         return Proved(found)
 

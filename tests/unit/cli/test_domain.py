@@ -23,7 +23,7 @@ FINDING = {
 DOMAIN = {
     "id": "dom_1", "name": "example.com", "shown_as": "example.com", "account": "default",
     "proved": True, "proved_at": "2026-11-05T10:00:00Z", "covers_below": True, "bounce_host": "",
-    "tracking_host": "t.example.com", "autoconfig": False, "created_at": "2026-11-05T09:00:00Z",
+    "tracking_host": "t.example.com", "tracking_found": True, "autoconfig": False, "created_at": "2026-11-05T09:00:00Z",
     "keys": [{"selector": "s1", "state": "active"}], "records": [WANTED],
     "checked": {"at": "2026-11-05T10:00:00Z", "ready": False, "records": [FINDING]},
 }  # fmt: skip

@@ -25,6 +25,8 @@ from pillarbox.services.domains.making import ALGORITHMS, imported_key, new_keys
 from pillarbox.terms.secret import Secret
 
 _MOST_KEYS: Final = 20
+_HEARD_MS: Final = 60_000
+"""After so long every node has heard that a key is retired, and names it no more."""
 _SELECTOR: Final = re.compile(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 )
@@ -148,9 +150,12 @@ async def remove_key(call: Call) -> Response:
     domain, _, chosen = await _chosen(call)
     chosen.after(KeyAct.REMOVE, call.now_ms)
     domains = call.rooms.storage.domains
-    if chosen.state is KeyState.RETIRED and await domains.waits(domain.account, chosen.retired_at):
+    last_ms = chosen.retired_at + _HEARD_MS
+    if chosen.state is KeyState.RETIRED and (
+        call.now_ms < last_ms or await domains.waits(domain.account, last_ms)
+    ):
         raise WrongState(
-            f"Mail that was taken while {chosen.selector} signed still waits.",
+            f"Mail that was taken while {chosen.selector} signed still waits, or may.",
             fix="Remove it when that mail is settled, or revoke it: then it leaves unsigned.",
         )
     await domains.remove_key(domain.id, chosen.selector)

@@ -82,6 +82,7 @@ def domain_view(domain: SendingDomain, accounts: Iterable[Account]) -> dict[str,
         "covers_below": domain.covers_below,
         "bounce_host": domain.bounce_host,
         "tracking_host": domain.tracking_host,
+        "tracking_found": domain.tracking_found,
         "autoconfig": domain.autoconfig,
         "created_at": format_instant(domain.created_at),
     }
@@ -168,7 +169,10 @@ async def show_domain(call: Call) -> Response:
 async def change_domain(call: Call) -> Response:
     """What is not named stays as it is. Mail taken before keeps what held for it."""
     read_query(call.request)
-    domain = replace(await find_domain(call), **given(await call.shape(DomainChange)))
+    before = await find_domain(call)
+    domain = replace(before, **given(await call.shape(DomainChange)))
+    if domain.tracking_host != before.tracking_host:
+        domain = replace(domain, tracking_found=False)
     await call.rooms.storage.domains.save_domain(domain)
     return answer(await _whole(call, domain))
 

@@ -104,6 +104,7 @@ class DomainLook:
         now_ms = self._clock.now_ms()
         events: list[tuple[str, Struct]] = []
         domain = await self._proved(domain, findings, now_ms, events)
+        domain = await self._tracking(domain, findings)
         keys = await self._aged(domain, keys, findings, now_ms, events)
         checked = Checked(now_ms, tuple(findings))
         events += _news(domain, before, checked)
@@ -138,6 +139,18 @@ class DomainLook:
                 return domain
             events.append(("domain.proved", _facts(proved)))
             return proved
+        return domain
+
+    async def _tracking(self, domain: SendingDomain, findings: Sequence[Finding]) -> SendingDomain:
+        """The domain, with whether its tracking host leads here."""
+        for finding in findings:
+            if finding.wanted.kind is not RecordKind.TRACKING:
+                continue
+            found = finding.verdict is Verdict.OK
+            lost = finding.verdict in (Verdict.MISSING, Verdict.WRONG)
+            if (found or lost) and found != domain.tracking_found:
+                domain = replace(domain, tracking_found=found)
+                await self._domains.save_domain(domain)
         return domain
 
     async def _aged(
