@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,7 @@ async def test_a_message_that_ends_its_children_is_shown_as_it_came(
     do = Workers.do
     lost = []
 
-    async def dies(workers: Workers, job: bytes) -> bytes:
+    async def dies(workers: Workers, job: Callable[[], bytes]) -> bytes:
         if len(lost) < 2:
             lost.append(job)
             raise WorkerLost("it took too much processor time")
