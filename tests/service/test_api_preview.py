@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pillarbox.message.dkim import Algorithm, new_key
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
 from pillarbox.net.errors import WorkerLost
 from pillarbox.net.workers import Workers
 from pillarbox.policy.delivery import State
+from pillarbox.policy.dkim_key import DkimKey, KeyState
 from pillarbox.policy.events import AttemptFacts
+from pillarbox.policy.sending_domain import SendingDomain
 from pillarbox.services.delivery.renderer import StoredKeys
-from pillarbox.terms.ids import delivery_id
+from pillarbox.terms.ids import delivery_id, new_object_id
 from tests.fix_api_face import Answer, Face
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
@@ -102,6 +107,35 @@ async def test_an_author_who_would_be_refused_is_remarked(face: Face) -> None:
     assert (await face.own("PATCH", "/apps/first-app", change)).status == 200
     told = (await asked(face)).json()
     assert told["remarks"][0].startswith("It would be refused: ")
+
+
+async def test_an_author_at_no_domain_of_an_account_that_enforces_them_is_remarked(
+    face: Face,
+) -> None:
+    await face.storage.directory.save_account(replace(face.account, enforces_domains=True))
+    told = (await asked(face)).json()
+    assert told["remarks"][0].startswith("It would be refused: ")
+    assert "example.com" in told["remarks"][0]
+
+
+async def test_mail_of_a_sending_domain_is_signed_and_tracked_as_that_wishes(face: Face) -> None:
+    domain = SendingDomain(
+        new_object_id(), face.account.id, "example.com", "c",
+        tracking_host="clicks.example.com", proved_at=1,
+    )  # fmt: skip
+    signer = new_key("example.com", "s1", Algorithm.ED25519)
+    key = DkimKey("s1", Algorithm.ED25519, signer.record, KeyState.ACTIVE, created_at=1)
+    await face.storage.domains.save_domain(domain)
+    await face.storage.domains.add_keys(domain.id, [(key, signer.private_text())])
+    told = (await asked(face, options=TRACKED)).json()
+    assert told["signed_by"] == ["example.com/s1"]
+    assert told["difference"]["fields"][0]["name"] == "DKIM-Signature"
+    assert told["links"][0]["instead"].startswith("https://clicks.example.com/")
+    message = await sent(face)
+    wish = {"message": message, "options": {"trackclicks": True}}
+    told = (await face.own("POST", "/preview", wish)).json()
+    assert told["signed_by"] == ["example.com/s1"]
+    assert told["links"][0]["instead"].startswith("https://clicks.example.com/")
 
 
 async def test_what_the_next_server_cannot_take_is_said(face: Face) -> None:
@@ -241,7 +275,7 @@ async def test_a_message_that_ends_its_children_is_shown_as_it_came(
     do = Workers.do
     lost = []
 
-    async def dies(workers: Workers, job: bytes) -> bytes:
+    async def dies(workers: Workers, job: Callable[[], bytes]) -> bytes:
         if len(lost) < 2:
             lost.append(job)
             raise WorkerLost("it took too much processor time")

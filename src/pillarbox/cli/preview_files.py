@@ -23,7 +23,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_KEY_BYTES: Final = 64 * 1024
 _NOWHERE: Final = "track.invalid"  # RFC 2606 §2: it will never be anybody's
 _HOSTNAME: Final = "preview.invalid"
-_TRACKING: Final = ("trackclicks", "trackopens", "images")
+_TRACKING: Final = ("trackclicks", "trackopens", "images", "unsubscribe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Rehearsals:
         from pillarbox.message.rehearsal import arrive, rehearse
         from pillarbox.message.transfer import with_mail_line_ends
         from pillarbox.message.wishes import inlines_styles
+        from pillarbox.services.delivery.render_job import styles_without_work
 
         data = _read(file)
         came = with_mail_line_ends(data)
@@ -82,7 +83,8 @@ class Rehearsals:
         said = tuple(remarks)
         # What is no UTF-8 in a name cannot be told.
         name = file.encode("utf-8", "replace").decode("utf-8")
-        if len(came) > _SMALL_BYTES or inlines_styles(arrived.facts):
+        inlines = inlines_styles(arrived.facts) and styles_without_work(arrived.content) is None
+        if len(came) > _SMALL_BYTES or inlines:
             told, content = self._in_child(name, arrived, came, said)
         else:
             told, content = rehearse(name, arrived, self._hop, self._keys, came=came, remarks=said)

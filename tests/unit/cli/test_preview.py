@@ -92,6 +92,13 @@ def test_a_flag_that_says_no_is_an_option_as_well(page: Path, told: Any) -> None
     assert item["links"] == []
 
 
+def test_a_field_for_unsubscribing_is_among_the_fields(page: Path, told: Any) -> None:
+    (item,) = told("page.eml", "--unsubscribe")["items"]
+    added = {each["name"] for each in item["difference"]["fields"] if each["fate"] == "added"}
+    assert {"List-Unsubscribe", "List-Unsubscribe-Post"} <= added
+    assert any("made up" in each for each in item["remarks"])
+
+
 def test_a_message_is_signed_with_each_key_that_is_named(
     page: Path, directory: Path, told: Any
 ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -33,6 +33,7 @@ from pillarbox.message.wishes import is_individual
 from pillarbox.net.workers import Workers
 from pillarbox.policy.authority import may_submit, may_use_author
 from pillarbox.policy.delivery import TAKEN
+from pillarbox.policy.errors import Refusal
 from pillarbox.policy.events import AttemptFacts
 from pillarbox.policy.sending_domain import Signing
 from pillarbox.policy.submitter import Submitter
@@ -120,7 +121,7 @@ class Rehearser:
             self._tracked(arrived.facts, signing),
             key_ids=signing.key_ids if signing is not None else (),
         )
-        refusal = may_submit(submitter) or may_use_author(submitter, arrived.authors, "")
+        refusal = self._refusal(submitter, arrived.authors)
         remarks = () if refusal is None else (f"It would be refused: {refusal.sentence}",)
         keys = RenderKeys(REHEARSED_TOKENS, (await self._keys.keys_for(facts)).signing)
         return await rehearse_in_child(
@@ -158,6 +159,16 @@ class Rehearser:
         told, leaves = await rehearse_in_child(self._workers, name, arrived, hop, keys)
         sent = None if options else _sent(row, last, content, leaves)
         return msgspec.structs.replace(told, recipient=row.recipient, sent=sent), leaves
+
+    def _refusal(self, submitter: Submitter, authors: Sequence[str]) -> Refusal | None:
+        """What the door would say of who writes it."""
+        found = may_submit(submitter) or may_use_author(submitter, authors, "")
+        if found is None:
+            try:
+                self._signers.check(submitter, authors)
+            except Refusal as refusal:
+                return refusal
+        return found
 
     async def _learn(self) -> None:
         """As the door does it."""

@@ -48,8 +48,8 @@ def _bound_memory(memory_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def main(work: Work = answer_to) -> None:
-    """Serve over the pipes that it was started with."""
+def main(work: Work | None = None) -> None:
+    """Serve over the pipes that it was started with; without other work, render."""
     cpu_seconds, memory_mb = (int(each) for each in sys.argv[1:3])
     # Whoever stops the service at its terminal means the service; it ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -57,7 +57,7 @@ def main(work: Work = answer_to) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     _bound_memory(memory_mb)
-    serve(sys.stdin.buffer, answers, cpu_seconds, work)
+    serve(sys.stdin.buffer, answers, cpu_seconds, work or answer_to)
 
 
 if __name__ == "__main__":
