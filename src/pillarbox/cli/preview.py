@@ -31,6 +31,7 @@ _SWITCHES: Final = {
     "track_clicks": "trackclicks",
     "track_opens": "trackopens",
     "prevent_scam": "preventscam",
+    "unsubscribe": "unsubscribe",
 }
 
 
@@ -51,6 +52,7 @@ def _switch(flag: str, about: str) -> Callable[[Function], Function]:
 @_switch("track-clicks", "Links lead through the tracking host.")
 @_switch("track-opens", "Images are fetched through the tracking host.")
 @_switch("prevent-scam", "Links whose text is their own address stay.")
+@_switch("unsubscribe", "A List-Unsubscribe field is added, where there is none.")
 @_switch("hosted-images", "Embedded images no longer travel with the message.")
 @click.option(
     "--seven-bit",

@@ -23,7 +23,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_KEY_BYTES: Final = 64 * 1024
 _NOWHERE: Final = "track.invalid"  # RFC 2606 §2: it will never be anybody's
 _HOSTNAME: Final = "preview.invalid"
-_TRACKING: Final = ("trackclicks", "trackopens", "images")
+_TRACKING: Final = ("trackclicks", "trackopens", "images", "unsubscribe")
 
 
 @dataclass(frozen=True, slots=True)
