@@ -19,6 +19,7 @@ from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.storage.interface.certificates import CertificatePair
 from pillarbox.terms.secret import Secret
 from tests.doubles.pebble import pebble
+from tests.doubles.ports import black_hole
 from tests.doubles.reader import Reader
 from tests.fix_house import Houses, Running
 
@@ -143,6 +144,34 @@ async def test_one_host_that_fails_keeps_no_other_from_its_certificate(houses: H
     desk.hands.obtain = obtain  # type: ignore[method-assign]
     assert await desk.renewals.go_round() == 1
     assert [pair.host for pair in desk.shown] == ["b.example.test"]
+
+
+async def test_what_nobody_thought_of_is_a_failure_like_any_other(houses: Houses) -> None:
+    desk = Desk(await houses.start())
+    await desk.renewals.request(HOST)
+
+    async def obtain(host: str, account: str, key: Secret, publish: Publish) -> Issued:
+        raise ZeroDivisionError
+
+    desk.hands.obtain = obtain  # type: ignore[method-assign]
+    assert await desk.renewals.go_round() == 0
+    (found,) = await desk.store.certificates()
+    assert (found.failures, found.due_at - desk.clock.at_ms) == (1, 3_600_000)
+
+
+async def test_an_end_does_not_wait_for_an_authority_that_does_not_answer(houses: Houses) -> None:
+    with black_hole() as port:
+        directory = f"https://127.0.0.1:{port}/dir"
+        running = await houses.start(
+            acme=AcmeConfig(directory=directory, agree_terms=True, hosts=(HOST,))
+        )
+        client = running.house.acme.client
+        async with asyncio.timeout(10):
+            while not client.asking:
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await houses.stop()
+            await asyncio.get_running_loop().shutdown_default_executor()
 
 
 async def test_an_account_that_the_authority_has_forgotten_is_opened_anew(houses: Houses) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
+from pillarbox.handover.config import TrackingConfig
 from pillarbox.message.tokens import TokenKind
+from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import UnsubscribedFacts
 from pillarbox.storage.interface.events import StoredEvent
-from tests.doubles.reader import Told
+from tests.doubles.bad_server import BadServer
+from tests.doubles.reader import Reader, Told
 from tests.fix_house import Houses
 from tests.fix_tracking import LOOPBACK, Tracked, begin_tracking
 
@@ -144,3 +148,30 @@ async def test_it_is_told_once_also_after_a_restart(houses: Houses, tracked: Tra
     later = Tracked(running, type(tracked.reader)(port), tracked.delivery)
     assert (await click(later, path)).status == 200
     assert len(await told(later)) == 1
+
+
+async def test_mail_that_asks_for_it_brings_each_recipient_a_way_out_of_his_own(
+    houses: Houses,
+) -> None:
+    async with BadServer() as sink:
+        running = await houses.start(
+            Mode.LIVE, tracking=TrackingConfig(host="t.example.test"), tracking_host=LOOPBACK
+        )
+        await running.add_server("sink", sink.port)
+        content = b"From: ann@example.com\r\nX-Pillarbox-Unsubscribe: yes\r\n\r\nNews.\r\n"
+        receipt = await running.submit("a@example.org", "b@example.org", content=content)
+        rows = {row.recipient: row for row in await running.until(receipt.message)}
+        (port, *_) = running.house.tracking.ports
+        visits = running.house.storage.visits
+        for sent in sink.delivered:
+            (recipient,) = sent.recipients
+            (field,) = sent.header("List-Unsubscribe")
+            assert sent.header("List-Unsubscribe-Post") == [b"List-Unsubscribe=One-Click"]
+            address = urlsplit(field.decode().strip("<>"))
+            assert (address.scheme, address.netloc) == ("https", "t.example.test")
+            reader = Reader(port)
+            answer = await reader.ask(address.path, method="POST", fields=FORM, body=ONE_CLICK)
+            assert answer.status == 200
+            (event,) = await visits.of_delivery(rows[recipient.address].delivery, 10)
+            assert event.kind == "message.unsubscribed"
+        assert len(sink.delivered) == 2

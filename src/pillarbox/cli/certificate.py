@@ -140,7 +140,8 @@ def remove(call: Call, host: str, *, yes: bool) -> None:
 
 def _finish(call: Call, client: Client, asked: dict[str, Any], most_seconds: float) -> None:
     """Wait until something came of it, and say what."""
-    ends_at = time.monotonic() + most_seconds
+    # Where nobody runs, nobody asks.
+    ends_at = time.monotonic() + (0 if client.offline else most_seconds)
     found = asked
     while not _is_done(asked, found) and time.monotonic() < ends_at:
         time.sleep(_LOOK_SECONDS)
@@ -157,6 +158,8 @@ def _finish(call: Call, client: Client, asked: dict[str, Any], most_seconds: flo
         host = clean(found["host"])
         if _is_done(asked, found):
             call.screen.say(f"{host} has a certificate until {_day(found['valid_until'])}.")
+        elif client.offline:
+            call.screen.say(f"{host} is asked for when Pillarbox runs.")
         else:
             call.screen.say(f"{host} is asked for. See: {run_as()} certificate list")
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from pillarbox import __version__
 from pillarbox.net.acme_errors import AcmeFailed
@@ -38,7 +37,6 @@ _LOOK_SECONDS: Final = 1.0
 _LONGEST_LOOK_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 256 * 1024
 _MOST_CERTIFICATES: Final = 10
-_LONGEST_COMMON_NAME: Final = 64
 
 Publish = Callable[[str, str], Awaitable[None]]
 """Token and answer; when it is done, every node answers so."""
@@ -131,6 +129,11 @@ class AcmeClient:
         self._asking: set[asyncio.Task[WebAnswer]] = set()
         self._closed = False
 
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is waited for."""
+        return bool(self._asking)
+
     async def close(self) -> None:
         """Break off what is being asked: threads wait for it."""
         self._closed = True
@@ -171,8 +174,12 @@ class AcmeClient:
 
     async def _begin(self, key: Secret) -> Exchange:
         loop = asyncio.get_running_loop()
+        ends_at = loop.time() + _WHOLE_SECONDS
 
         def send(method: str, url: str, fields: dict[str, str], body: bytes | None) -> WebAnswer:
+            # Whoever waited for the thread may be gone.
+            if loop.time() > ends_at:
+                raise AcmeFailed("the authority wants too much to be done")
             asked = asyncio.run_coroutine_threadsafe(self._sent(method, url, fields, body), loop)
             return asked.result(2 * _REQUEST_SECONDS)
 
@@ -229,12 +236,10 @@ async def _in_time(asked: Awaitable[T]) -> T:
 
 def _request(host: str, key: ec.EllipticCurvePrivateKey) -> bytes:
     """A certificate signing request, as PEM."""
-    # A common name is no longer than this (RFC 5280 appendix A.1), and is not needed.
-    name = [x509.NameAttribute(NameOID.COMMON_NAME, host)] * (len(host) <= _LONGEST_COMMON_NAME)
     request = (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name(name))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=not name)
+        .subject_name(x509.Name([]))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
         .sign(key, hashes.SHA256())
     )
     return request.public_bytes(serialization.Encoding.PEM)

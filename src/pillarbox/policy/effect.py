@@ -18,6 +18,7 @@ _FEATURES: Final = {
     "trackopens": "opens tracked",
     "trackbounces": "bounces collected here",
     "inlinecss": "CSS inlined",
+    "unsubscribe": "a way to unsubscribe",
 }
 _BEYOND: Final = {
     OverLimit.DEFER: "it is told to wait (451)",

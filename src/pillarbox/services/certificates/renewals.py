@@ -142,24 +142,31 @@ class Renewals:
         try:
             issued = await self._obtained(host)
         except AcmeFailed as failed:
-            failures = certificate.failures + 1
-            again_at = retry_at(failures, now_ms, failed.pause_seconds)
-            await self._store.note_failure(
-                replace(
-                    certificate, due_at=again_at, tried_at=now_ms, failures=failures,
-                    words=failed.words,
-                )
-            )  # fmt: skip
-            _log.warning(
-                "certificate.not_obtained", host=host, words=failed.words, failures=failures,
-                next_try=format_instant(again_at),
-            )  # fmt: skip
+            await self._failed(certificate, failed.words, failed.pause_seconds)
+            return False
+        except StorageTrouble:
+            raise
+        except Exception:
+            # Whatever it was, an authority must not be asked every minute because of it.
+            _log.exception("certificate.broke", host=host)
+            await self._failed(certificate, "something unexpected happened; it is in the log", 0.0)
             return False
         due_at = renewal_at(issued.since_at, issued.until_at)
         kept = Certificate(host, issued.since_at, issued.until_at, due_at, now_ms)
         if await self._store.keep(kept, CertificatePair(host, issued.chain, issued.key)):
             _log.info("certificate.obtained", host=host, until=format_instant(issued.until_at))
         return True
+
+    async def _failed(self, certificate: Certificate, words: str, pause_seconds: float) -> None:
+        now_ms, failures = self._clock.now_ms(), certificate.failures + 1
+        due_at = retry_at(failures, now_ms, pause_seconds)
+        await self._store.note_failure(
+            replace(certificate, due_at=due_at, tried_at=now_ms, failures=failures, words=words)
+        )
+        _log.warning(
+            "certificate.not_obtained", host=certificate.host, words=words, failures=failures,
+            next_try=format_instant(due_at),
+        )  # fmt: skip
 
     async def _obtained(self, host: str) -> Issued:
         tokens: list[str] = []
