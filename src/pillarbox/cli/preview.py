@@ -53,7 +53,6 @@ def _switch(flag: str, about: str) -> Callable[[Function], Function]:
 @_switch("track-opens", "Images are fetched through the tracking host.")
 @_switch("prevent-scam", "Links whose text is their own address stay.")
 @_switch("hosted-images", "Embedded images no longer travel with the message.")
-@_switch("unsubscribe", "A field List-Unsubscribe for one click is added where there is none.")
 @click.option(
     "--seven-bit",
     cls=Option,
