@@ -121,7 +121,7 @@ async def test_an_author_at_no_domain_of_an_account_that_enforces_them_is_remark
 async def test_mail_of_a_sending_domain_is_signed_and_tracked_as_that_wishes(face: Face) -> None:
     domain = SendingDomain(
         new_object_id(), face.account.id, "example.com", "c",
-        tracking_host="clicks.example.com", proved_at=1,
+        tracking_host="clicks.example.com", tracking_found=True, proved_at=1,
     )  # fmt: skip
     signer = new_key("example.com", "s1", Algorithm.ED25519)
     key = DkimKey("s1", Algorithm.ED25519, signer.record, KeyState.ACTIVE, created_at=1)
