@@ -14,10 +14,9 @@ import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Protocol
 
 from pillarbox.net.doorstep import read_proxy_header
-from pillarbox.net.server_wire import ServerWire
 from pillarbox.net.smtp_ports import Network
 from pillarbox.observe.log import logger
 from pillarbox.protocol.errors import MalformedProxyHeader
@@ -30,13 +29,21 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 _log = logger("net")
 
 
+class Takes(Protocol):
+    """What serves a client from here on."""
+
+    def take(self, sock: socket.socket, host: str, port: int) -> None:
+        """It was accepted, and comes from there."""
+        ...
+
+
 class HandPort:
-    """A listening socket whose clients are handed to a fresh wire each."""
+    """A listening socket whose clients are handed to whoever serves them."""
 
     def __init__(
         self,
         sock: socket.socket,
-        make_wire: Callable[[], ServerWire],
+        make_wire: Callable[[], Takes],
         *,
         balancers: Collection[Network] = (),
         header_seconds: float = 5.0,

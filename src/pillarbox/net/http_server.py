@@ -22,6 +22,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from pillarbox.net import ports
+from pillarbox.net.hand_port import HandPort
+from pillarbox.net.handshakes import Handshakes
 from pillarbox.terms.setting import setting
 
 Asgi = Callable[
@@ -38,7 +40,6 @@ MAX_HEADERS: Final = 100
 _KEEP_ALIVE_SECONDS: Final = 75
 _DATE_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 2.0
-_HANDSHAKE_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ class HttpServer:
         A socket that was `passed` to us is used in place of `host` and `port`. With `tls`, TLS is
         spoken on it from the first byte. Raises `PortInUse`, `PortNotPermitted` or `CannotListen`.
         """
-        self._tls = tls
+        self._handshakes = Handshakes(tls, self._guarded) if tls is not None else None
+        self._hand_port: HandPort | None = None
         self._config = Config(
             cast(Any, app),
             loop="none",
@@ -142,13 +144,11 @@ class HttpServer:
         self._set_date()
         self._dates = loop.create_task(self._keep_date())
         if self._bound is not None:
-            seconds = _HANDSHAKE_SECONDS if self._tls is not None else None
-            self._servers.append(
-                await loop.create_server(
-                    self._guarded, sock=self._bound.sock, ssl=self._tls,
-                    ssl_handshake_timeout=seconds,
-                )
-            )  # fmt: skip
+            if (handshakes := self._handshakes) is not None:
+                self._hand_port = HandPort(self._bound.sock, lambda: handshakes)
+            else:
+                server = await loop.create_server(self._guarded, sock=self._bound.sock)
+                self._servers.append(server)
         if self._unix is not None:
             self._servers.append(await loop.create_unix_server(self._trusted, sock=self._unix))
 
@@ -156,6 +156,9 @@ class HttpServer:
         """Accept nothing more, let running requests finish within `seconds`, close the rest."""
         for server in self._servers:
             server.close()
+        if self._hand_port is not None:
+            self._hand_port.close()
+            self._hand_port = None
         for bound in (self._bound.sock if self._bound else None, self._unix):
             if bound is not None:
                 bound.close()
@@ -163,6 +166,8 @@ class HttpServer:
             # A disk that fails may refuse this, too; why we stop must not be lost over it.
             with contextlib.suppress(OSError):
                 self._unix_path.unlink()
+        if self._handshakes is not None:
+            await self._handshakes.close()
         for connection in list(self._state.connections):
             cast(_Connection, connection).shutdown()
         with contextlib.suppress(TimeoutError):

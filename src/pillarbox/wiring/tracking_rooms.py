@@ -13,6 +13,7 @@ from pillarbox.net.http_server import HttpServer, Patience
 from pillarbox.net.resolver import Resolver
 from pillarbox.net.web_client import WebClient
 from pillarbox.net.web_stream import Permits
+from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.policy.networks import is_public, is_within
 from pillarbox.services.tracking.book import Book
@@ -26,6 +27,8 @@ from pillarbox.settings import Settings
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
 from pillarbox.wiring.tls_rooms import by_resolver
+
+_log = logger("tracking")
 
 _FETCHES: Final = 16
 _PATIENCE: Final = Patience(head_seconds=10.0, body_window_seconds=10.0, unread_seconds=60.0)
@@ -80,6 +83,8 @@ class TrackingRooms:
             await self.client.close()
 
         stack.push_async_callback(stop)
+        if self.servers:
+            _log.info("tracking.opened", ports=self.ports)
         for server in self.servers:
             await server.start()
             stack.push_async_callback(server.stop)

@@ -74,11 +74,6 @@ class TrackingHostConfig:
         if self.fetch_seconds <= 0:
             raise InvalidSetting("fetch_seconds must be above 0")
 
-    @property
-    def listens(self) -> bool:
-        """Whether this node answers for the tracking host at all."""
-        return bool(self.listen or self.listen_tls)
-
 
 def read_place(text: str) -> tuple[str, int]:
     """``127.0.0.1:8481``, ``[::1]:8481`` or ``*:443``, taken apart. Raises `InvalidSetting`."""
