@@ -14,7 +14,12 @@ SUSPENDED = {"may_send": False, "contact": "ops@example.com"}
 async def test_there_is_one_account_from_the_start_and_it_may_send(face: Face) -> None:
     (account,) = (await face.own("GET", "/accounts")).json()["items"]
     assert account.pop("id").startswith("acc_")
-    assert account == {"name": "default", "may_send": True, "contact": ""}
+    assert account == {
+        "name": "default",
+        "may_send": True,
+        "contact": "",
+        "enforces_domains": False,
+    }
 
 
 async def test_an_account_is_found_by_name_and_id(face: Face) -> None:
