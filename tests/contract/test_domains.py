@@ -83,6 +83,10 @@ async def test_a_retired_key_still_signs_and_a_revoked_one_does_not(storage: Sto
     assert revoked is not None
     await storage.domains.save_keys(DOMAIN.id, [revoked])
     assert await storage.domains.signing_keys(names) == {}
+    # Whoever looked at it before it was revoked does not bring it back.
+    with pytest.raises(NotFound):
+        await storage.domains.save_keys(DOMAIN.id, [retired])
+    assert [key.state for key in await storage.domains.keys(DOMAIN.id)] == [KeyState.REVOKED]
 
 
 async def test_a_private_key_rests_sealed_and_survives_a_restart(place: Place) -> None:
@@ -147,6 +151,7 @@ async def test_what_is_due_for_longest_comes_first(storage: Storage) -> None:
     assert await storage.domains.checked(DOMAIN.id) is None
     await storage.domains.save_checked(DOMAIN, Checked(NOW), NOW + 1, [])
     assert await storage.domains.checked(DOMAIN.id) == Checked(NOW)
+    assert await storage.domains.all_checked() == {DOMAIN.id: Checked(NOW)}
     assert [one.id for one in await storage.domains.due(NOW, 10)] == [OTHER.id]
     assert [one.id for one in await storage.domains.due(NOW + 1, 10)] == [OTHER.id, DOMAIN.id]
     await storage.domains.save_domain(replace(DOMAIN, covers_below=False))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+import dns.message
 import pytest
 
 from pillarbox.message.dkim import Algorithm, new_key
@@ -170,6 +172,31 @@ async def test_a_server_that_is_silent_is_named_and_the_others_believed(site: Si
     (silent,) = [one for one in found["_pillarbox.example.com"]["name_servers"] if one["trouble"]]
     assert (silent["server"], silent["trouble"]) == ("ns2.example.net", "did not answer in time")
     assert {one["verdict"] for one in found.values()} == {"ok"}
+
+
+async def test_what_people_change_while_servers_are_asked_counts(site: Site) -> None:
+    made = await site.add()
+    site.publish(made["records"])
+    chosen = made["keys"][0]["selector"]
+    proof = "_pillarbox.example.com"
+    held = asyncio.Event()
+    site.second.twists["*"] = silence
+
+    def noticed(question: dns.message.Message, answer: dns.message.Message) -> bytes:
+        held.set()
+        return answer.to_wire(max_size=65535)
+
+    site.first.twists[proof] = noticed
+    checking = asyncio.ensure_future(site.check())
+    await held.wait()
+    await site.ask("POST", f"/example.com/keys/{chosen}/revoke", {})
+    await site.ask("PATCH", "/example.com", {"bounce_host": "b.example.com"})
+    assert not checking.done()
+    await checking
+    after = await site.ask("GET", "/example.com")
+    states = {key["selector"]: key["state"] for key in after["keys"]}
+    assert states.pop(chosen) == "revoked" and set(states.values()) == {"active"}
+    assert after["proved"] and after["bounce_host"] == "b.example.com"
 
 
 async def test_a_server_on_an_inner_address_is_not_asked(site: Site) -> None:

@@ -163,6 +163,14 @@ class SqlDomainStore:
         found = as_bytes((await self._row(domain))[1])
         return decode(found, Checked) if found else None
 
+    async def all_checked(self) -> Mapping[ObjectId, Checked]:
+        """All rows."""
+        found: dict[ObjectId, Checked] = {}
+        for row in await self._engine.read("domain.all"):
+            if checked := as_bytes(row[1]):
+                found[decode(as_bytes(row[0]), SendingDomain).id] = decode(checked, Checked)
+        return found
+
     async def due(self, now_ms: int, limit: int) -> list[SendingDomain]:
         """By when they were due."""
         rows = await self._engine.read("domain.due", now_ms, limit)

@@ -21,6 +21,7 @@ from pillarbox.policy.directory import Account
 from pillarbox.policy.dkim_key import DkimKey
 from pillarbox.policy.domain_findings import Checked, Finding, Seen, Wanted
 from pillarbox.policy.domain_records import wanted_records, zone_lines
+from pillarbox.policy.errors import WrongState
 from pillarbox.policy.sending_domain import SendingDomain, folded
 from pillarbox.services.domains.look import DomainLook
 from pillarbox.services.domains.making import new_domain, new_keys
@@ -30,6 +31,7 @@ from pillarbox.terms.hostname import InvalidHostname, display_domain, parse_doma
 from pillarbox.terms.ids import format_object_id, parse_object_id
 
 _SHOWN: Final = 60
+_MOST_DOMAINS: Final = 1000
 _LOOK_SECONDS: Final = 40.0
 
 
@@ -131,9 +133,10 @@ async def list_domains(call: Call) -> Response:
     call.caller.require_whole_account()
     read_query(call.request, "limit")
     accounts = await visible_accounts(call)
+    found = await call.rooms.storage.domains.all_checked()
     items = []
     for domain in await _visible(call):
-        checked = await call.rooms.storage.domains.checked(domain.id)
+        checked = found.get(domain.id)
         states: dict[str, str] = {}
         for one in checked.findings if checked is not None else ():
             worse = states.get(one.wanted.kind, "ok") != "ok" or not one.wanted.needed
@@ -153,6 +156,11 @@ async def add_domain(call: Call) -> Response:
     named = values.pop("account", None)
     account = await call.account() if named is None else await find_account(call, named)
     name = values.pop("name")
+    if sum(each.account == account.id for each in await _visible(call)) >= _MOST_DOMAINS:
+        raise WrongState(
+            f"An account has at most {_MOST_DOMAINS} sending domains.",
+            fix="Remove those that are not used any more; one covers what lies below it.",
+        )
     domain = replace(new_domain(name, account.id, call.now_ms), **values)
     domains = call.rooms.storage.domains
     await domains.save_domain(domain)

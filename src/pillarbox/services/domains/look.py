@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,11 +28,13 @@ from pillarbox.policy.domain_records import ServiceNames, wanted_records
 from pillarbox.policy.events import DomainFacts
 from pillarbox.policy.sending_domain import SendingDomain
 from pillarbox.policy.spf import MOST_LOOKUPS, asking_terms, spf_records
-from pillarbox.storage.interface.errors import Conflict
+from pillarbox.storage.interface.errors import Conflict, NotFound
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
 from pillarbox.terms.setting import InvalidSetting, setting
 
+_LOOKS: Final = 4
+"""Domains that are looked at at the same time, whoever asks."""
 _AT_ONCE: Final = 6
 """Records that are looked at at the same time."""
 _HOUR_MS: Final = 3_600_000
@@ -87,20 +90,17 @@ class DomainLook:
         self._resolver = resolver
         self._clock = clock
         self.service = service
+        self._turns = asyncio.Semaphore(_LOOKS)
         self._publish_ms = config.publish_hours * _HOUR_MS
 
     async def look(self, domain: SendingDomain) -> Looked:
         """Ask, judge, and keep what was found. Raises `NotFound` where the domain is gone."""
+        async with self._turns:
+            before = await self._domains.checked(domain.id)
+            findings = await self._ask(domain, before)
+        # What people changed while the servers were asked counts.
+        domain = await self._domains.domain(domain.id)
         keys = await self._domains.keys(domain.id)
-        before = await self._domains.checked(domain.id)
-        turns = asyncio.Semaphore(_AT_ONCE)
-
-        async def find(wanted: Wanted) -> Finding:
-            async with turns:
-                return await self._find(wanted, domain, before)
-
-        wanted = wanted_records(domain, keys, self.service)
-        findings = list(await asyncio.gather(*map(find, wanted)))
         now_ms = self._clock.now_ms()
         events: list[tuple[str, Struct]] = []
         domain = await self._proved(domain, findings, now_ms, events)
@@ -111,6 +111,17 @@ class DomainLook:
         pause = _DAY_MS if checked.ready and not _waits(keys) else _HOUR_MS
         await self._domains.save_checked(domain, checked, now_ms + pause, events)
         return Looked(domain, tuple(keys), checked)
+
+    async def _ask(self, domain: SendingDomain, before: Checked | None) -> list[Finding]:
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def find(wanted: Wanted) -> Finding:
+            async with turns:
+                return await self._find(wanted, domain, before)
+
+        keys = await self._domains.keys(domain.id)
+        wanted = wanted_records(domain, keys, self.service)
+        return list(await asyncio.gather(*map(find, wanted)))
 
     # --- what follows -------------------------------------------------------------------------
 
@@ -146,6 +157,8 @@ class DomainLook:
         for finding in findings:
             if finding.wanted.kind is not RecordKind.TRACKING:
                 continue
+            if finding.wanted.name != domain.tracking_host:
+                continue
             found = finding.verdict is Verdict.OK
             lost = finding.verdict in (Verdict.MISSING, Verdict.WRONG)
             if (found or lost) and found != domain.tracking_found:
@@ -172,7 +185,8 @@ class DomainLook:
                 events.append((f"domain.key_{event}", facts))
         changed = [after[key.selector] for key in keys if after[key.selector] != key]
         if changed:
-            await self._domains.save_keys(domain.id, changed)
+            with suppress(NotFound):  # removed or revoked in this moment
+                await self._domains.save_keys(domain.id, changed)
         return list(after.values())
 
     # --- asking -------------------------------------------------------------------------------

@@ -39,6 +39,10 @@ class DomainStore(Protocol):
         """What the last look at its records found; None: nobody has looked. Raises `NotFound`."""
         ...
 
+    async def all_checked(self) -> Mapping[ObjectId, Checked]:
+        """What the last looks found, by domain; those that nobody has looked at are not there."""
+        ...
+
     async def due(self, now_ms: int, limit: int) -> list[SendingDomain]:
         """Those whose records want another look, the longest waiting first."""
         ...
@@ -78,7 +82,9 @@ class DomainStore(Protocol):
         ...
 
     async def save_keys(self, domain: ObjectId, keys: Sequence[DkimKey]) -> None:
-        """Their lives go on, all in one commit. Raises `NotFound`."""
+        """Their lives go on, all in one commit; one that is revoked stays so. Raises `NotFound`
+        where one is gone, or revoked and was to be something else; the others are changed.
+        """
         ...
 
     async def remove_key(self, domain: ObjectId, selector: str) -> None:

@@ -50,8 +50,9 @@ WHERE d.name = $1 AND d.proved = 1 AND k.selector = $2 AND k.state IN ('active',
 INSERT INTO dkim_key (domain, selector, state, secret, facts) VALUES ($1, $2, $3, $4, $5)
 
 -- name: dkim.change
--- Its life goes on.
-UPDATE dkim_key SET state = $3, facts = $4 WHERE domain = $1 AND selector = $2 RETURNING selector
+-- Its life goes on; whoever has looked at it before it was revoked comes too late.
+UPDATE dkim_key SET state = $3, facts = $4
+WHERE domain = $1 AND selector = $2 AND (state <> 'revoked' OR $3 = 'revoked') RETURNING selector
 
 -- name: dkim.delete
 -- Gone.
