@@ -52,7 +52,6 @@ def _switch(flag: str, about: str) -> Callable[[Function], Function]:
 @_switch("track-clicks", "Links lead through the tracking host.")
 @_switch("track-opens", "Images are fetched through the tracking host.")
 @_switch("prevent-scam", "Links whose text is their own address stay.")
-@_switch("unsubscribe", "A List-Unsubscribe field is added, where there is none.")
 @_switch("hosted-images", "Embedded images no longer travel with the message.")
 @_switch("unsubscribe", "A field List-Unsubscribe for one click is added where there is none.")
 @click.option(
