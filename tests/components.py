@@ -101,7 +101,6 @@ NAMED: dict[str, Component] = {
     "ruby-mail": _file("/usr/lib/ruby/vendor_ruby/mail.rb", "ruby-mail"),
     "perl-sasl": _file("/usr/share/perl5/Authen/SASL.pm", "libauthen-sasl-perl"),
     "perl-tls": _file("/usr/share/perl5/IO/Socket/SSL.pm", "libio-socket-ssl-perl"),
-    "dkimpy": _file("/usr/lib/python3/dist-packages/dkim/__init__.py", "python3-dkim"),
     "javamail": _file("/usr/share/java/javax.mail.jar", "libmail-java"),
     "namespaces": Component(_may_make_namespaces, "root, and leave to make network namespaces"),
     "atheris": Component(
