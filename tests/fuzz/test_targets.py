@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pillarbox.message import hygiene
+from pillarbox.message import bodies, css, features, hygiene
 from pillarbox.net.budget import ContentShare
 from pillarbox.net.smtp_server import SmtpServerProtocol
 from pillarbox.protocol import client, dots, gate, path, proxy_header, server
@@ -131,6 +131,27 @@ BROKEN: list[tuple[str, str, Any, str, Callable[[Any], Any]]] = [
     ("memory that is kept", "connection", ContentShare, "release", lambda _: nothing),
     ("an address of IPv4 in IPv6", "proxy", proxy_header, "_shown", lambda _: str),
     ("addresses that are cut short", "proxy", proxy_header, "_least", lambda _: lambda _: 0),
+    (
+        "equals signs that are not escaped",
+        "features",
+        bodies,
+        "_quoted",
+        lambda _: lambda text: text,
+    ),
+    (
+        "a link that is lost",
+        "features",
+        features,
+        "written",
+        lambda original: lambda spot, _: (spot.value.start, spot.value.end, b"#"),
+    ),
+    (
+        "styles in the wrong element",
+        "styles",
+        css,
+        "_rewritten",
+        lambda _: lambda document, start, end, style: [(start, end - 1, style)],
+    ),
     ("a handler that raises", "connection", SubmissionSession, "_recipient", lambda _: None),
 ]
 

@@ -33,18 +33,24 @@ from tests.fuzz.campaign import HANG_SECONDS, MEMORY_MB, Outcome, fuzz
 NEEDS = ("atheris",)
 
 SEED: Final = 20261126
-LANES: Final = (("session", "header", "path", "proxy"), ("connection", "client"))
+LANES: Final = (
+    ("session", "header", "path", "proxy", "features"),
+    ("connection", "client", "styles"),
+)
 """Which targets run one after the other; the lanes run side by side, one for each core."""
 RUNS: Final = {
     "session": 9000, "header": 40_000, "path": 100_000, "connection": 2400, "client": 8000, "proxy": 40_000,
+    "features": 1500, "styles": 3000,
 }  # fmt: skip
 SECONDS: Final = {
-    "session": 2100,
-    "header": 700,
-    "path": 500,
-    "proxy": 300,
-    "connection": 2400,
-    "client": 1200,
+    "session": 1800,
+    "header": 500,
+    "path": 300,
+    "proxy": 200,
+    "features": 800,
+    "connection": 2000,
+    "client": 1000,
+    "styles": 600,
 }
 """An hour for each lane."""
 _ROOM_BYTES: Final = 1 << 30

@@ -57,12 +57,13 @@ class Unreadable:
 
 
 def find_bodies(content: bytes, whole: Part) -> Iterator[Body | Unreadable]:
-    """Every HTML part that a reader is shown, in order."""
+    """Every HTML part that a reader is shown, in order; where nothing is, nothing can be put."""
     if whole.media_type in SEALED or whole.media_type.startswith("message/"):
         return
     for part in whole.parts:
         yield from find_bodies(content, part)
-    if whole.media_type == "text/html" and whole.disposition != "attachment":
+    shown = whole.disposition != "attachment" and whole.end > whole.body
+    if whole.media_type == "text/html" and shown:
         yield _body(content, whole)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from css_inline import CSSInliner, InlineError
 
 from pillarbox.message.errors import CannotInline
-from pillarbox.message.markup import RAW_TEXT, REST_OF_TAG
+from pillarbox.message.markup import NAME, RAW_TEXT, REST_OF_TAG
 
 MAX_OCTETS: Final = 2 * 1024 * 1024
 MAX_DEPTH: Final = 400
@@ -28,20 +28,19 @@ MAX_COMPARED: Final = 200_000_000
 _STYLE_BLOCK: Final = re.compile(rb"<style[ \t\r\n\f/>]", re.IGNORECASE)
 _BLANK: Final = rb"[ \t\r\n\f]"
 _VALUE: Final = rb"(?:\"[^\"]*+\"|'[^']*+'|(?![\"'])[^ \t\r\n\f>]*+)"
-_END_TAGS: Final = rb"(?:[^<]*+</[a-z]" + REST_OF_TAG + rb")*+"
+_END_TAGS: Final = rb"(?:[^<]*+</" + NAME + REST_OF_TAG + rb")*+"
 _ASIDE: Final = (
     rb"!--(?:-?>|.*?(?:--!?>|\Z))"
     rb"|(" + RAW_TEXT + rb")" + REST_OF_TAG + rb".*?(?:</\1(?=[ \t\r\n\f/>])|\Z)"
 )
-_NAME: Final = rb"[a-z][^ \t\r\n\f/>]*+"
 _START: Final = re.compile(
-    rb"<(?:" + _ASIDE + rb"|/" + _NAME + rb"(?:" + REST_OF_TAG + rb"|(?s:.*))"
-    rb"|(" + _NAME + rb")(?:(" + REST_OF_TAG + rb")" + _END_TAGS + rb")?+)",
+    rb"<(?:" + _ASIDE + rb"|/" + NAME + rb"(?:" + REST_OF_TAG + rb"|(?s:.*))"
+    rb"|(" + NAME + rb")(?:(" + REST_OF_TAG + rb")" + _END_TAGS + rb")?)",
     re.IGNORECASE | re.DOTALL,
 )
 """A start tag with the end tags that follow it, or something that holds none."""
 _START_OR_END: Final = re.compile(
-    rb"<(?:" + _ASIDE + rb"|(/?)(" + _NAME + rb")(" + REST_OF_TAG + rb")?+)",
+    rb"<(?:" + _ASIDE + rb"|(/?)(" + NAME + rb")(" + REST_OF_TAG + rb")?)",
     re.IGNORECASE | re.DOTALL,
 )
 _PROPERTY: Final = re.compile(rb"(?<![-\w])([-\w]++)\s*+:")

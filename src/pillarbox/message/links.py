@@ -21,6 +21,7 @@ from pillarbox.message.markup import (
     text_of,
     unescaped,
     unescaped_value,
+    whole_until,
 )
 
 _WEB: Final = re.compile(r"https?://[^/?#\\]", re.IGNORECASE)
@@ -57,10 +58,10 @@ def find_spots(document: bytes, charset: str) -> tuple[list[Spot], list[Spot], i
     """
     links: list[Spot] = []
     images: list[Spot] = []
-    end = len(document)
+    end, at = -1, 0
     opened: tuple[Tag, Attribute] | None = None
     for tag in read_tags(document):
-        name = tag.name
+        name, at = tag.name, tag.end
         if name == b"img":
             _add(images, document, tag, tag.attributes.get(b"src"), charset)
         elif name == b"/body":
@@ -74,6 +75,9 @@ def find_spots(document: bytes, charset: str) -> tuple[list[Spot], list[Spot], i
                 opened = (tag, value)
             elif value is not None:
                 _add(links, document, tag, value, charset)
+    if end < 0:
+        # Nothing is put into what a browser takes for a tag or a title that does not end.
+        end = whole_until(document, at)
     if opened is not None:
         _add(links, document, *opened, charset, end)
     links.sort(key=lambda spot: spot.value.start)

@@ -15,26 +15,44 @@ from typing import Final, NamedTuple
 
 # A tag from behind its name to its end. A quote counts only behind an equals sign (HTML 13.2.5).
 REST_OF_TAG: Final = (
-    rb"(?:[^>\"'=]++|=[ \t\r\n\f]*+(?:\"[^\"]*+\"|'[^']*+'|(?![\"'])[^ \t\r\n\f>]*+)?+|[\"'])*+>"
+    rb"(?:[^>\"'=]++|=[ \t\r\n\f]*+(?:\"[^\"]*+\"|'[^']*+'|(?![\"'])[^ \t\r\n\f>]*+)|[\"'])*+>"
 )
+NAME: Final = rb"[a-z][^ \t\r\n\f/>]*+"
 RAW_TEXT: Final = rb"script|style|title|textarea|xmp|iframe|noembed|noframes|plaintext"
 _WANTED: Final = rb"/?a|area|img|/body|v:[a-z]+|" + RAW_TEXT
 _NEXT: Final = re.compile(
     rb"(?:[^<]++|<(?!(?:" + _WANTED + rb")[ \t\r\n\f/>]|!--)"
-    rb"(?:/?[a-z](?:" + REST_OF_TAG + rb"|(?s:.*+)))?+)*+"
+    rb"(?:/?" + NAME + rb"(?:" + REST_OF_TAG + rb"|(?s:.*+)))?+)*+"
     rb"<(" + _WANTED + rb"|!--)",
     re.IGNORECASE,
 )
 """From anywhere to the name of the next tag that matters; all others are passed over in one go, and
 one that has no end is the end.
 """
+_NAME_END: Final = rb"(?=[ \t\r\n\f/>])"
+# A group that captures inside a possessive repetition is more than Python 3.11.2 can bear.
+_WHOLE: Final = re.compile(
+    rb"(?:[^<]++|<(?:(?!/?[a-z]|!--)|!--(?:\[if[^\]>]*+\]>|-?>|.*?--!?>)|(?!(?:"
+    + RAW_TEXT
+    + rb")[ \t\r\n\f/>])/?"
+    + NAME
+    + REST_OF_TAG
+    + b"".join(
+        b"|" + name + _NAME_END + REST_OF_TAG + rb".*?</" + name + _NAME_END + REST_OF_TAG
+        for name in RAW_TEXT.split(b"|")
+    )
+    + rb"))*+",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Text, tags and comments that have an end."""
 _TAG_END: Final = re.compile(REST_OF_TAG)
 _ATTRIBUTE: Final = re.compile(
     rb"[ \t\r\n\f/]*+([^ \t\r\n\f/>=][^ \t\r\n\f/>=]*+|=[^ \t\r\n\f/>=]*+)"
     rb"(?:[ \t\r\n\f]*+=[ \t\r\n\f]*+(?:\"([^\"]*+)\"|'([^']*+)'|(?![\"'])([^ \t\r\n\f>]*+)))?+"
 )
 _ANY_TAG: Final = re.compile(
-    rb"<(?:!--(?:.*?-->|.*+)|/?[a-z](?:" + REST_OF_TAG + rb"|.*+)|[!?][^>]*+>?+)", re.I | re.S
+    rb"<(?:!--(?:.*?-->|.*+)|/?" + NAME + rb"(?:" + REST_OF_TAG + rb"|.*+)|[!?][^>]*+>?+)",
+    re.I | re.S,
 )
 _CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
 _RAW_NAMES: Final = frozenset(RAW_TEXT.split(b"|"))
@@ -99,6 +117,12 @@ def read_tags(document: bytes, most: int = _MOST_TAGS) -> Iterator[Tag]:
             continue
         most -= 1
         yield Tag(name, start, at, attributes(document, inside, at - 1))
+
+
+def whole_until(document: bytes, at: int) -> int:
+    """From here, which is no place within a tag, where something begins that has no end; or the end."""
+    found = _WHOLE.match(document, at)
+    return found.end() if found is not None else at
 
 
 def text_of(document: bytes, start: int, end: int) -> bytes:

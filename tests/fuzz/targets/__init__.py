@@ -24,7 +24,7 @@ class Target:
     max_bytes: int
 
 
-NAMES = ("session", "connection", "client", "header", "path", "proxy")
+NAMES = ("session", "connection", "client", "header", "path", "proxy", "features", "styles")
 
 
 def load(name: str) -> Target:
