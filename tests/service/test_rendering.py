@@ -126,12 +126,18 @@ async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
 
 
 MORTAL = """
-import os
+import os, time
 from pillarbox.services.delivery import render_child
 from pillarbox.services.delivery.render_job import answer_to
-render_child.main(lambda job: os._exit(9) if b"deadly" in job else answer_to(job))
+def work(job):
+    if b"deadly" in job:
+        os._exit(9)
+    if b"endless" in job:
+        time.sleep(60)
+    return answer_to(job)
+render_child.main(work)
 """
-"""The child itself, but that one word is its end."""
+"""The child itself, but that one word is its end, and another keeps it for ever."""
 
 
 async def test_a_message_that_ends_two_children_goes_unmodified_and_says_so_once(
@@ -156,13 +162,15 @@ async def test_a_message_that_ends_two_children_goes_unmodified_and_says_so_once
     assert not await left_of(house, good.message)
 
 
-async def test_a_message_that_takes_too_much_of_a_child_is_ended_there(
-    houses: Houses, sink: BadServer
+async def test_a_message_that_takes_a_child_too_long_is_ended_there(
+    houses: Houses, sink: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "mortal_child.py").write_text(MORTAL)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(ways_out, "_RENDER_MODULE", "mortal_child")
     config = WorkersConfig(processes=1, seconds=0.3)
     house = await started(houses, sink, "inlinecss", rendering=config)
-    heavy = b"<style>" + b"td:nth-child(2n+1) ~ td > b { color: red }" * 2000 + b"</style>"
-    content = letter(heavy + b"<table><tr>" + b"<td><b>x</b>\r\n" * 8_000)
+    content = letter(STYLED + b"<p>endless</p>")
     receipt = await house.submit(content=content)
     await house.until(receipt.message)
     (record,) = sink.delivered

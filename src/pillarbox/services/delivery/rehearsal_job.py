@@ -17,6 +17,7 @@ from pillarbox.net.errors import WorkerLost
 from pillarbox.net.workers import Workers
 from pillarbox.services.delivery.packed_keys import PackedKeys, pack_keys
 from pillarbox.services.delivery.render_job import place_of
+from pillarbox.services.delivery.sent_hop import SentHop
 from pillarbox.terms.ids import DeliveryId
 
 MODULE: Final = "pillarbox.services.delivery.rehearsal_child"
@@ -33,7 +34,7 @@ class RehearsalJob(msgspec.Struct, frozen=True, array_like=True):
     facts: MessageFacts
     delivery: int
     ignored: tuple[Remark, ...]
-    hop: Hop
+    hop: SentHop
     keys: PackedKeys
     remarks: tuple[str, ...]
     left: str
@@ -78,7 +79,8 @@ def _job_of(
 ) -> bytes:  # fmt: skip
     """The job as it is sent; of the keys only those that the message names."""
     job = RehearsalJob(
-        name, arrived.content, came, arrived.facts, arrived.delivery, arrived.ignored, hop,
+        name, arrived.content, came, arrived.facts, arrived.delivery, arrived.ignored,
+        SentHop.of(hop),
         pack_keys(arrived.facts, keys), remarks, left,
     )  # fmt: skip
     return msgspec.msgpack.encode(job)
@@ -99,7 +101,7 @@ def work(job: bytes) -> bytes:
     arrived = Arrived(asked.content, asked.facts, DeliveryId(asked.delivery), asked.ignored)
     try:
         told, content = rehearse(
-            asked.name, arrived, asked.hop, asked.keys.unpacked(),
+            asked.name, arrived, asked.hop.received(), asked.keys.unpacked(),
             came=asked.came, remarks=asked.remarks, left=asked.left,
         )  # fmt: skip
         return msgspec.msgpack.encode(Rehearsed(told, content))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from pillarbox.message.default_sender import DefaultSender
 from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles, no_styles, styles_of
@@ -16,6 +15,7 @@ from pillarbox.message.render import Hop, rendering
 from pillarbox.message.wishes import inlines_styles
 from pillarbox.net.errors import WorkerLost
 from pillarbox.services.delivery.packed_keys import PackedKeys, pack_keys
+from pillarbox.services.delivery.sent_hop import SentHop
 from pillarbox.terms.ids import DeliveryId
 
 
@@ -40,29 +40,6 @@ class Rendered(msgspec.Struct, frozen=True, array_like=True):
     wrong: str = ""
     broke: str = ""
     """What went wrong that should not have, and where: nothing of what was rendered."""
-
-
-class SentHop(msgspec.Struct, frozen=True, array_like=True):
-    """A `Hop` on its way."""
-
-    eight_bit: bool
-    smtputf8: bool
-    dsn: bool
-    requires_tls: bool
-    sender: tuple[str, str, bool, bool] | None = None
-    """Address and name of whoever stands in, and whether for the author and the return path."""
-
-    @classmethod
-    def of(cls, hop: Hop) -> SentHop:
-        """What is sent of it."""
-        one = hop.sender
-        sender = (one.address, one.name, one.for_author, one.for_return_path) if one else None
-        return cls(hop.eight_bit, hop.smtputf8, hop.dsn, hop.requires_tls, sender)
-
-    def received(self) -> Hop:
-        """As it was."""
-        sender = DefaultSender(*self.sender) if self.sender is not None else None
-        return Hop(self.eight_bit, self.smtputf8, self.dsn, self.requires_tls, sender)
 
 
 class RenderJob(msgspec.Struct, frozen=True, array_like=True):
