@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +16,18 @@ from pillarbox.net.acme import AcmeConfig, Issued, Publish, new_account_key
 from pillarbox.net.acme_errors import AcmeFailed
 from pillarbox.net.http_server import HttpServer
 from pillarbox.net.smtp_ports import SmtpConfig
+from pillarbox.observe.news import News
 from pillarbox.services.certificates.renewals import Renewals, TermsNotAgreed
 from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.storage.interface.certificates import CertificatePair
 from pillarbox.terms.secret import Secret
+from pillarbox.wiring.house import House, build
+from pillarbox.wiring.life import bind_ports, open_rooms
 from tests.doubles.pebble import pebble
 from tests.doubles.ports import black_hole
+from tests.doubles.postgres import PostgresServer
 from tests.doubles.reader import Reader
-from tests.fix_house import Houses, Running
+from tests.fix_house import Houses, Running, settings_at
 
 HOST = "track.example.test"
 THIRD_MS = 30 * 86_400_000
@@ -267,3 +273,44 @@ async def test_a_port_of_its_own_answers_authorities_and_nobody_else() -> None:
         assert told.status == 404
     finally:
         await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def node(folder: Path, url: str, name: str, **sections: object) -> AsyncIterator[House]:
+    """One of several over a database."""
+    settings = settings_at(
+        folder / name, database_url=Secret(url), secret_key=Secret("11" * 32), node=name,
+        smtp=SmtpConfig(starttls_ports=(), tls_ports=(0,)), **sections,
+    )  # fmt: skip
+    async with contextlib.AsyncExitStack() as stack:
+        house = await build(settings, on_broken=lambda _: None, news=News())
+        stack.push_async_callback(house.storage.close)
+        await open_rooms(stack, house, bind_ports(stack, house, take_next_port=False))
+        yield house
+
+
+@pytest.mark.needs("pebble", "postgres")
+async def test_one_node_asks_another_answers_the_authority_and_both_show_what_was_obtained(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.database()
+    async with pebble(tmp_path / "pebble", HOST) as authority:
+        asking = AcmeConfig(
+            directory=authority.directory, agree_terms=True, ca_file=str(authority.ca_file),
+            hosts=(HOST,),
+        )  # fmt: skip
+        answering = AcmeConfig(listen="127.0.0.1", ports=(authority.http_port,))
+        async with (
+            node(tmp_path, url, "two", roles=("smtp",), acme=answering) as two,
+            node(tmp_path, url, "one", roles=("smtp", "upkeep"), acme=asking) as one,
+        ):
+            ports = [house.listener.open_ports[0].port for house in (one, two)]
+            found: list[bytes] = []
+            async with asyncio.timeout(20):
+                while len(found) < len(ports):
+                    with contextlib.suppress(ssl.SSLError):
+                        found.append(await shown_to(ports[len(found)], authority.roots()))
+                    await asyncio.sleep(0.02)
+            assert found[0] == found[1]
+            (known,) = await two.storage.certificates.certificates()
+            assert known.words == ""
