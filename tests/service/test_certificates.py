@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from pillarbox.api.challenges import build_challenges
 from pillarbox.net.acme import AcmeConfig, Issued, Publish, new_account_key
@@ -17,6 +18,7 @@ from pillarbox.net.acme_errors import AcmeFailed
 from pillarbox.net.http_server import HttpServer
 from pillarbox.net.smtp_ports import SmtpConfig
 from pillarbox.observe.news import News
+from pillarbox.policy.certificate import Certificate
 from pillarbox.services.certificates.renewals import Renewals, TermsNotAgreed
 from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.storage.interface.certificates import CertificatePair
@@ -196,6 +198,23 @@ async def test_answers_are_taken_away_whatever_came_of_it(houses: Houses) -> Non
     desk.hands.failing = AcmeFailed("no")
     await desk.renewals.go_round()
     assert await desk.store.answer("token", desk.clock.at_ms) is None
+
+
+async def test_whoever_comes_first_after_a_restart_is_shown_what_was_obtained(
+    houses: Houses,
+) -> None:
+    smtp = SmtpConfig(starttls_ports=(), tls_ports=(0,))
+    running = await houses.start(smtp=smtp)
+    authority = trustme.CA()
+    leaf = authority.issue_cert(HOST)
+    chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems).decode()
+    store, now = running.house.storage.certificates, running.house.clock.now_ms()
+    await store.want(HOST, now)
+    pair = CertificatePair(HOST, chain, Secret(leaf.private_key_pem.bytes().decode()))
+    await store.keep(Certificate(HOST, now, now + 3 * THIRD_MS, now + 2 * THIRD_MS), pair)
+    running = await houses.start(smtp=smtp)
+    port = running.house.listener.open_ports[0].port
+    assert await shown_to(port, authority.cert_pem.bytes().decode())
 
 
 async def shown_to(port: int, roots: str, host: str = HOST) -> bytes:
