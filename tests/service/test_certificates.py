@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from pillarbox.api.challenges import build_challenges
 from pillarbox.net.acme import AcmeConfig, Issued, Publish, new_account_key
 from pillarbox.net.acme_errors import AcmeFailed
 from pillarbox.net.http_server import HttpServer
 from pillarbox.net.smtp_ports import SmtpConfig
+from pillarbox.observe.news import News
+from pillarbox.policy.certificate import Certificate
 from pillarbox.services.certificates.renewals import Renewals, TermsNotAgreed
 from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.storage.interface.certificates import CertificatePair
 from pillarbox.terms.secret import Secret
+from pillarbox.wiring.house import House, build
+from pillarbox.wiring.life import bind_ports, open_rooms
 from tests.doubles.pebble import pebble
 from tests.doubles.ports import black_hole
+from tests.doubles.postgres import PostgresServer
 from tests.doubles.reader import Reader
-from tests.fix_house import Houses, Running
+from tests.fix_house import Houses, Running, settings_at
 
 HOST = "track.example.test"
 THIRD_MS = 30 * 86_400_000
@@ -192,6 +200,23 @@ async def test_answers_are_taken_away_whatever_came_of_it(houses: Houses) -> Non
     assert await desk.store.answer("token", desk.clock.at_ms) is None
 
 
+async def test_whoever_comes_first_after_a_restart_is_shown_what_was_obtained(
+    houses: Houses,
+) -> None:
+    smtp = SmtpConfig(starttls_ports=(), tls_ports=(0,))
+    running = await houses.start(smtp=smtp)
+    authority = trustme.CA()
+    leaf = authority.issue_cert(HOST)
+    chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems).decode()
+    store, now = running.house.storage.certificates, running.house.clock.now_ms()
+    await store.want(HOST, now)
+    pair = CertificatePair(HOST, chain, Secret(leaf.private_key_pem.bytes().decode()))
+    await store.keep(Certificate(HOST, now, now + 3 * THIRD_MS, now + 2 * THIRD_MS), pair)
+    running = await houses.start(smtp=smtp)
+    port = running.house.listener.open_ports[0].port
+    assert await shown_to(port, authority.cert_pem.bytes().decode())
+
+
 async def shown_to(port: int, roots: str, host: str = HOST) -> bytes:
     """The certificate a client gets that asks for a name and trusts this authority alone."""
     context = ssl.create_default_context(cadata=roots)
@@ -267,3 +292,44 @@ async def test_a_port_of_its_own_answers_authorities_and_nobody_else() -> None:
         assert told.status == 404
     finally:
         await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def node(folder: Path, url: str, name: str, **sections: object) -> AsyncIterator[House]:
+    """One of several over a database."""
+    settings = settings_at(
+        folder / name, database_url=Secret(url), secret_key=Secret("11" * 32), node=name,
+        smtp=SmtpConfig(starttls_ports=(), tls_ports=(0,)), **sections,
+    )  # fmt: skip
+    async with contextlib.AsyncExitStack() as stack:
+        house = await build(settings, on_broken=lambda _: None, news=News())
+        stack.push_async_callback(house.storage.close)
+        await open_rooms(stack, house, bind_ports(stack, house, take_next_port=False))
+        yield house
+
+
+@pytest.mark.needs("pebble", "postgres")
+async def test_one_node_asks_another_answers_the_authority_and_both_show_what_was_obtained(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.database()
+    async with pebble(tmp_path / "pebble", HOST) as authority:
+        asking = AcmeConfig(
+            directory=authority.directory, agree_terms=True, ca_file=str(authority.ca_file),
+            hosts=(HOST,),
+        )  # fmt: skip
+        answering = AcmeConfig(listen="127.0.0.1", ports=(authority.http_port,))
+        async with (
+            node(tmp_path, url, "two", roles=("smtp",), acme=answering) as two,
+            node(tmp_path, url, "one", roles=("smtp", "upkeep"), acme=asking) as one,
+        ):
+            ports = [house.listener.open_ports[0].port for house in (one, two)]
+            found: list[bytes] = []
+            async with asyncio.timeout(20):
+                while len(found) < len(ports):
+                    with contextlib.suppress(ssl.SSLError):
+                        found.append(await shown_to(ports[len(found)], authority.roots()))
+                    await asyncio.sleep(0.02)
+            assert found[0] == found[1]
+            (known,) = await two.storage.certificates.certificates()
+            assert known.words == ""

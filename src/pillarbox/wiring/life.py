@@ -233,6 +233,8 @@ async def open_rooms(stack: AsyncExitStack, house: House, faces: Faces) -> None:
         rooms += [("delivery", house.worker), ("notices", house.notices)]
         house.storage.nodes.listen("queue", house.worker.look_now)
         house.worker.start_mirroring()
+    with suppress(StorageTrouble):  # it is looked at again every minute
+        await house.acme.renewals.show()
     tasks = [asyncio.create_task(room.run(), name=name) for name, room in rooms]
     for task in tasks:
         task.add_done_callback(_ended_early)

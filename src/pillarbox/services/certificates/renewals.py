@@ -100,6 +100,10 @@ class Renewals:
             )
         return await self._store.want(name, self._clock.now_ms())
 
+    async def show(self) -> None:
+        """Show all that were obtained. Raises `StorageTrouble`."""
+        self._show(await self._store.pairs())
+
     def stop(self) -> None:
         """At once; a certificate that is being asked for is asked for again at the next start."""
         self._stop.set()
@@ -121,7 +125,7 @@ class Renewals:
 
     async def go_round(self) -> int:
         """Ask for all that are due; gives how many were obtained."""
-        await self._show_all()
+        await self.show()
         if not (self._on_duty and self._agreed):
             return 0
         if not await self._storage.nodes.has_duty("certificates"):
@@ -134,7 +138,7 @@ class Renewals:
             if each.due_at <= self._clock.now_ms():
                 obtained += await self._ask(each)
         if obtained:
-            await self._show_all()
+            await self.show()
         return obtained
 
     async def _ask(self, certificate: Certificate) -> bool:
@@ -199,9 +203,6 @@ class Renewals:
         account = AcmeAccount(await self._authority.open_account(key), key)
         await self._store.keep_account(directory, account)
         return account
-
-    async def _show_all(self) -> None:
-        self._show(await self._store.pairs())
 
     async def _safe_round(self) -> None:
         try:
