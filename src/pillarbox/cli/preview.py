@@ -53,6 +53,7 @@ def _switch(flag: str, about: str) -> Callable[[Function], Function]:
 @_switch("track-opens", "Images are fetched through the tracking host.")
 @_switch("prevent-scam", "Links whose text is their own address stay.")
 @_switch("hosted-images", "Embedded images no longer travel with the message.")
+@_switch("unsubscribe", "Readers may unsubscribe with one click, where no field says how yet.")
 @click.option(
     "--seven-bit",
     cls=Option,
