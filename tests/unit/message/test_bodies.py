@@ -120,7 +120,8 @@ def test_line_ends_that_are_written_as_octets_are_kept() -> None:
 
 
 pieces = st.lists(
-    st.sampled_from([b"a", b"\r\n", b" ", b"=", b"\xc3\xa9", b"<p>", b"\t", b".", b"x" * 80])
+    st.sampled_from([b"a", b"\r\n", b" ", b"=", b"\xc3\xa9", b"<p>", b"\t", b".", b"x" * 80]),
+    min_size=1,
 )
 
 
@@ -140,6 +141,7 @@ def test_edits_come_out_as_they_were_meant(document: bytes, data: st.DataObject)
     ]
     wanted = spliced(body.document, edits)
     made = spliced(content, put_back(content, body, edits))
-    (again,) = bodies(made)
-    assert isinstance(again, Body)
-    assert again.document == wanted
+    again = bodies(made)
+    assert all(isinstance(each, Body) for each in again)
+    # A part of which nothing is left is none that a reader is shown.
+    assert b"".join(each.document for each in again if isinstance(each, Body)) == wanted
