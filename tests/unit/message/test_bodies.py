@@ -120,7 +120,8 @@ def test_line_ends_that_are_written_as_octets_are_kept() -> None:
 
 
 pieces = st.lists(
-    st.sampled_from([b"a", b"\r\n", b" ", b"=", b"\xc3\xa9", b"<p>", b"\t", b".", b"x" * 80])
+    st.sampled_from([b"a", b"\r\n", b" ", b"=", b"\xc3\xa9", b"<p>", b"\t", b".", b"x" * 80]),
+    min_size=1,
 )
 
 
@@ -140,6 +141,21 @@ def test_edits_come_out_as_they_were_meant(document: bytes, data: st.DataObject)
     ]
     wanted = spliced(body.document, edits)
     made = spliced(content, put_back(content, body, edits))
-    (again,) = bodies(made)
-    assert isinstance(again, Body)
-    assert again.document == wanted
+    found = bodies(made)
+    assert all(isinstance(again, Body) for again in found)
+    assert [again.document for again in found if isinstance(again, Body)] == [wanted] * bool(wanted)
+
+
+def test_a_long_line_beside_a_bare_line_end_is_broken_softly() -> None:
+    content = part(b"one=0Dtwo\r\n" + b"<p>" * 20, b"quoted-printable")
+    body = only(content)
+    made = spliced(
+        content, put_back(content, body, [(0, 9, b"o\r" + b"n" * 90 + b"\r\n" + b"e" * 200)])
+    )
+    assert only(made).document == b"o\r" + b"n" * 90 + b"\r\n" + b"e" * 200 + b"<p>" * 20
+    assert max(map(len, made.split(b"\r\n"))) <= 76
+
+
+def test_a_part_of_which_nothing_is_shown_is_no_body() -> None:
+    assert bodies(b"Content-Type: text/html\r\n\r\n") == []
+    assert bodies(b"Content-Type: text/html") == []
