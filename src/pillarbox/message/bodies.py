@@ -122,14 +122,14 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
     found: list[Edit] = []
     at = place = line = index = 0
     while index < len(wanted):
-        while wanted[index][0] > at + len(meant[line]):
+        while wanted[index][0] > at + len(meant[line]) + 1:  # between CR and LF is this line
             at += len(meant[line]) + 2
             place += len(written[line]) + 2
             line += 1
         start, begin, first = at, place, index
         at += len(meant[line])
         place += len(written[line])
-        while index < len(wanted) and wanted[index][0] <= at:
+        while index < len(wanted) and wanted[index][0] <= at + 1:
             while wanted[index][1] > at:
                 line += 1
                 at += len(meant[line]) + 2
@@ -188,7 +188,7 @@ def _quoted(text: bytes) -> bytes:
         return quoted_printable(text)
     # Bare ones are written as octets, which no line end is.
     return b"\r\n".join(
-        quoted_printable(line).replace(b"\r", b"=0D").replace(b"\n", b"=0A")
+        quoted_printable(line)
         if b"\r" not in line and b"\n" not in line
         else b"=\r\n".join(_octets(line))
         for line in text.split(b"\r\n")

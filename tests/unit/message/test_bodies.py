@@ -145,3 +145,18 @@ def test_edits_come_out_as_they_were_meant(document: bytes, data: st.DataObject)
     assert all(isinstance(each, Body) for each in again)
     # A part of which nothing is left is none that a reader is shown.
     assert b"".join(each.document for each in again if isinstance(each, Body)) == wanted
+
+
+def test_a_long_line_beside_a_bare_line_end_is_broken_softly() -> None:
+    content = part(b"one=0Dtwo\r\n" + b"<p>" * 20, b"quoted-printable")
+    body = only(content)
+    made = spliced(
+        content, put_back(content, body, [(0, 9, b"o\r" + b"n" * 90 + b"\r\n" + b"e" * 200)])
+    )
+    assert only(made).document == b"o\r" + b"n" * 90 + b"\r\n" + b"e" * 200 + b"<p>" * 20
+    assert max(map(len, made.split(b"\r\n"))) <= 76
+
+
+def test_a_part_of_which_nothing_is_shown_is_no_body() -> None:
+    assert bodies(b"Content-Type: text/html\r\n\r\n") == []
+    assert bodies(b"Content-Type: text/html") == []
