@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from pillarbox.policy.credential import Credential, Former, LoginUse, Uses
-from pillarbox.policy.directory import Account, Key, Mode
+from pillarbox.policy.directory import Account, App, Key, Mode, TrackedImages, VisitDetail
 from pillarbox.policy.events import SwitchFacts
 from pillarbox.policy.server import Grant, OAuth, Server
+from pillarbox.storage.codec import decode, encode
 from pillarbox.storage.directory import SqlDirectoryStore
 from pillarbox.storage.engine import Engine, Row, Value
 from pillarbox.storage.interface.errors import Conflict, NotFound, Unstorable
@@ -41,6 +43,24 @@ async def test_a_change_moves_the_version_and_is_seen_at_once(storage: Storage, 
     await storage.directory.save_app(replace(post.app, mode=Mode.LIVE))
     assert storage.directory.version > before
     assert (await storage.directory.app(post.app.id)).mode is Mode.LIVE
+
+
+async def test_what_an_app_prefers_for_its_readers_is_kept(storage: Storage, post: Post) -> None:
+    assert post.app.visits is VisitDetail.DEFAULT
+    said = replace(post.app, visits=VisitDetail.PRIVATE, tracked_images=TrackedImages.REDIRECT)
+    await storage.directory.save_app(said)
+    storage.directory.forget()
+    assert await storage.directory.app(post.app.id) == said
+
+
+async def test_an_app_that_was_written_before_it_could_prefer_anything_prefers_nothing(
+    storage: Storage, post: Post
+) -> None:
+    document = msgspec.to_builtins(post.app, builtin_types=(bytes,))
+    before = {
+        name: value for name, value in document.items() if name not in ("visits", "tracked_images")
+    }
+    assert decode(encode(before), App) == post.app
 
 
 async def test_servers_come_by_priority_then_age(storage: Storage, post: Post) -> None:

@@ -90,6 +90,21 @@ async def test_options_are_checked(face: Face, options: dict[str, str], status: 
         assert answer.json()["options"] == {"trackclicks": "true"}
 
 
+async def test_what_an_app_prefers_for_its_readers_is_one_of_few_words(face: Face) -> None:
+    before = (await face.own("GET", "/apps/first-app")).json()
+    assert (before["visits"], before["tracked_images"]) == ("default", "default")
+    wanted = {"visits": "private", "tracked_images": "redirect"}
+    answer = await face.own("PATCH", "/apps/first-app", wanted)
+    assert answer.json() == {**before, **wanted}
+    stored = await face.storage.directory.app(face.app.id)
+    assert (stored.visits, stored.tracked_images) == ("private", "redirect")
+    for wrong in ({"visits": "none"}, {"tracked_images": "hosted"}, {"visits": None}):
+        refused = await face.own("PATCH", "/apps/first-app", wrong)
+        assert refused.status == 422
+    made = await face.own("POST", "/apps", {"name": "shop", "visits": "full"})
+    assert made.json()["visits"] == "full"
+
+
 async def test_header_values_of_an_app_are_one_line(face: Face) -> None:
     answer = await face.own("PATCH", "/apps/first-app", {"from_name": "a\r\nBcc: v@example.com"})
     assert answer.status == 422

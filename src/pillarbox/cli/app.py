@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -21,6 +21,17 @@ from pillarbox.cli.features import feature_options, take_features
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
+
+ABOUT_VISITS: Final = {
+    "default": "",
+    "full": "full, with address and program",
+    "private": "private, counted without address and program",
+}
+ABOUT_IMAGES: Final = {
+    "default": "",
+    "serve": "serve, tracked ones are shown from here",
+    "redirect": "redirect, readers are sent to where tracked ones lie",
+}
 
 
 @click.group(
@@ -50,6 +61,20 @@ def app_options(function: Any) -> Any:
                 type=click.Choice(["priority", "random"]),
                 metavar="ORDER",
                 help="In which order its servers are tried: priority (default) or random.",
+            ),
+            click.option(
+                "--visits",
+                type=click.Choice(list(ABOUT_VISITS)),
+                metavar="DETAIL",
+                help="What is kept of readers: private counts them without address and program; "
+                "full keeps both; default is as set for all.",
+            ),
+            click.option(
+                "--tracked-images",
+                type=click.Choice(list(ABOUT_IMAGES)),
+                metavar="WAY",
+                help="serve shows copies from here, redirect sends readers to where images lie; "
+                "default is as set for all.",
             ),
         )
     ):
@@ -113,6 +138,8 @@ def show(call: Call, name: str) -> None:
                 ("Test address", found["test_address"]),
                 ("Allowed senders", ", ".join(found["allowed_senders"]) or "any"),
                 ("Options", ", ".join(f"{k}={v}" for k, v in found["options"].items())),
+                ("Visits", ABOUT_VISITS[found["visits"]]),
+                ("Images", ABOUT_IMAGES[found["tracked_images"]]),
                 ("Servers", ", ".join(each["name"] for each in servers) or "none"),
                 ("Order", found["strategy"] if len(servers) > 1 else ""),
                 ("Credentials", ", ".join(each["name"] for each in credentials) or "none"),
@@ -149,6 +176,7 @@ def add(call: Call, name: str, **values: Any) -> None:
     ("app set first-app --mode live", "send real mail; asks once"),
     ("app set shop --mode sandbox", "keep everything here from now on"),
     ('app set shop --from-name "The shop" --allow-from "*@example.com"', "sender defaults"),
+    ("app set shop --visits private", "count its readers, keep nothing of who they are"),
 )
 @app.command("set")
 @click.argument("name")

@@ -33,6 +33,25 @@ class Strategy(StrEnum):
     RANDOM = "random"
 
 
+class VisitDetail(StrEnum):
+    """What is kept of who visits tracked links and images of an app's mail."""
+
+    DEFAULT = "default"
+    """What is set for all (``tracking_host.personal_data``)."""
+    FULL = "full"
+    PRIVATE = "private"
+    """Neither address nor program."""
+
+
+class TrackedImages(StrEnum):
+    """How tracked images of an app's mail are answered."""
+
+    DEFAULT = "default"
+    """As is set for all (``tracking_host.images``)."""
+    SERVE = "serve"
+    REDIRECT = "redirect"
+
+
 class Uncertain(StrEnum):
     """What follows a connection lost behind the final dot."""
 
@@ -83,6 +102,8 @@ class App:
     reply_to_name: str = ""
     allowed_senders: tuple[str, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
+    visits: VisitDetail = VisitDetail.DEFAULT
+    tracked_images: TrackedImages = TrackedImages.DEFAULT
     routes: tuple[RouteRule, ...] = ()
     created_at: int = 0
     modified_at: int = 0

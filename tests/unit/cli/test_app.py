@@ -31,6 +31,20 @@ def test_an_app_is_added_shown_changed_and_removed(do) -> None:
     assert do("app", "list", "-q").out == "first-app\n"
 
 
+def test_what_an_app_prefers_for_its_readers_is_said_shown_and_taken_back(do) -> None:
+    changed = do("app", "set", "first-app", "--visits", "private", "--tracked-images", "redirect")
+    assert "visits default -> private" in changed.out
+    assert "tracked images default -> redirect" in changed.out
+    shown = do("app", "show", "first-app").out
+    assert "private, counted without address and program" in shown
+    assert "redirect, readers are sent to where tracked ones lie" in shown
+    do("app", "set", "first-app", "--visits", "default", "--tracked-images", "default")
+    assert "private" not in do("app", "show", "first-app").out
+    assert do("app", "set", "first-app", "--visits", "none").code == Exit.USAGE
+    do("app", "add", "shop", "--visits", "full")
+    assert json.loads(do("app", "show", "shop", "--json").out)["visits"] == "full"
+
+
 def test_going_live_asks_once_on_a_terminal(do) -> None:
     do("server", "add", "relay", "--host", "smtp.example.com")
     done = do("app", "set", "first-app", "--mode", "live", said="live\n")

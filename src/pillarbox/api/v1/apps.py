@@ -29,7 +29,7 @@ from pillarbox.api.fields import (
 from pillarbox.api.finding import find_app, visible_apps
 from pillarbox.api.names import app_name
 from pillarbox.api.paging import page, read_query
-from pillarbox.policy.directory import App, Mode, Strategy
+from pillarbox.policy.directory import App, Mode, Strategy, TrackedImages, VisitDetail
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import format_object_id, new_object_id
 
@@ -73,6 +73,8 @@ class AppChange(Struct):
     reply_to_name: Short | UnsetType = UNSET
     allowed_senders: Senders | UnsetType = UNSET
     options: Options | UnsetType = UNSET
+    visits: VisitDetail | UnsetType = UNSET
+    tracked_images: TrackedImages | UnsetType = UNSET
 
 
 class NewApp(AppChange, kw_only=True):
@@ -100,6 +102,8 @@ def app_view(app: App) -> dict[str, Any]:
         "reply_to_name": app.reply_to_name,
         "allowed_senders": app.allowed_senders,
         "options": app.options,
+        "visits": app.visits,
+        "tracked_images": app.tracked_images,
         "created_at": format_instant(app.created_at),
     }
 
