@@ -20,6 +20,7 @@ from pillarbox.services.tracking.book import Book
 from pillarbox.services.tracking.config import TrackingHostConfig, read_place
 from pillarbox.services.tracking.host import TrackingHost
 from pillarbox.services.tracking.image import Images
+from pillarbox.services.tracking.preference import Preferences
 from pillarbox.services.tracking.tidying import Tidying
 from pillarbox.services.tracking.unsubscribe import Unsubscribing
 from pillarbox.services.tracking.visit import Visits
@@ -114,12 +115,15 @@ def build_tracking(
         max_connections=_FETCHES,
     )
     images = Images(storage.images, client, clock, metrics, config.fetch_seconds)
-    book = Book(storage.visits, clock, metrics, personal_data=config.personal_data)
-    leaving = Unsubscribing(storage.visits, clock, metrics, personal_data=config.personal_data)
-    visits = Visits(
-        storage.keys, book, images, clock, metrics,
-        serves_images=config.images == "serve", unsubscribe=leaving.answer,
+    preferences = Preferences(
+        storage.directory, storage.visits,
+        personal_data=config.personal_data, serves_images=config.images == "serve",
     )  # fmt: skip
+    book = Book(storage.visits, clock, metrics, preferences)
+    leaving = Unsubscribing(storage.visits, clock, metrics, preferences)
+    visits = Visits(
+        storage.keys, book, images, clock, metrics, preferences, unsubscribe=leaving.answer
+    )
 
     async def proof(token: str) -> str | None:
         return await storage.certificates.answer(token, clock.now_ms())

@@ -12,6 +12,7 @@ from pillarbox.observe.log import logger
 from pillarbox.observe.metrics import Metrics
 from pillarbox.policy.events import VisitFacts
 from pillarbox.policy.tracking import BURST_MS, Visit, bursts_of, second_look
+from pillarbox.services.tracking.preference import Preferences
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.visits import NewVisit, Reached, VisitStore
 from pillarbox.terms.clock import Clock
@@ -36,13 +37,13 @@ class Book:
     """Of this process. Nobody waits for it; `stop` and the end of `run` leave nothing unwritten."""
 
     def __init__(
-        self, store: VisitStore, clock: Clock, metrics: Metrics, *, personal_data: bool
+        self, store: VisitStore, clock: Clock, metrics: Metrics, preferences: Preferences
     ) -> None:
-        """Without `personal_data` nothing of what it writes says who came, or with what."""
+        """`preferences` say whether what it writes says who came, and with what."""
         self._store = store
         self._clock = clock
         self._metrics = metrics
-        self._personal_data = personal_data
+        self._preferences = preferences
         self._waiting: list[Visit] = []
         self._past: list[Visit] = []
         """Written, and still to be counted in bursts."""
@@ -109,24 +110,23 @@ class Book:
             verdict, rule = second_look(one, at, in_burst=id(one) in bursts)
             counted.append((_word(one), verdict.value))
             if found is not None:
-                judged = replace(one, verdict=verdict, rule=rule)
-                events.append(
-                    NewVisit(one.at, found.app, one.kind, one.delivery, self._facts(judged))
-                )
+                named = await self._preferences.keeps_personal_data(found.app)
+                facts = _facts(replace(one, verdict=verdict, rule=rule), named=named)
+                events.append(NewVisit(one.at, found.app, one.kind, one.delivery, facts))
         await self._store.add(events)
         for labels in counted:
             self._metrics.tracking_visits[labels] += 1
 
-    def _facts(self, one: Visit) -> VisitFacts:
-        known = self._personal_data
-        return VisitFacts(
-            one.url, one.position, one.address if known else "", one.agent if known else "",
-            one.verdict.value, one.rule.value,
-        )  # fmt: skip
-
     def _count(self, what: object) -> int:
         self._counts[what] = count = self._counts.get(what, 0) + 1
         return count
+
+
+def _facts(one: Visit, *, named: bool) -> VisitFacts:
+    return VisitFacts(
+        one.url, one.position, one.address if named else "", one.agent if named else "",
+        one.verdict.value, one.rule.value,
+    )  # fmt: skip
 
 
 def _word(visit: Visit) -> str:

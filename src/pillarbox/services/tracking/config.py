@@ -36,12 +36,13 @@ class TrackingHostConfig:
     )
     images: ImageWay = setting(
         "serve",
-        "Whether tracked images are fetched once and served, or readers are sent to where they lie.",
+        "Whether tracked images are fetched once and served, or readers are sent to where they lie; "
+        "an app may say otherwise.",
     )
     personal_data: bool = setting(
         True,
         "Whether the IP address of a visitor and the name of the program are kept; without them "
-        "visits are only counted.",
+        "visits are only counted. An app may say otherwise.",
     )
     hosted_days: int = setting(
         365,

@@ -15,6 +15,7 @@ from pillarbox.policy.events import UnsubscribedFacts
 from pillarbox.policy.tracking import shown_agent
 from pillarbox.services.tracking import answers
 from pillarbox.services.tracking.answers import Answer, Asked
+from pillarbox.services.tracking.preference import Preferences
 from pillarbox.storage.interface.visits import NewVisit, VisitStore
 from pillarbox.terms.clock import Clock
 
@@ -37,13 +38,13 @@ class Unsubscribing:
     """Answers tokens that lead here."""
 
     def __init__(
-        self, store: VisitStore, clock: Clock, metrics: Metrics, *, personal_data: bool
+        self, store: VisitStore, clock: Clock, metrics: Metrics, preferences: Preferences
     ) -> None:
-        """Without `personal_data` nothing is kept of who asked, or with what."""
+        """`preferences` say whether it is kept who asked, and with what."""
         self._store = store
         self._clock = clock
         self._metrics = metrics
-        self._personal_data = personal_data
+        self._preferences = preferences
 
     async def answer(self, asked: Asked) -> Answer:
         """Durable when this says so. Never a redirect and never a cookie (RFC 8058 §3.1, §3.2).
@@ -63,7 +64,7 @@ class Unsubscribing:
             self._count("too_old")
             _log.warning("unsubscribe.too_old", delivery=delivery)
             return answers.page("This link is too old", _TOO_OLD, 410)
-        known = self._personal_data
+        known = await self._preferences.keeps_personal_data(reached.app)
         facts = UnsubscribedFacts(
             asked.address if known else "",
             shown_agent(asked.fields.get("user-agent", "")) if known else "",

@@ -15,6 +15,7 @@ from pillarbox.services.tracking import answers
 from pillarbox.services.tracking.answers import Answer, Answering, Asked
 from pillarbox.services.tracking.book import Book
 from pillarbox.services.tracking.image import Images
+from pillarbox.services.tracking.preference import Preferences
 from pillarbox.storage.interface.keys import KeyStore
 from pillarbox.terms.clock import Clock
 
@@ -42,17 +43,17 @@ class Visits:
         images: Images,
         clock: Clock,
         metrics: Metrics,
+        preferences: Preferences,
         *,
-        serves_images: bool,
         unsubscribe: Answering | None = None,
     ) -> None:
-        """Where images are not served, readers are sent to where they lie."""
+        """Where `preferences` say that images are not served, readers are sent to where they lie."""
         self._keys = keys
         self._book = book
         self._images = images
         self._clock = clock
         self._metrics = metrics
-        self._serves_images = serves_images
+        self._preferences = preferences
         self._unsubscribe = unsubscribe
 
     async def opened(self, text: str) -> Opened | None:
@@ -109,7 +110,8 @@ class Visits:
             self._note(asked, CLICKED)
             return answers.redirect(token.target)
         self._note(asked, OPENED)
-        found = await self._images.at(token.target) if self._serves_images else None
+        served = await self._preferences.serves_images(token.delivery)
+        found = await self._images.at(token.target) if served else None
         if found is None:
             return answers.redirect(token.target)
         return answers.image(found.media_type, found.data)
