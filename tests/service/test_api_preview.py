@@ -118,7 +118,7 @@ async def test_an_author_at_no_domain_of_an_account_that_enforces_them_is_remark
     assert "example.com" in told["remarks"][0]
 
 
-async def test_mail_of_a_sending_domain_is_signed_and_tracked_as_that_wishes(face: Face) -> None:
+async def with_signing_domain(face: Face) -> None:
     domain = SendingDomain(
         new_object_id(), face.account.id, "example.com", "c",
         tracking_host="clicks.example.com", tracking_found=True, proved_at=1,
@@ -127,6 +127,22 @@ async def test_mail_of_a_sending_domain_is_signed_and_tracked_as_that_wishes(fac
     key = DkimKey("s1", Algorithm.ED25519, signer.record, KeyState.ACTIVE, created_at=1)
     await face.storage.domains.save_domain(domain)
     await face.storage.domains.add_keys(domain.id, [(key, signer.private_text())])
+
+
+async def test_nobody_gets_a_signature_for_what_the_door_would_refuse(face: Face) -> None:
+    await with_signing_domain(face)
+    change = {"allowed_senders": ["someone@example.com"]}
+    assert (await face.own("PATCH", "/apps/first-app", change)).status == 200
+    told = (await asked(face, content=True)).json()
+    assert told["remarks"][0].startswith("It would be refused: ")
+    assert told["signed_by"] == []
+    assert b"DKIM-Signature" not in base64.b64decode(told["content_base64"])
+    permitted = PAGE.replace(b"shop@", b"someone@")
+    assert (await asked(face, permitted)).json()["signed_by"] == ["example.com/s1"]
+
+
+async def test_mail_of_a_sending_domain_is_signed_and_tracked_as_that_wishes(face: Face) -> None:
+    await with_signing_domain(face)
     told = (await asked(face, options=TRACKED)).json()
     assert told["signed_by"] == ["example.com/s1"]
     assert told["difference"]["fields"][0]["name"] == "DKIM-Signature"

@@ -16,9 +16,12 @@ from pillarbox.handover.config import TrackingConfig
 from pillarbox.message.picture import PIXEL
 from pillarbox.message.tokens import Token, TokenKind, mint
 from pillarbox.net.certificates import TlsConfig
-from pillarbox.services.tracking.book import MOST_OF_SPOT
+from pillarbox.policy.tracking import CLICKED, Rule, Verdict, Visit
+from pillarbox.services.tracking.book import MOST_OF_SPOT, Book
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.images import StoredImage
+from pillarbox.storage.interface.visits import Reached
+from pillarbox.terms.ids import DeliveryId
 from tests.doubles.certificates import issue_certificate
 from tests.doubles.reader import FIREFOX, Reader, Told
 from tests.doubles.web_server import WebReply, WebRequest, WebServer
@@ -326,6 +329,38 @@ async def test_what_cannot_be_written_now_is_written_later(tracked: Tracked) -> 
     await book.write(everything=True)
     store.add = real  # type: ignore[method-assign]
     assert len(await tracked.visits(1)) == 1
+
+
+async def test_who_came_while_others_were_written_down_at_the_end_is_written_too(
+    tracked: Tracked,
+) -> None:
+    house = tracked.running.house
+    store, clock = house.storage.visits, house.clock
+    real, writing, go_on = store.reached, asyncio.Event(), asyncio.Event()
+
+    async def slow(delivery: DeliveryId) -> Reached | None:
+        writing.set()
+        await go_on.wait()
+        return await real(delivery)
+
+    def visit(at: int, position: int) -> Visit:
+        return Visit(
+            CLICKED, tracked.delivery, position, "https://example.com/", at, "192.0.2.1",
+            FIREFOX, Verdict.PERSON, Rule.NONE,
+        )  # fmt: skip
+
+    book = Book(store, clock, house.metrics, personal_data=True)
+    store.reached = slow  # type: ignore[method-assign]
+    book.note(visit(clock.now_ms() - 60_000, 1))
+    running = asyncio.create_task(book.run())
+    async with asyncio.timeout(10):
+        await writing.wait()
+        book.note(visit(clock.now_ms(), 2))
+        book.stop()
+        go_on.set()
+        await running
+    found = await store.of_delivery(tracked.delivery, 10)
+    assert [event.data.position for event in found] == [1, 2]  # type: ignore[union-attr]
 
 
 # --- images -----------------------------------------------------------------------------------

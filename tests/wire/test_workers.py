@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -83,6 +85,19 @@ async def test_a_child_that_dies_is_one_job_lost_and_another_takes_its_place(
     assert isinstance(answers[1], WorkerLost)
     assert "ended" in answers[1].sentence
     assert await done(pool, b"pid") != first
+
+
+async def test_a_child_that_died_idle_costs_nobody_his_job(
+    workers: Callable[..., Workers],
+) -> None:
+    pool = workers(processes=1)
+    child = int(await done(pool, b"pid"))
+    os.kill(child, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while pool.running:
+            await asyncio.sleep(0.01)
+    assert int(await done(pool, b"pid")) != child
+    assert pool.running == 1
 
 
 async def test_a_job_that_takes_too_long_is_ended(workers: Callable[..., Workers]) -> None:

@@ -43,7 +43,9 @@ class Embedded:
 
 
 def embedded_images(content: bytes, whole: Part) -> dict[str, Embedded]:
-    """Images that can be hosted, by Content-ID; of two with one id neither."""
+    """Images that can be hosted, by Content-ID; of two with one id neither, and none where a
+    multipart would be left without a part (RFC 2046 §5.1.1).
+    """
     found: dict[str, Embedded] = {}
     twice: set[str] = set()
     for part in _parts(whole):
@@ -54,7 +56,15 @@ def embedded_images(content: bytes, whole: Part) -> dict[str, Embedded]:
             if part.content_id in found:
                 twice.add(part.content_id)
             found[part.content_id] = image
-    return {cid: image for cid, image in found.items() if cid not in twice}
+    for cid in twice:
+        del found[cid]
+    for multipart in _multiparts(whole):
+        inside = [found.get(part.content_id) for part in multipart.parts]
+        goes = zip(inside, multipart.parts, strict=True)
+        if all(image is not None and image.part is part for image, part in goes):
+            for part in multipart.parts:
+                del found[part.content_id]
+    return found
 
 
 def content_id_of(spot: Spot) -> str:
@@ -76,6 +86,13 @@ def _parts(whole: Part) -> Iterator[Part]:
         if not part.parts:
             yield part
         yield from _parts(part)
+
+
+def _multiparts(whole: Part) -> Iterator[Part]:
+    if whole.parts and whole.media_type not in SEALED:
+        yield whole
+        for part in whole.parts:
+            yield from _multiparts(part)
 
 
 def _image(content: bytes, part: Part) -> Embedded | None:

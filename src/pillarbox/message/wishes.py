@@ -15,7 +15,7 @@ from pillarbox.message.untouched import Rules, host_of
 
 _TRACKING: Final = ("trackclicks", "trackopens")
 _INDIVIDUAL: Final = (*_TRACKING, "unsubscribe")
-_IN_BRACKETS: Final = re.compile(r"<\s*(https?://[^>]*)>", re.IGNORECASE)
+_IN_BRACKETS: Final = re.compile(r"<\s*+(https?://[^<>]*+)>", re.IGNORECASE)
 _NO_HOST: Final = (
     "Nothing was tracked and no image hosted: no tracking host is configured (tracking.host)."
 )

@@ -65,7 +65,7 @@ class Workers:
     @property
     def running(self) -> int:
         """How many children there are."""
-        return len(self._idle) + len(self._busy)
+        return sum(map(_lives, self._idle)) + len(self._busy)
 
     async def do(self, job: Callable[[], bytes]) -> bytes:
         """The answer to a job, which is made when it is its turn: those that wait take no room.
@@ -73,7 +73,7 @@ class Workers:
         Raises `WorkerLost` where the child did not survive it.
         """
         async with self._room:
-            child = self._idle.pop() if self._idle else await self._start()
+            child = await self._child()
             self._busy.add(child)
             try:
                 async with asyncio.timeout(self._config.seconds):
@@ -101,6 +101,17 @@ class Workers:
             await self._end(child)
         self._idle.clear()
 
+    async def _child(self) -> Process:
+        """One that waits for work. Those that ended while they did, killed for want of memory
+        elsewhere, must not be counted against a job that they never saw.
+        """
+        while self._idle:
+            child = self._idle.pop()
+            if _lives(child):
+                return child
+            await self._end(child)
+        return await self._start()
+
     async def _start(self) -> Process:
         config = self._config
         return await asyncio.create_subprocess_exec(
@@ -124,6 +135,11 @@ async def _ask(child: Process, job: bytes) -> bytes:
     if length > _MOST_OCTETS:
         raise ConnectionError("that is no answer")
     return await child.stdout.readexactly(length)
+
+
+def _lives(child: Process) -> bool:
+    ended = child.stdout is None or child.stdout.at_eof()
+    return child.returncode is None and not ended
 
 
 def _kill(child: Process) -> None:

@@ -11,6 +11,9 @@ from pillarbox.terms.errors import PillarboxError
 
 _SHOWN_CHARACTERS = 60
 _NAT64: Final = ip_network("64:ff9b::/96")  # RFC 6052 §2.1
+_SITE_LOCAL: Final = ip_network(
+    "fec0::/10"
+)  # RFC 3879 §4: given up, and routed inside all the same
 
 
 class InvalidNetwork(PillarboxError):
@@ -63,6 +66,8 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, IPv6Address):
+        if ip in _SITE_LOCAL:
+            return False
         inside = ip.ipv4_mapped or ip.sixtofour
         if inside is None and ip in _NAT64:
             inside = IPv4Address(int(ip) & 0xFFFF_FFFF)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pillarbox.policy.errors import Refusal
@@ -87,6 +87,14 @@ class Proved:
                 found = above
         return found
 
+    def above(self, domain: str) -> Signing | None:
+        """The domain itself, or else the nearest one above it, whatever it covers."""
+        found = self.by_name.get(domain)
+        while found is None and "." in domain:
+            domain = domain.partition(".")[2]
+            found = self.by_name.get(domain)
+        return found
+
     def signing_for(self, account: ObjectId, domain: str) -> Signing | None:
         """What signs for authors at a domain, given as it stands in an address; None: nothing does.
 
@@ -118,6 +126,21 @@ class Proved:
             if found is not None and not submitter.relays:
                 return _of_another(domain)
         return None
+
+
+def without_hosts_of_others(by_name: Mapping[str, Signing]) -> dict[str, Signing]:
+    """The same, but for tracking hosts that lie in a domain of another account.
+
+    All of them lead here, so that alone is no permission: links of one account would carry the name
+    of another.
+    """
+    proved = Proved(by_name)
+    found: dict[str, Signing] = {}
+    for name, signing in by_name.items():
+        owner = proved.above(signing.tracking_host) if signing.tracking_host else None
+        of_another = owner is not None and owner.account != signing.account
+        found[name] = replace(signing, tracking_host="") if of_another else signing
+    return found
 
 
 def folded(domain: str) -> str:

@@ -16,6 +16,7 @@ from pillarbox.policy.sending_domain import (
     Signing,
     key_id,
     parse_key_id,
+    without_hosts_of_others,
 )
 from pillarbox.storage.codec import decode, encode
 from pillarbox.storage.columns import as_bytes
@@ -111,7 +112,7 @@ class SqlDomainStore:
                 tuple(key_id(domain.name, key.selector) for key in mine),
                 domain.tracking_host if domain.tracking_found else "", domain.bounce_host,
             )  # fmt: skip
-        return Proved(found)
+        return Proved(without_hosts_of_others(found))
 
     def signing_keys_now(self, key_ids: Sequence[str]) -> Mapping[str, SigningKey] | None:
         """None where one has to be looked up."""

@@ -123,6 +123,19 @@ def test_an_image_that_is_shown_otherwise_as_well_stays_in_the_message(also: byt
     assert not changes.hosted
 
 
+def test_no_multipart_is_left_without_a_part() -> None:
+    inner = related(b"", b"a", b"c").split(b"\r\n--b\r\n", 2)
+    alone = inner[0] + b"\r\n--b\r\n" + inner[2]  # two images and nothing else
+    document = html(b'<img src="cid:a"><img src="cid:c">')
+    content = (
+        b"Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n" + document
+        + b"\r\n--o\r\n" + alone + b"\r\n--o--\r\n"
+    )  # fmt: skip
+    made, changes = changed(content, HOSTED)
+    assert made == content
+    assert not changes.hosted
+
+
 def test_no_image_leaves_a_message_with_a_part_that_cannot_be_read() -> None:
     unread = b"\r\n--b\r\nContent-Type: text/html; charset=utf-16\r\n\r\nx"
     content = related(b'<img src="cid:a">', b"a").replace(b"\r\n--b--", unread + b"\r\n--b--")

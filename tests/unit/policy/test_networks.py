@@ -73,6 +73,7 @@ def test_addresses_of_the_internet_are_public(address: str):
         "::",
         "fe80::1%eth0",
         "fd00::1",
+        "fec0::1",
         "ff02::1",
         "::ffff:127.0.0.1",
         "2002:7f00:1::",

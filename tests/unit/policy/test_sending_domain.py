@@ -15,6 +15,7 @@ from pillarbox.policy.sending_domain import (
     Signing,
     folded,
     parse_key_id,
+    without_hosts_of_others,
 )
 from pillarbox.policy.submitter import Submitter, SubmitterKind
 from pillarbox.terms.ids import ObjectId
@@ -119,3 +120,18 @@ def test_the_proof_is_a_word_nobody_else_has() -> None:
     assert domain.proof == "pillarbox-domain=c0ffee"
     assert parse_key_id("example.com/s1") == ("example.com", "s1")
     assert folded("No Domain!") == "no domain!"
+
+
+def test_nobody_tracks_under_the_name_of_another_account() -> None:
+    def host_of(account: Account, host: str) -> str:
+        mine = Signing("shop.example", account.id, True, tracking_host=host)
+        return without_hosts_of_others({**PROVED.by_name, "shop.example": mine})[
+            "shop.example"
+        ].tracking_host
+
+    for host in ("clicks.shop.example", "clicks.elsewhere.example", "clicks.ben.example.com"):
+        assert host_of(BEN, host) == host
+    for host in ("example.com", "clicks.example.com", "clicks.xn--kln-sna.example"):
+        assert host_of(BEN, host) == ""
+    assert host_of(ANN, "clicks.ben.example.com") == ""
+    assert host_of(BEN, "clicks.alone.example") == ""

@@ -117,12 +117,11 @@ class Rehearser:
         )  # fmt: skip
         author = arrived.authors[0] if arrived.authors else ""
         signing = self._signers.signing_for(submitter.account.id, author)
-        facts = msgspec.structs.replace(
-            self._tracked(arrived.facts, signing),
-            key_ids=signing.key_ids if signing is not None else (),
-        )
         refusal = self._refusal(submitter, arrived.authors)
         remarks = () if refusal is None else (f"It would be refused: {refusal.sentence}",)
+        # A signature is good wherever it is shown: who may not send gets none.
+        key_ids = signing.key_ids if signing is not None and refusal is None else ()
+        facts = msgspec.structs.replace(self._tracked(arrived.facts, signing), key_ids=key_ids)
         keys = RenderKeys(REHEARSED_TOKENS, (await self._keys.keys_for(facts)).signing)
         return await rehearse_in_child(
             self._workers, name, replace(arrived, facts=facts), hop, keys, content, remarks

@@ -68,12 +68,14 @@ class Book:
 
     async def run(self) -> None:
         """Write what is ripe, again and again, until `stop`; then all there is."""
-        while not self._stop.is_set():
+        last = False
+        while not last:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._stop.wait()
+            last = self._stop.is_set()  # it may come while some are written, and others wait
             try:
-                await self.write(everything=self._stop.is_set())
+                await self.write(everything=last)
             except Exception:
                 _log.exception("visits.not_written")
 
