@@ -50,6 +50,12 @@ def rotate(call: Call, name: str) -> None:
         made = client.post(f"/domains/{segment(name)}/rotate", {})
 
     def words() -> None:
+        if not made["items"]:
+            call.screen.say(
+                "Nothing to rotate: no key signs yet. Those that wait are to be published:"
+            )
+            call.screen.say(f"  {run_as()} domain records {name}")
+            return
         for each in made["items"]:
             host = f"{each['selector']}._domainkey.{name}"
             call.screen.fields([("Name", host), ("Type", "TXT"), ("Value", each["record"])])
