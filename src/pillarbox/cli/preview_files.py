@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pillarbox.cli.errors import WrongUsage
+from pillarbox.cli.errors import Unreadable, WrongUsage
 from pillarbox.cli.output import format_bytes
 from pillarbox.terms.errors import PillarboxError
 
@@ -22,7 +22,6 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 """Of one file."""
 _MOST_KEY_BYTES: Final = 64 * 1024
 _NOWHERE: Final = "track.invalid"  # RFC 2606 §2: it will never be anybody's
-_UNREADABLE: Final = "Look at the name, and who may read it."
 _HOSTNAME: Final = "preview.invalid"
 _TRACKING: Final = ("trackclicks", "trackopens", "images", "unsubscribe")
 
@@ -150,7 +149,7 @@ def _signing_key(said: str) -> SigningKey:
         parse_domain(selector)
         return read_key(parse_domain(domain), selector, Secret(text))
     except OSError as wrong:
-        raise WrongUsage(f"cannot read {file}", detail=wrong.strerror, fix=_UNREADABLE) from wrong
+        raise Unreadable(file, wrong) from wrong
     except (InvalidHostname, UnusableKey) as wrong:
         raise WrongUsage(f"--sign {domain}:{selector}: {wrong.sentence}") from wrong
 
@@ -163,7 +162,7 @@ def _read(file: str) -> bytes:
             with Path(file).open("rb") as stream:
                 data = stream.read(MOST_BYTES + 1)
     except OSError as wrong:
-        raise WrongUsage(f"cannot read {file}", detail=wrong.strerror, fix=_UNREADABLE) from wrong
+        raise Unreadable(file, wrong) from wrong
     if len(data) > MOST_BYTES:
         raise PillarboxError(
             f"{file} is larger than {format_bytes(MOST_BYTES)}", code="message_too_large"

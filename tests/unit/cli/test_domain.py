@@ -130,3 +130,5 @@ def test_a_key_is_imported_from_a_file_and_what_is_none_is_refused(do, directory
     assert do("domain", "import-key", "example.com", "o", "--pem", str(pem)).code == Exit.USAGE
     absent = do("domain", "import-key", "example.com", "o", "--pem", "nowhere.pem")
     assert absent.code == Exit.USAGE and "cannot read nowhere.pem" in absent.err
+    assert "No such file" in absent.err and "Errno" not in absent.err
+    assert "who may read it" in absent.err
