@@ -209,6 +209,16 @@ async def test_a_link_leads_on_when_its_message_is_long_gone(tracked: Tracked) -
     assert tracked.running.house.metrics.tracking_visits["clicked", "person"] == 1
 
 
+async def test_the_house_knows_which_host_links_name_and_where_it_answers(tracked: Tracked) -> None:
+    house = tracked.running.house
+    facts = house.tracking.facts()
+    assert facts.host == house.settings.tracking.host
+    assert [(each.port, each.security) for each in facts.listeners] == [
+        (port, "plain") for port in house.tracking.ports
+    ]
+    assert facts.listeners and facts.listeners[0].host == "127.0.0.1"
+
+
 async def test_old_keys_lead_on_and_a_revoked_one_shows_a_page(tracked: Tracked) -> None:
     keys, now = tracked.running.house.storage.keys, tracked.running.house.clock.now_ms()
     target = "https://example.com/?a=1&b=<script>alert(1)</script>".replace(" ", "%20")

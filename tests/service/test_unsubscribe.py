@@ -133,6 +133,19 @@ async def test_a_link_whose_message_is_gone_says_so_and_is_no_success(tracked: T
     assert b"too old" in answer.body
 
 
+async def test_a_link_of_a_revoked_key_unsubscribes_nobody_and_says_what_to_do(
+    tracked: Tracked,
+) -> None:
+    path = await way_out(tracked)
+    house = tracked.running.house
+    await house.storage.keys.revoke_token_key(1, house.clock.now_ms())
+    for answer in (await tracked.reader.ask(path), await click(tracked, path)):
+        assert answer.status == 404
+        assert b"answer the message" in answer.body
+        assert b"<form" not in answer.body
+    assert await told(tracked) == []
+
+
 async def test_without_personal_data_it_is_told_and_nobody_is_named(houses: Houses) -> None:
     tracked = await begin_tracking(houses, replace(LOOPBACK, personal_data=False))
     assert (await click(tracked, await way_out(tracked))).status == 200

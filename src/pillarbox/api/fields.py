@@ -134,7 +134,7 @@ def option_name(text: str) -> str:
     """The name of an option. Raises `InvalidField`."""
     known = find_option(text)
     if known is None:
-        raise InvalidField(unknown("option", f"{text[:60]!r}", OPTIONS))
+        raise InvalidField(f"{text[:60]!r} {unknown('option', text, OPTIONS)}")
     return known.name
 
 

@@ -30,7 +30,7 @@ from pillarbox.terms.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class ListenerFact:
-    """A port mail can be handed to, as people configure it elsewhere."""
+    """A port that is open, as people configure it elsewhere."""
 
     host: str
     port: int
@@ -51,6 +51,16 @@ class SmtpFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackingFacts:
+    """Where tracked links lead."""
+
+    host: str = ""
+    """Empty where there is none, so that only domains with one of their own can be tracked."""
+    listeners: tuple[ListenerFact, ...] = ()
+    """Where this node answers for it; another one may, or a proxy."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rooms:
     """All that lies below and that requests reach; made once, by wiring."""
 
@@ -68,6 +78,7 @@ class Rooms:
     metrics_text: Callable[[], bytes]
     """The metrics in Prometheus' text format."""
     smtp_facts: Callable[[], SmtpFacts]
+    tracking_facts: Callable[[], TrackingFacts] = TrackingFacts
     config: ApiConfig = field(default_factory=ApiConfig)
     connect: ConnectConfig = field(default_factory=ConnectConfig)
     recipes: Callable[[], Book] = Book

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from pillarbox.cli.client import Client, Where, connected
-from pillarbox.cli.errors import NotConfirmed, WrongUsage
+from pillarbox.cli.errors import NotConfirmed, Unreadable, WrongUsage
 from pillarbox.cli.output import Screen, clean
 from pillarbox.terms.secret import Secret
 
@@ -98,7 +98,7 @@ class Call:
                 with Path(file).open() as stream:
                     return _not_empty(stream.read(_MAX_SECRET_CHARACTERS), file)
             except (OSError, UnicodeDecodeError) as wrong:
-                raise WrongUsage(f"cannot read {file}", detail=str(wrong)) from wrong
+                raise Unreadable(file, wrong) from wrong
         if not self.screen.may_ask:
             if needed:
                 raise WrongUsage(

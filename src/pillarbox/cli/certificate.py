@@ -85,6 +85,10 @@ def list_(call: Call) -> None:
         items = client.items("/certificates")
 
     def words() -> None:
+        if not items:
+            call.screen.say("None was asked for yet. Have one made:")
+            call.screen.say(f"  {run_as()} certificate request HOST")
+            return
         columns = [
             Column("host"),
             Column("state", fixed=True),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-from pillarbox.cli.errors import ApiProblem, NothingHere, WrongUsage
+from pillarbox.cli.errors import ApiProblem, NothingHere, Unreadable, WrongUsage
 from pillarbox.cli.output import Screen
 from pillarbox.settings.sources import Sources, read_sources
 
@@ -258,7 +258,7 @@ def _read_key(where: Where) -> str:
             key = file.read(_MAX_KEY_BYTES).strip()
         others = path.stat().st_mode & _OTHERS_MAY_READ
     except (OSError, UnicodeDecodeError) as wrong:
-        raise WrongUsage(f"cannot read the key file {path}", detail=str(wrong)) from wrong
+        raise Unreadable(f"the key file {path}", wrong) from wrong
     if others:
         Screen().note(f"note: {path} can be read by others; chmod 600 {path}")
     return key

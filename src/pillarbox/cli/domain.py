@@ -43,6 +43,10 @@ def list_(call: Call) -> None:
         items = client.items("/domains")
 
     def words() -> None:
+        if not items:
+            call.screen.say("No sending domain yet. Add one:")
+            call.screen.say(f"  {run_as()} domain add example.com")
+            return
         columns = [
             Column("domain"),
             Column("proved", fixed=True),

@@ -11,7 +11,7 @@ import click
 from pillarbox.cli.call import Call
 from pillarbox.cli.changes import named
 from pillarbox.cli.client import segment
-from pillarbox.cli.errors import WrongUsage
+from pillarbox.cli.errors import Unreadable
 from pillarbox.cli.group import examples
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, run_as
@@ -50,6 +50,12 @@ def rotate(call: Call, name: str) -> None:
         made = client.post(f"/domains/{segment(name)}/rotate", {})
 
     def words() -> None:
+        if not made["items"]:
+            call.screen.say(
+                "Nothing to rotate: no key signs yet. Those that wait are to be published:"
+            )
+            call.screen.say(f"  {run_as()} domain records {name}")
+            return
         for each in made["items"]:
             host = f"{each['selector']}._domainkey.{name}"
             call.screen.fields([("Name", host), ("Type", "TXT"), ("Value", each["record"])])
@@ -149,7 +155,7 @@ def _read(file: str) -> str:
         with Path(file).open() as stream:
             return stream.read(_MOST_OCTETS)
     except (OSError, UnicodeDecodeError) as wrong:
-        raise WrongUsage(f"cannot read {file}", detail=str(wrong)) from wrong
+        raise Unreadable(file, wrong) from wrong
 
 
 def _act(call: Call, name: str, selector: str, act: str, document: dict[str, Any]) -> None:

@@ -65,6 +65,17 @@ class WrongUsage(PillarboxError):
     code = "usage"
 
 
+class Unreadable(WrongUsage):
+    """A file that was named cannot be read."""
+
+    def __init__(self, file: object, wrong: OSError | UnicodeDecodeError) -> None:
+        """`file` as the sentence is to name it; `wrong` is what reading it raised."""
+        why = wrong.strerror if isinstance(wrong, OSError) else "it is no text in UTF-8"
+        super().__init__(
+            f"cannot read {file}", detail=why or "", fix="look at its name, and at who may read it"
+        )
+
+
 class NotConfirmed(PillarboxError):
     """Nothing was changed: the question was not answered with yes."""
 

@@ -202,7 +202,7 @@ def _words(event: dict[str, Any]) -> str:
     facts = event["facts"]
     if facts.get("verdict"):
         return clean(event["words"])
-    said = facts.get("words") or facts.get("reason") or ""
+    said = facts.get("words") or facts.get("reason") or " ".join(facts.get("remarks", ()))
     if not said and facts.get("code"):
         said = " ".join(str(facts[name]) for name in ("code", "status", "text") if facts.get(name))
     by = f"by {facts['by']}" if facts.get("by") else ""

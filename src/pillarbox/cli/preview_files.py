@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pillarbox.cli.errors import WrongUsage
+from pillarbox.cli.errors import Unreadable, WrongUsage
 from pillarbox.cli.output import format_bytes
 from pillarbox.terms.errors import PillarboxError
 
@@ -149,7 +149,7 @@ def _signing_key(said: str) -> SigningKey:
         parse_domain(selector)
         return read_key(parse_domain(domain), selector, Secret(text))
     except OSError as wrong:
-        raise WrongUsage(f"cannot read {file}", detail=wrong.strerror) from wrong
+        raise Unreadable(file, wrong) from wrong
     except (InvalidHostname, UnusableKey) as wrong:
         raise WrongUsage(f"--sign {domain}:{selector}: {wrong.sentence}") from wrong
 
@@ -162,7 +162,7 @@ def _read(file: str) -> bytes:
             with Path(file).open("rb") as stream:
                 data = stream.read(MOST_BYTES + 1)
     except OSError as wrong:
-        raise WrongUsage(f"cannot read {file}", detail=wrong.strerror) from wrong
+        raise Unreadable(file, wrong) from wrong
     if len(data) > MOST_BYTES:
         raise PillarboxError(
             f"{file} is larger than {format_bytes(MOST_BYTES)}", code="message_too_large"

@@ -13,7 +13,7 @@ from pillarbox.cli.app import the_app
 from pillarbox.cli.call import Call
 from pillarbox.cli.changes import named
 from pillarbox.cli.client import Client, segment
-from pillarbox.cli.errors import ApiProblem, WrongUsage
+from pillarbox.cli.errors import ApiProblem, Unreadable, WrongUsage
 from pillarbox.cli.group import Verb
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import clean, run_as
@@ -109,7 +109,7 @@ def _read_file(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as wrong:
-        raise WrongUsage(f"cannot read {file}", detail=wrong.strerror) from wrong
+        raise Unreadable(file, wrong) from wrong
 
 
 def _facts(client: Client, app: str | None) -> dict[str, Any] | None:

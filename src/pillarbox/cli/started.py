@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -61,6 +61,8 @@ def block(started: Started, *, secrets: bool, place: str = "") -> Iterator[str]:
         yield _field("", f"shown once, only its hash is kept; another: {called} key add NAME")
         yield ""
     yield from _smtp(started)
+    if tracking := tracking_words(started.tracking_host, started.tracking):
+        yield _field("Tracking", tracking)
     if first and started.first_username:
         yield _field("Username", started.first_username)
     if first and secrets and started.first_password:
@@ -87,6 +89,16 @@ def block(started: Started, *, secrets: bool, place: str = "") -> Iterator[str]:
         yield ""
     where = "in the database" if started.database else "on disk"
     yield f"Ready in {started.seconds:.1f} s. Ctrl-C stops; mail already accepted is safe {where}."
+
+
+def tracking_words(host: str, places: Iterable[tuple[str, int, str]]) -> str:
+    """Where tracked links lead and where that is answered; empty where nobody asked for either."""
+    where = ", ".join(f"{place}:{port} ({security})" for place, port, security in places)
+    if host and where:
+        return f"{host}   answered at {where}"
+    if host:
+        return f"{host}   not answered here: tracking_host.listen is empty"
+    return f"no host: set tracking.host   listens at {where}" if where else ""
 
 
 def write_first_run(started: Started) -> Path:

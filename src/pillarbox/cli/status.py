@@ -15,6 +15,7 @@ from pillarbox.cli.moments import ago, since
 from pillarbox.cli.node import roles_of
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column, clean, format_bytes, run_as
+from pillarbox.cli.started import tracking_words
 from pillarbox.terms.clock import format_duration
 
 _SHOWN_LANES: Final = 5
@@ -56,6 +57,7 @@ def _print(call: Call, found: dict[str, Any], *, running: bool) -> None:
         [
             ("Node", _node(found["node"], running=running) if found["node"] else ""),
             ("SMTP", ", ".join(_ports(found)) if running else ""),
+            ("Tracking", tracking_words(*_tracking(found)) if running else ""),
             ("Waiting", f"{queue['waiting']}{_details(queue)}"),
             ("Paused", _paused(queue.get("paused_lanes", ()))),
             ("Last mail", f'{since(last["at"])}, "{last["subject"]}"' if last else "none yet"),
@@ -90,6 +92,12 @@ def _ports(found: dict[str, Any]) -> Iterator[str]:
     for each in found.get("bounce_listeners", ()):
         if each not in listeners:
             yield f"{each['host']}:{each['port']} (bounces)"
+
+
+def _tracking(found: dict[str, Any]) -> tuple[str, list[tuple[str, int, str]]]:
+    known = found.get("tracking_host") or {"host": "", "listeners": ()}
+    places = [(each["host"], each["port"], each["security"]) for each in known["listeners"]]
+    return clean(known["host"]), places
 
 
 def _paused(lanes: Sequence[int]) -> str:

@@ -51,6 +51,9 @@ def list_(call: Call) -> None:
         items = client.items("/tracking/keys")
 
     def words() -> None:
+        if not items:
+            call.screen.say("No key yet; one is made when a link is tracked for the first time.")
+            return
         columns = [
             Column("number", right=True, fixed=True),
             Column("state", fixed=True),

@@ -17,6 +17,7 @@ from pillarbox.policy.spf import MOST_LOOKUPS, has_mechanism, merged_spf, spf_re
 
 _SHOWN_CHARACTERS: Final = 80
 _BLANKS_AND_QUOTES: Final = re.compile(r'[\s"\\]+')
+_REACHED: Final = "Is the domain registered, and may this machine ask port 53 of other hosts?"
 _WORST_FIRST: Final = (Verdict.WRONG, Verdict.MISSING)
 
 
@@ -202,7 +203,9 @@ def _diagnosis(wanted: Wanted, found: Sequence[str], evidence: Evidence, words: 
             "alias. Where a provider offers to proxy the name, switch that off."
         )
     if not any(not one.trouble for one in evidence.seen):
-        return "Not found. None of the domain's name servers answered; a resolver was asked."
+        said = "Not found. None of the domain's name servers answered; a resolver was asked."
+        # Asked once for the domain, and not beside each of its records.
+        return f"{said} {_REACHED}" if wanted.kind is RecordKind.PROOF else said
     return "Not found at any name server."
 
 

@@ -26,7 +26,20 @@ class ServiceNames:
         """What an SPF record has to contain."""
         return self.spf or f"a:{self.hostname}"
 
+    @property
+    def is_public(self) -> bool:
+        """Whether the mechanism can mean something to receivers: a bare name never does."""
+        return bool(self.spf) or "." in self.hostname
 
+
+_SPF_WHY = (
+    "Names the hosts that may send for the domain. Needed where mail goes to its recipients' hosts "
+    "directly; other servers have mechanisms of their own."
+)
+_UNNAMED = (
+    "Do not publish this yet: this service has no public name. Set hostname, or domains.spf, and "
+    "start anew."
+)
 _KEY_WHY = {
     KeyState.PENDING: "Receivers find the key here. It signs once this is found everywhere.",
     KeyState.ACTIVE: "Receivers find the key here. Without it signatures are worth nothing.",
@@ -56,9 +69,7 @@ def wanted_records(
     records += [
         Wanted(
             RecordKind.SPF, name, "TXT", f"v=spf1 {service.spf_mechanism} ~all",
-            "Names the hosts that may send for the domain. Needed where mail goes to its "
-            "recipients' hosts directly; other servers have mechanisms of their own.",
-            needed=False,
+            _SPF_WHY if service.is_public else f"{_UNNAMED} {_SPF_WHY}", needed=False,
         ),
         Wanted(
             RecordKind.DMARC, f"_dmarc.{name}", "TXT", "v=DMARC1; p=none",

@@ -20,6 +20,7 @@ _FEATURES: Final = {
     "inlinecss": "CSS inlined",
     "unsubscribe": "a way to unsubscribe",
 }
+_AT_HOST: Final = ("trackclicks", "trackopens", "unsubscribe")
 _BEYOND: Final = {
     OverLimit.DEFER: "it is told to wait (451)",
     OverLimit.HOLD: "it is taken and held for a person",
@@ -31,14 +32,17 @@ _MODES: Final = {
 }
 
 
-def effect_of(credential: Credential, app: App, account: Account, now_ms: int) -> str:
+def effect_of(
+    credential: Credential, app: App, account: Account, now_ms: int, *, tracking: bool = True
+) -> str:
     """What this login does: whether anything is taken at all, as whom it may write, what is made of
-    its mail, how much of it, and what else holds.
+    its mail, how much of it, and what else holds. `tracking`: there is a tracking host.
     """
     mode = strictest(app.mode, credential.mode)
     sentences = (
         _closed(credential, app, account, now_ms),
         _mail(credential, app),
+        "" if tracking else _without_host({**app.options, **credential.options}),
         _MODES.get(mode, ""),
         *_terms(credential, now_ms),
     )
@@ -110,6 +114,20 @@ def _features(options: Mapping[str, str]) -> list[str]:
     if tags:
         words.append(f"the tag{'s' if len(tags) > 1 else ''} {_listed(tags[:_SHOWN], 'and')}")
     return words
+
+
+def _without_host(options: Mapping[str, str]) -> str:
+    """What is asked for in vain; nothing where nothing needs the tracking host."""
+    wanted = [name for name in _AT_HOST if options.get(name) == "true"]
+    if options.get("images") == "hosted":
+        wanted.append("images")
+    if not wanted:
+        return ""
+    verb = "does" if len(wanted) == 1 else "do"
+    return (
+        f"Without a tracking host {_listed(wanted, 'and')} {verb} nothing: set tracking.host, or "
+        "give its sending domain one."
+    )
 
 
 def _terms(credential: Credential, now_ms: int) -> list[str]:

@@ -183,7 +183,8 @@ class SqlDomainStore:
         row = (domain.id, domain.account, domain.name, proved, encode(domain))
         await self._change(
             [Step("domain.save", row)],
-            f"{domain.name} is a sending domain already, of this account or proved by another.",
+            f"{domain.name} is a sending domain already: of this account (pillarbox domain list), or "
+            "proved by another.",
         )
 
     async def save_checked(

@@ -84,7 +84,7 @@ class SqlKeyStore:
         if number not in {key.number for key in await self._keys()}:
             raise NotFound(
                 f"There is no key of tracked links with the number {number}.",
-                fix="List them: pillarbox tracking keys",
+                fix="List them: pillarbox tracking keys list",
             )
         await self._engine.change(
             Step("token_key.revoke", (number, now_ms)),

@@ -33,6 +33,7 @@ async def started_with(
     newest = (await storage.messages.newest(MessageFilter(), 1)).messages
     apps = await storage.directory.apps()
     modes = {app.mode for app in apps}
+    tracking = house.tracking.facts()
     servers = [each for app in apps for each in await storage.directory.servers(app.id)]
     return Started(
         version=__version__,
@@ -53,6 +54,8 @@ async def started_with(
         node=await _own_name(storage),
         roles=settings.roles,
         unchecked=tuple(each.label for each in servers if is_unchecked(each)),
+        tracking_host=tracking.host,
+        tracking=tuple((each.host, each.port, each.security) for each in tracking.listeners),
     )
 
 

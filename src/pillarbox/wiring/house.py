@@ -125,6 +125,7 @@ class House:
                 started_at=self.started_at,
                 metrics_text=self.metrics_text,
                 smtp_facts=self.smtp_facts,
+                tracking_facts=self.tracking.facts,
                 connect=self.settings.connect,
                 recipes=load_recipes,
                 presets=load_presets,

@@ -37,6 +37,10 @@ class Started:
     roles: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     """Names of the servers whose certificate nobody checks."""
+    tracking_host: str = ""
+    """Where tracked links lead; empty where there is no such host."""
+    tracking: tuple[tuple[str, int, str], ...] = ()
+    """Host, port and ``TLS`` or ``plain``, where this node answers for it."""
 
 
 def ports_of(facts: SmtpFacts) -> list[tuple[str, int, str, str]]:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from pillarbox.api.rooms import ListenerFact, TrackingFacts
 from pillarbox.net.certificates import Certificates
 from pillarbox.net.http_server import HttpServer, Patience
 from pillarbox.net.resolver import Resolver
@@ -41,6 +42,8 @@ _STOP_SECONDS: Final = 10.0
 class TrackingRooms:
     """What the tracking host is made of."""
 
+    name: str
+    """What links name; empty where there is none."""
     config: TrackingHostConfig
     host: TrackingHost
     book: Book
@@ -95,6 +98,18 @@ class TrackingRooms:
         """Where it listens: the ports in clear first, then those under TLS."""
         return [server.port for server in self.servers]
 
+    def facts(self) -> TrackingFacts:
+        """Where links lead, and where this node answers for it."""
+        places = [(each, "plain") for each in self.config.listen]
+        places += [(each, "TLS") for each in self.config.listen_tls]
+        return TrackingFacts(
+            self.name,
+            tuple(
+                ListenerFact(read_place(place)[0], server.port, security)
+                for server, (place, security) in zip(self.servers, places, strict=False)
+            ),
+        )
+
 
 def build_tracking(
     settings: Settings,
@@ -129,6 +144,7 @@ def build_tracking(
         return await storage.certificates.answer(token, clock.now_ms())
 
     return TrackingRooms(
+        name=settings.tracking.host,
         config=config,
         host=TrackingHost(visits, metrics, config.proxies, proof),
         book=book,

@@ -74,6 +74,10 @@ def test_who_does_not_want_to_wait_is_told_where_to_look(do: Do, answering: Answ
     assert "certificate list" in done.out
 
 
+def test_where_none_was_asked_for_the_list_says_how(do: Do) -> None:
+    assert "certificate request HOST" in do("certificate", "list").out
+
+
 def test_the_list_says_what_went_wrong(do: Do, answering: Answering) -> None:
     answering({"items": [VALID, FAILED], "next": None})
     lines = do("certificate", "list").out.splitlines()

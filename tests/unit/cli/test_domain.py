@@ -103,6 +103,13 @@ def test_keys_are_listed_rotated_and_given_up(do, directory: Path) -> None:
     assert do("domain", "retire-key", "example.com", chosen).code == Exit.NOT_FOUND
 
 
+def test_before_there_is_anything_the_words_say_what_to_do(do) -> None:
+    assert "domain add example.com" in do("domain", "list").out
+    do("domain", "add", "example.com")
+    said = do("domain", "rotate", "example.com").out
+    assert "no key signs yet" in said and "domain records example.com" in said
+
+
 def test_a_successor_comes_with_its_record(do) -> None:
     do("domain", "add", "example.com")
     for selector in do("domain", "keys", "example.com", "-q").out.split():
@@ -123,3 +130,5 @@ def test_a_key_is_imported_from_a_file_and_what_is_none_is_refused(do, directory
     assert do("domain", "import-key", "example.com", "o", "--pem", str(pem)).code == Exit.USAGE
     absent = do("domain", "import-key", "example.com", "o", "--pem", "nowhere.pem")
     assert absent.code == Exit.USAGE and "cannot read nowhere.pem" in absent.err
+    assert "No such file" in absent.err and "Errno" not in absent.err
+    assert "who may read it" in absent.err

@@ -45,3 +45,8 @@ def test_every_mail_option_has_a_flag_of_its_own(do, noun: str, name: str) -> No
     left = json.loads(said.out)["options"]
     assert left["trackclicks"] == "false" and "tags" not in left and left["images"] == "hosted"
     assert do(noun, "set", name, "--images", "gone").code == Exit.USAGE
+
+
+def test_an_option_that_is_none_is_named_with_the_one_that_was_meant(do) -> None:
+    done = do("credential", "set", "first-app", "--option", "trackclikcs=true")
+    assert "'trackclikcs' is no known option; did you mean 'trackclicks'?" in done.err

@@ -56,6 +56,20 @@ def test_a_message_is_shown_with_its_recipients_and_their_history(do, sent: str)
     assert document["deliveries"][0]["history"]
 
 
+def test_what_was_left_as_it_is_is_told_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    event = {
+        "at": "2026-11-20T10:00:00.000Z",
+        "kind": "message.left_as_it_is",
+        "facts": {"remarks": ["There is no tracking host.", "It was enclosed."]},
+    }
+    _print_event(Call(Where(), Screen()), event, dialogue=False)
+    assert capsys.readouterr().out.endswith(
+        "left as it is  There is no tracking host. It was enclosed.\n"
+    )
+
+
 def test_an_attempt_is_told_with_its_reply_and_on_request_its_dialogue(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -66,14 +66,18 @@ def test_the_json_is_a_list_with_the_fields_of_the_api(page: Path, told: Any) ->
 
 
 def test_every_option_has_a_flag_and_the_samples_show_what_it_does(told: Any) -> None:
-    flags = ("--inline-css", "--track-clicks", "--track-opens", "--prevent-scam", "--hosted-images")
+    flags = (
+        "--inline-css", "--track-clicks", "--track-opens", "--prevent-scam", "--hosted-images",
+        "--unsubscribe",
+    )  # fmt: skip
     document = told(
         str(SAMPLES / "newsletter.eml"), str(SAMPLES / "transactional.eml"), *flags,
         "--tracking-host", "track.example.com", "--exception", "partner.example.edu",
     )  # fmt: skip
     newsletter, transactional = document["items"]
     assert {each["name"] for each in newsletter["options"]} == {
-        "inlinecss", "trackclicks", "trackopens", "preventscam", "images", "tags",
+        "inlinecss", "trackclicks", "trackopens", "preventscam", "images", "unsubscribe",
+        "tags",
     }  # fmt: skip
     assert {each["verdict"] for each in newsletter["links"]} == {
         "tracked", "not_web", "label_is_link", "marked", "exception", "unsubscribe", "one_time",

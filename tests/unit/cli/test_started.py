@@ -60,6 +60,17 @@ def told(started: Started, **how: object) -> str:
     return "\n".join(lines) + "\n"
 
 
+def test_the_tracking_host_is_named_with_where_it_answers_or_what_it_lacks(second: Started):
+    place = (("127.0.0.1", 8481, "plain"), ("0.0.0.0", 443, "TLS"))
+    answered = told(replace(second, tracking_host="clicks.example.com", tracking=place))
+    assert (
+        "  Tracking    clicks.example.com   answered at 127.0.0.1:8481 (plain), 0.0.0.0:443 (TLS)\n"
+    ) in answered
+    assert "listen is empty" in told(replace(second, tracking_host="clicks.example.com"))
+    assert "set tracking.host " in told(replace(second, tracking=place))
+    assert "Tracking" not in told(second)
+
+
 def test_the_first_start_reads_as_it_was_agreed(first: Started) -> None:
     text = told(first)
     assert text == (GOLDEN / "up-first.txt").read_text()

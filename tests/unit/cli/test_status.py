@@ -34,6 +34,15 @@ def test_the_last_mail_and_the_apps_are_shown(do) -> None:
     assert "first-app  sandbox" in said
 
 
+def test_the_tracking_host_is_told_where_there_is_one(found: dict[str, Any], capsys) -> None:
+    found["tracking_host"] = {
+        "host": "clicks.example.com",
+        "listeners": [{"host": "127.0.0.1", "port": 8481, "security": "plain", "note": ""}],
+    }
+    _print(Call(Where()), found, running=True)
+    assert "clicks.example.com   answered at 127.0.0.1:8481 (plain)" in capsys.readouterr().out
+
+
 @pytest.fixture
 def found() -> dict[str, Any]:
     return {

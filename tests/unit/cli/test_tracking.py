@@ -20,10 +20,16 @@ def test_keys_are_made_listed_and_revoked(do: Do) -> None:
     assert lines[1].split()[:4] == ["1", "old", "just", "now"]
 
 
+def test_where_no_key_was_needed_yet_the_list_says_so(do: Do) -> None:
+    assert do("tracking", "keys", "list").out.startswith("No key yet;")
+    assert do("tracking", "keys", "list", "-q").out == ""
+
+
 def test_a_key_that_is_not_there_is_not_revoked(do: Do) -> None:
     done = do("tracking", "keys", "revoke", "5", "--yes")
     assert done.code != Exit.DONE
     assert "no key of tracked links with the number 5" in done.err
+    assert "pillarbox tracking keys list" in done.err
 
 
 def test_a_key_is_not_revoked_unasked(do: Do) -> None:

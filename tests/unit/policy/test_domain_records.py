@@ -30,6 +30,15 @@ def test_what_every_domain_needs_is_its_proof_and_its_keys() -> None:
     }
 
 
+def test_a_service_without_a_public_name_says_that_its_spf_is_not_to_be_published() -> None:
+    def why(service: ServiceNames) -> str:
+        return next(one.why for one in wanted_records(DOMAIN, [], service) if "spf" in one.value)
+
+    assert why(ServiceNames("localhost")).startswith("Do not publish this yet")
+    assert why(ServiceNames("localhost", "include:spf.example.net")).startswith("Names the hosts")
+    assert why(SERVICE).startswith("Names the hosts")
+
+
 def test_hosts_of_its_own_point_to_the_service() -> None:
     domain = replace(
         DOMAIN, bounce_host="b.example.com", tracking_host="t.example.com", autoconfig=True

@@ -76,6 +76,17 @@ def test_features_are_told_in_words(options: dict[str, str], words: str):
     assert words in effect(options=options)
 
 
+def test_what_needs_a_tracking_host_is_said_to_do_nothing_without_one():
+    asked = replace(WEB, options={"trackclicks": "true", "images": "hosted", "inlinecss": "true"})
+    said = effect_of(asked, APP, ACCOUNT, NOW, tracking=False)
+    assert "Without a tracking host trackclicks and images do nothing: set tracking.host" in said
+    assert "Without" not in effect_of(asked, APP, ACCOUNT, NOW)
+    styled = replace(WEB, options={"inlinecss": "true", "trackopens": "false"})
+    assert "Without" not in effect_of(styled, APP, ACCOUNT, NOW, tracking=False)
+    of_app = replace(APP, options={"trackopens": "true"})
+    assert "trackopens does nothing" in effect_of(WEB, of_app, ACCOUNT, NOW, tracking=False)
+
+
 @pytest.mark.parametrize(
     ("over", "words"),
     [

@@ -98,9 +98,9 @@ class NewCredential(CredentialChange, kw_only=True):
 
 
 def credential_view(
-    credential: Credential, app: App, account: Account, now_ms: int
+    credential: Credential, app: App, account: Account, now_ms: int, *, tracking: bool
 ) -> dict[str, Any]:
-    """A credential as programs see it; nothing of its password."""
+    """A credential as programs see it, nothing of its password; `tracking`: there is a host for it."""
     last = credential.uses.last if credential.uses is not None else None
     return {
         "id": format_object_id("crd", credential.id),
@@ -128,7 +128,7 @@ def credential_view(
         "last_use": _use_view(last),
         "former": _former_view(credential, now_ms),
         "flags": flags_of(credential, now_ms),
-        "summary": effect_of(credential, app, account, now_ms),
+        "summary": effect_of(credential, app, account, now_ms, tracking=tracking),
     }
 
 
@@ -188,7 +188,8 @@ async def named(call: Call) -> tuple[App, Credential]:
 async def shown(call: Call, app: App, credential: Credential) -> dict[str, Any]:
     """The view of a credential as it stands now."""
     account = await call.rooms.storage.directory.account(app.account)
-    return credential_view(credential, app, account, call.now_ms)
+    tracking = bool(call.rooms.tracking_facts().host)
+    return credential_view(credential, app, account, call.now_ms, tracking=tracking)
 
 
 async def free_username(call: Call, name: str) -> str:

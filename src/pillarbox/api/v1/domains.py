@@ -227,7 +227,7 @@ async def find_domain(call: Call) -> SendingDomain:
     if not found:
         raise NothingThere(
             f"There is no sending domain {text[:_SHOWN]!r}.",
-            fix="Add it: pillarbox domain add NAME",
+            fix="List them: pillarbox domain list; or add it: pillarbox domain add NAME",
         )
     if len(found) > 1:
         ids = ", ".join(format_object_id("dom", one.id) for one in found)

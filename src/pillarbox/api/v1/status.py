@@ -32,7 +32,7 @@ async def show_status(call: Call) -> Response:
     rooms = call.rooms
     apps = await visible_apps(call)
     seen = {app.id for app in apps}
-    facts = rooms.smtp_facts()
+    facts, tracking = rooms.smtp_facts(), rooms.tracking_facts()
     health = await rooms.storage.health()
     depths = [depth for depth in await rooms.storage.queue.depths() if depth.name.app in seen]
     return answer(
@@ -43,6 +43,10 @@ async def show_status(call: Call) -> Response:
             "uptime_seconds": max(0, (call.now_ms - rooms.started_at) // 1000),
             "listeners": [_listener(each) for each in facts.listeners],
             "bounce_listeners": [_listener(each) for each in facts.bounces],
+            "tracking_host": {
+                "host": tracking.host,
+                "listeners": [_listener(each) for each in tracking.listeners],
+            },
             "ca_path": facts.ca_path,
             "node": await _node(call),
             "apps": [await _app_line(call, app) for app in apps],

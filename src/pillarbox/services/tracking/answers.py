@@ -108,6 +108,16 @@ def page(title: str, markup: str, status: int = 200) -> Answer:
     return Answer(status, (*_PAGE, *NEVER_KEPT, *_NOWHERE_ELSE), document.encode())
 
 
+def unsubscribes_no_more() -> Answer:
+    """For whoever pressed a link that counts no more: what works instead."""
+    return page(
+        "This link is not followed any more",
+        "<p>It was signed with a key that has been withdrawn, so nobody was told anything. Please "
+        "answer the message, or use the link in a newer one.</p>",
+        404,
+    )
+
+
 def no_longer_followed(target: str) -> Answer:
     """Where a link would have led, for a person to judge; nothing to press."""
     return page(

@@ -83,8 +83,11 @@ class Visits:
             return answers.nothing_here()
         asked = Asked(method, opened.token, address, fields, body, path)
         if opened.token.kind is TokenKind.UNSUBSCRIBE:
-            if self._unsubscribe is None or opened.revoked:
+            if self._unsubscribe is None:
                 return answers.nothing_here()
+            if opened.revoked:
+                self._metrics.tracking_refused["revoked"] += 1
+                return answers.unsubscribes_no_more()
             return await self._unsubscribe(asked)
         if method not in _LOOKING:
             return answers.not_so(*_LOOKING)
