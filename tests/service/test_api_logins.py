@@ -194,7 +194,9 @@ async def test_what_a_login_will_do_is_told_in_a_sentence(face: Face) -> None:
     made = await added(face, per_hour=500, options={"trackclicks": True})
     assert made["summary"] == (
         "Mail from web may use any sender, gets links tracked, at most 500 recipients an hour; "
-        "beyond that it is told to wait (451). Nothing is sent out: it is kept in the sandbox."
+        "beyond that it is told to wait (451). Without a tracking host trackclicks does nothing: set "
+        "tracking.host, or give its sending domain one. Nothing is sent out: it is kept in the "
+        "sandbox."
     )
     await face.storage.directory.save_account(replace(face.account, may_send=False))
     shown = (await face.own("GET", "/credentials/web")).json()
