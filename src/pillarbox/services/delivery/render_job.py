@@ -107,6 +107,8 @@ def answer_to(job: bytes) -> bytes:
         )
     except CannotRender as error:
         done = Rendered(b"", status=error.status, wrong=error.sentence)
+    except MemoryError:
+        raise  # what is left may be too little for the next job as well: the process ends
     except Exception as error:
         # The boundary of a process whose words nobody hears otherwise.
         done = Rendered(b"", broke=place_of(error))
