@@ -51,6 +51,7 @@ class RenderJob(msgspec.Struct, frozen=True, array_like=True):
     delivery: int
     keys: PackedKeys
     styles: Styles | None = None
+    left: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,15 @@ def job_of(work: RenderWork) -> bytes:
     """The job as it is sent; of the keys only those that the message names."""
     keys = pack_keys(work.facts, work.keys)
     return msgspec.msgpack.encode(
-        RenderJob(work.content, work.facts, SentHop.of(work.hop), work.delivery, keys, work.styles)
+        RenderJob(
+            work.content,
+            work.facts,
+            SentHop.of(work.hop),
+            work.delivery,
+            keys,
+            work.styles,
+            work.left,
+        )
     )
 
 
@@ -103,6 +112,7 @@ def answer_to(job: bytes) -> bytes:
                 asked.keys.unpacked(),
                 DeliveryId(asked.delivery),
                 asked.styles,
+                asked.left,
             )
         )
     except CannotRender as error:
