@@ -20,7 +20,7 @@ def test_bombs_arrive_changed_or_as_they_came_and_small_mail_goes_on_beside_them
         found["changed"] + found["left"] + found["nothing_to_change"] + found["refused"]
         == (found["bombs"])
     )
-    assert found["changed"] >= 5 and found["refused"] >= 1
+    assert min(found[word] for word in ("changed", "left", "refused")) > 0
     assert found["signed"] == found["bombs"] - found["refused"] + 3 + len(PLANTS)
     assert found["stops_of_the_service"] == 0
     assert all(found["children_ended"][plant.name] == 2 for plant in PLANTS)
