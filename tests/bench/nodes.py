@@ -129,6 +129,15 @@ class Node:
             raise BenchError(f"pillarbox {' '.join(arguments)}: {done.stderr or done.stdout}")
         return done.stdout
 
+    @property
+    def running(self) -> bool:
+        """Whether the main process is."""
+        return self._product.running
+
+    def log(self) -> str:
+        """All that it has logged."""
+        return self._product.text()
+
     def log_tail(self) -> str:
         """The end of its log."""
         return self._product.text()[-_LOG_TAIL_CHARACTERS:]

@@ -164,6 +164,7 @@ BOMBS: Final[tuple[Bomb, ...]] = tuple(
         "brackets": lambda: sheet(b"p{top:" + b"(" * 500_000, b"<p>x"),
         "data-address": lambda: sheet(b"p{background:url(data:image/png;base64," + b"A" * 1_800_000 + b")}", b"<p>x"),
         "data-address-many": lambda: sheet(b"p{background:url(data:image/png;base64," + b"A" * 100_000 + b")}", b"<p>x" * 10_000),
+        "data-address-below-the-bound": lambda: sheet(b"p{background:url(data:image/png;base64," + b"A" * 2400 + b")}", b"<p>x" * 19_000),
         "declarations": lambda: sheet(b"p{" + b"top:1px;" * 100_000 + b"}", b"<p>x" * 1000),
         "declarations-x-elements": lambda: sheet(b"p{" + b"".join(b"x%d:1px;" % n for n in range(2000)) + b"}", b"<p>x" * 15_000),
         "variables": lambda: sheet(b"".join(b"p{--v%d:var(--v%d) var(--v%d)}" % (n, n + 1, n + 1) for n in range(40)), b"<p style='top:var(--v0)'>x"),
@@ -213,3 +214,23 @@ BOMBS: Final[tuple[Bomb, ...]] = tuple(
         "blanks-in-lines": lambda: _HEAD + b"\r\n" + b" \t \r\n" * MILLION,
     }.items()
 )  # fmt: skip
+
+# --- what only the bounds of a child stop ---------------------------------------------------------
+
+
+def _parts(document: bytes, count: int) -> bytes:
+    part = b"--b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    return multipart((part + document + b"\r\n") * count)
+
+
+_SLOW: Final = b"<style>" + b":has(p q){top:1px}" * 200 + b"</style>" + b"<div><p>x</div>" * 5000
+_WIDE: Final = (
+    b"<style>p{background:url(data:image/png;base64," + b"A" * 2400 + b")}</style>"
+    + "<p>\N{GRINNING FACE}".encode() * 20_000
+)  # fmt: skip
+PLANTS: Final[tuple[Bomb, ...]] = (
+    # Each part is dear, and no part is too dear.
+    Bomb("time-of-a-child", lambda: _parts(_SLOW, 40)),
+    # So little becomes fifty million characters, four octets each, before it is seen to be too much.
+    Bomb("memory-of-a-child", lambda: _parts(_WIDE, 1)),
+)

@@ -79,6 +79,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_cpu_seconds_of(pid) for pid in pids)
 
 
+def child_cpu_seconds(pid: int) -> float:
+    """User and kernel time of a process's children, those that it has waited for included."""
+    while True:
+        fields, children = _stat(pid), {f.pid for f in family_of(pid)} - {pid}
+        total = sum(map(int, fields[13:15])) * _TICK_SECONDS + cpu_seconds(children)
+        # One that ended meanwhile was perhaps counted neither as living nor as waited for.
+        if fields[13:15] == _stat(pid)[13:15]:
+            return total
+
+
 def _cpu_seconds_of(pid: int) -> float:
     # A tick is 10 ms, cut off twice for each process: too coarse for twenty small ones. The
     # scheduler counts nanoseconds, but only of threads that still live, so the larger is right.

@@ -132,12 +132,16 @@ from pillarbox.services.delivery.render_job import answer_to
 def work(job):
     if b"deadly" in job:
         os._exit(9)
+    if b"fragile" in job and b", twice." not in job:
+        os._exit(9)
     if b"endless" in job:
         time.sleep(60)
     return answer_to(job)
 render_child.main(work)
 """
-"""The child itself, but that one word is its end, and another keeps it for ever."""
+"""The child itself, but that one word is its end, one is unless the message is left as it came, and
+one keeps it for ever.
+"""
 
 
 async def test_a_message_that_ends_two_children_goes_unmodified_and_says_so_once(
@@ -160,6 +164,26 @@ async def test_a_message_that_ends_two_children_goes_unmodified_and_says_so_once
     (said,) = await left_of(house, bad.message)
     assert "twice" in said.remarks[0]
     assert not await left_of(house, good.message)
+
+
+@pytest.mark.parametrize("word", [b"fragile", b"deadly"])
+async def test_a_large_message_that_ends_two_children_is_signed_in_a_third_or_else_here(
+    houses: Houses, sink: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: bytes
+) -> None:
+    (tmp_path / "mortal_child.py").write_text(MORTAL)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(ways_out, "_RENDER_MODULE", "mortal_child")
+    house = await started(houses, sink, "inlinecss", rendering=WorkersConfig(processes=1))
+    content = letter(STYLED + word + b"\r\nmore" * 200_000)
+    for _ in range(2):  # what was found out once holds for the next try as well
+        sink.script.on(Stage.DOT, say(451, "4.3.0 not now"), times=1)
+        receipt = await house.submit(content=content)
+        await house.until(receipt.message)
+        first, second = sink.messages[-2:]
+        assert first.content == second.content and second.content.endswith(content)
+        (said,) = await left_of(house, receipt.message)
+        assert "twice" in said.remarks[0]
+    assert house.house.workers.running == (word == b"fragile")
 
 
 async def test_a_message_that_takes_a_child_too_long_is_ended_there(

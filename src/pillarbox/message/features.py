@@ -27,6 +27,11 @@ from pillarbox.message.untouched import Rules, Why, judge_image, judge_link
 
 MAX_TRACKED: Final = 2000
 """Links, and images, of one message that lead through us."""
+MAX_STYLE_OCTETS: Final = 4 * 1024 * 1024
+"""Style attributes of one message, all together."""
+_TOO_MUCH: Final = CannotInline(
+    f"those of the whole message would take more than {MAX_STYLE_OCTETS} octets in its elements"
+).sentence
 _PIXEL: Final = (
     '<img src="{}" width="1" height="1" alt="" border="0" '
     'style="display:block;width:1px;height:1px;border:0">'
@@ -109,8 +114,11 @@ class Changes:
 
 def styles_of(content: bytes, whole: Part) -> Styles:
     """What inlining comes to for this message. The same for all its recipients, and the dear part."""
+    inlining = _Inlining()
     return tuple(
-        _styles(body) for body in find_bodies(content, whole) if not isinstance(body, Unreadable)
+        inlining.of(body)
+        for body in find_bodies(content, whole)
+        if not isinstance(body, Unreadable)
     )
 
 
@@ -135,11 +143,29 @@ def changes_of(
     return _Work(content, whole, wishes, address, styles).done()
 
 
-def _styles(body: Body) -> tuple[Edit, ...] | str:
-    try:
-        return tuple(style_edits(body.document, body.charset))
-    except CannotInline as error:
-        return error.sentence
+class _Inlining:
+    """The styles of one message, document by document, within what all of them may take.
+
+    What a small sheet says of many elements is written once for each of them.
+    """
+
+    __slots__ = ("_room",)
+
+    def __init__(self) -> None:
+        self._room = MAX_STYLE_OCTETS
+
+    def of(self, body: Body) -> tuple[Edit, ...] | str:
+        """Those of the next one, or why they stay where they are."""
+        if not has_styles(body.document):
+            return ()
+        if self._room < 0:
+            return _TOO_MUCH  # nor is another begun
+        try:
+            edits = tuple(style_edits(body.document, body.charset))
+        except CannotInline as error:
+            return error.sentence
+        self._room -= sum(len(edit[2]) for edit in edits)
+        return edits if self._room >= 0 else _TOO_MUCH
 
 
 class _Document:
@@ -169,6 +195,7 @@ class _Work:
         self._wishes = wishes
         self._address = address
         self._styles = styles
+        self._inlining = _Inlining()
         self._changes = Changes()
         self._links = 0
         self._images = 0
@@ -241,7 +268,9 @@ class _Work:
 
     def _inlined(self, number: int, body: Body) -> list[Edit]:
         known = self._styles is not None and number < len(self._styles)
-        found = self._styles[number] if self._styles is not None and known else _styles(body)
+        found = (
+            self._styles[number] if self._styles is not None and known else self._inlining.of(body)
+        )
         if isinstance(found, str):
             self._changes.remarks.append(found)
             return []

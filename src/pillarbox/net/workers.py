@@ -149,6 +149,6 @@ def _kill(child: Process) -> None:
 
 
 def _why(code: int) -> str:
-    if code == -signal.SIGXCPU:
+    if code == -signal.SIGPROF:
         return "it took too much processor time"
     return "the process that did it ended, perhaps for want of memory"

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pillarbox.message import features
-from pillarbox.message.features import Changes, Styles, Wishes, changes_of, no_styles, styles_of
+from pillarbox.message.features import (
+    MAX_STYLE_OCTETS,
+    Changes,
+    Styles,
+    Wishes,
+    changes_of,
+    no_styles,
+    styles_of,
+)
 from pillarbox.message.markup import spliced
 from pillarbox.message.parts import read_parts
 from pillarbox.message.tokens import MAX_POSITION, TokenKind
@@ -160,6 +168,21 @@ def test_a_style_sheet_that_is_too_much_is_a_remark_and_links_are_tracked_all_th
     made, changes = changed(html(document), Wishes(True, True, rules=RULES))
     assert b"CLICK-1" in made
     assert "styles were left" in changes.remarks[0]
+
+
+def test_styles_take_so_much_of_a_message_and_no_more_however_many_documents_it_has() -> None:
+    sheet = b"<style>p{background:url(" + b"a" * 2000 + b")}</style>"
+    large, small = sheet + b"<p>x" * 1500, b"<style>p{top:1px}</style><p>x"
+    binary = b"Content-Transfer-Encoding: binary\r\n"
+    parts = b"".join(b"\r\n--b\r\n" + html(each, binary) for each in (large, large, small))
+    content = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"\r\n--b--\r\n"
+    wishes = Wishes(inline_css=True)
+    made, changes = changed(content, wishes)
+    assert made.count(b"<p style=") == 1500
+    assert len(made) < len(content) + MAX_STYLE_OCTETS + 10_000
+    assert len(changes.remarks) == 2 and "of the whole message" in changes.remarks[0]
+    styles = styles_of(content, read_parts(content))
+    assert changed(content, wishes, styles)[0] == made
 
 
 @pytest.mark.parametrize(

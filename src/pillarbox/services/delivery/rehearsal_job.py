@@ -109,6 +109,8 @@ def work(job: bytes) -> bytes:
         done = Rehearsed(status=error.status, wrong=error.sentence)
     except InvalidHeaderValue as error:
         done = Rehearsed(status="5.6.0", wrong=error.sentence)
+    except MemoryError:
+        raise  # what is left may be too little for the next job as well: the process ends
     except Exception as error:
         # The boundary of a process whose words nobody hears otherwise.
         done = Rehearsed(broke=place_of(error))

@@ -51,6 +51,7 @@ class RenderJob(msgspec.Struct, frozen=True, array_like=True):
     delivery: int
     keys: PackedKeys
     styles: Styles | None = None
+    left: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,15 @@ def job_of(work: RenderWork) -> bytes:
     """The job as it is sent; of the keys only those that the message names."""
     keys = pack_keys(work.facts, work.keys)
     return msgspec.msgpack.encode(
-        RenderJob(work.content, work.facts, SentHop.of(work.hop), work.delivery, keys, work.styles)
+        RenderJob(
+            work.content,
+            work.facts,
+            SentHop.of(work.hop),
+            work.delivery,
+            keys,
+            work.styles,
+            work.left,
+        )
     )
 
 
@@ -103,10 +112,13 @@ def answer_to(job: bytes) -> bytes:
                 asked.keys.unpacked(),
                 DeliveryId(asked.delivery),
                 asked.styles,
+                asked.left,
             )
         )
     except CannotRender as error:
         done = Rendered(b"", status=error.status, wrong=error.sentence)
+    except MemoryError:
+        raise  # what is left may be too little for the next job as well: the process ends
     except Exception as error:
         # The boundary of a process whose words nobody hears otherwise.
         done = Rendered(b"", broke=place_of(error))

@@ -145,9 +145,11 @@ class Renderer:
         small = len(content) <= (_SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES)
         if small and inlines and styles is None:
             styles = styles_without_work(content)
-        if why or (small and not (inlines and styles is None)):
-            return self._here(message, RenderWork(content, facts, hop, keys, delivery, styles, why))
         work = RenderWork(content, facts, hop, keys, delivery, styles)
+        if why:
+            return await self._as_it_came(message, work.left_because(why))
+        if small and not (inlines and styles is None):
+            return await self._here(message, work)
         if not inlines:
             return await self._in_child(message, work)
         self._first[message] = done = asyncio.Event()
@@ -157,7 +159,7 @@ class Renderer:
             done.set()
             del self._first[message]
 
-    def _here(self, message: MessageId, work: RenderWork) -> Rendered:
+    async def _here(self, message: MessageId, work: RenderWork) -> Rendered:
         try:
             return rendered(work)
         except MessageError:
@@ -165,7 +167,7 @@ class Renderer:
         except Exception:
             # The boundary of what a message may hold that nobody thought of: it goes all the same.
             _log.exception("rendering.broke", message=message)
-            return self._left(message, work, _BROKE)
+            return await self._left(message, work, _BROKE)
 
     async def _in_child(self, message: MessageId, work: RenderWork) -> Rendered:
         why = ""
@@ -179,12 +181,23 @@ class Renderer:
                 if done.styles and sum(map(len, done.styles)) <= _STYLE_EDITS_KEPT:
                     _remember(self._styles, (message, RENDERER_VERSION), done.styles, _STYLES_KEPT)
                 return done
-        return self._left(message, work, _LOST.format(why))
+        return await self._left(message, work, _LOST.format(why))
 
-    def _left(self, message: MessageId, work: RenderWork, why: str) -> Rendered:
+    async def _left(self, message: MessageId, work: RenderWork, why: str) -> Rendered:
         """As it came, from now on."""
         _remember(self._lost, message, why, _SAID_KEPT)
-        return rendered(work.left_because(why))
+        return await self._as_it_came(message, work.left_because(why))
+
+    async def _as_it_came(self, message: MessageId, work: RenderWork) -> Rendered:
+        """Only signed: that, too, is done in a child where it would hold up everybody else."""
+        if len(work.content) > _SIGNED_HERE_BYTES:
+            try:
+                return read_rendered(await self._workers.do(partial(job_of, work)))
+            except WorkerLost as lost:
+                _log.warning(
+                    "rendering.lost", message=message, attempt=_TRIES + 1, reason=lost.sentence
+                )
+        return rendered(work)
 
     async def _keep_image(self, image: StoredImage) -> None:
         """Durable when this returns; one that was seen a short while ago is."""
