@@ -1,9 +1,18 @@
-"""room for fresh mail in memory: bounded, and shared by apps"""
+"""room for fresh mail in memory: bounded, and shared by apps; and what finds none"""
 
 from __future__ import annotations
 
 from pillarbox.handover.mirror import Mirror
+from pillarbox.handover.receipt import Content
+from pillarbox.message.facts import Origin
+from pillarbox.policy.delivery import State
+from pillarbox.policy.directory import Mode
+from pillarbox.policy.envelope import Envelope, Recipient
+from pillarbox.services.delivery.config import DeliveryConfig
 from pillarbox.terms.ids import ObjectId
+from tests.doubles.bad_server import BadServer
+from tests.doubles.script import Script
+from tests.fix_house import SAMPLE, Houses
 
 A, B, C = ObjectId(b"a"), ObjectId(b"b"), ObjectId(b"c")
 
@@ -49,3 +58,21 @@ def test_room_that_is_given_up_is_free_again() -> None:
 def test_a_single_message_finds_room_however_large_it_is_below_the_bound() -> None:
     assert mirror().reserve(800, A)
     assert not mirror().reserve(1001, A)
+
+
+async def test_mail_too_large_for_the_mirror_leaves_at_once_all_the_same(
+    houses: Houses,
+) -> None:
+    async with BadServer(Script()) as sink:
+        house = await houses.start(Mode.LIVE, delivery=DeliveryConfig(poll_seconds=3600))
+        await house.add_server("sink", sink.port)
+        (row,) = await house.until((await house.submit()).message)
+        queue = house.house.storage.queue
+        message = queue.next_message_id(house.house.clock.now_ms())
+        await queue.store_block(message, 1, b"and the rest\r\n")
+        receipt = await house.house.door.accept(
+            Envelope("ann@example.com", (Recipient("bob@example.org"),)),
+            Content(SAMPLE, message, 1, 14), house.submitter(), Origin("smtp"),
+        )  # fmt: skip
+        (row,) = await house.until(receipt.message)
+        assert row.state is State.HANDED_OVER

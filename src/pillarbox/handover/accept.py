@@ -251,6 +251,9 @@ class Door:
             for addressee in outgoing.addressees:
                 addressee.last_event = event
             self._mirror.put(outgoing)
+        if arrival.content.stored_blocks:
+            # Too large for the mirror, and so for whoever waits for mail to come by it.
+            self._mirror.tell_of_stored()
         self._tell(arrival)
         arrival.told(arrival.receipt, None)
 

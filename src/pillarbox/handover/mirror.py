@@ -35,10 +35,23 @@ class Mirror:
         self._bytes_of: dict[ObjectId, int] = {}
         self._lanes: dict[int, deque[Outgoing]] = {}
         self._listener: Callable[[int], None] | None = None
+        self._looker: Callable[[], None] | None = None
 
-    def listen(self, listener: Callable[[int], None] | None) -> None:
-        """`listener` is told the lane of whatever comes; without one nothing is mirrored."""
+    def listen(
+        self,
+        listener: Callable[[int], None] | None,
+        looker: Callable[[], None] | None = None,
+    ) -> None:
+        """`listener` is told the lane of whatever comes; without one nothing is mirrored. `looker` is
+        told when something came that has to be looked for in the store.
+        """
         self._listener = listener
+        self._looker = looker
+
+    def tell_of_stored(self) -> None:
+        """Something was committed that is not here."""
+        if self._looker is not None:
+            self._looker()
 
     def reserve(self, size: int, app: ObjectId) -> bool:
         """Keep room for a message of that size until `put` and `done`, or `give_up`. An app that

@@ -54,7 +54,7 @@ class Worker:
 
     def start_mirroring(self) -> None:
         """From now on fresh mail comes straight here."""
-        self._tools.mirror.listen(self._fresh)
+        self._tools.mirror.listen(self._fresh, self.look_now)
 
     def look_now(self) -> None:
         """Somebody changed what waits: look at it soon instead of at the next poll."""
