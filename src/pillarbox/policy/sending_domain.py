@@ -151,17 +151,6 @@ def folded(domain: str) -> str:
         return domain.lower()
 
 
-def key_id(domain: str, selector: str) -> str:
-    """What names a key in a message's facts."""
-    return f"{domain}/{selector}"
-
-
-def parse_key_id(text: str) -> tuple[str, str]:
-    """Domain and selector."""
-    domain, _, selector = text.partition("/")
-    return domain, selector
-
-
 def _shown(domain: str) -> str:
     if not domain:
         return "A message without an author"

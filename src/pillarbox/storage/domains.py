@@ -8,14 +8,13 @@ from typing import Final
 from msgspec import Struct
 
 from pillarbox.message.dkim import Algorithm, SigningKey, read_key
+from pillarbox.message.keys import key_id, parse_key_id
 from pillarbox.policy.dkim_key import DkimKey
 from pillarbox.policy.domain_findings import Checked
 from pillarbox.policy.sending_domain import (
     Proved,
     SendingDomain,
     Signing,
-    key_id,
-    parse_key_id,
     without_hosts_of_others,
 )
 from pillarbox.storage.codec import decode, encode

@@ -14,7 +14,6 @@ from pillarbox.policy.sending_domain import (
     SendingDomain,
     Signing,
     folded,
-    parse_key_id,
     without_hosts_of_others,
 )
 from pillarbox.policy.submitter import Submitter, SubmitterKind
@@ -118,7 +117,6 @@ def test_a_long_domain_is_not_told_in_full() -> None:
 def test_the_proof_is_a_word_nobody_else_has() -> None:
     domain = SendingDomain(ObjectId(b"d"), ANN.id, "example.com", "c0ffee")
     assert domain.proof == "pillarbox-domain=c0ffee"
-    assert parse_key_id("example.com/s1") == ("example.com", "s1")
     assert folded("No Domain!") == "no domain!"
 
 
