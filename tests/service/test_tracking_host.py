@@ -550,6 +550,19 @@ async def test_each_name_is_shown_its_certificate(houses: Houses) -> None:
         await Reader(port, context=one.client_context(), name="links.example").ask(path)
 
 
+async def test_a_certificate_that_cannot_be_used_is_told_of_though_nothing_would_show_it(
+    houses: Houses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usable = issue_certificate(houses.data_dir.parent / "one", "clicks.example")
+    right = TlsConfig(str(usable.certificate), str(usable.key))
+    await begin_tracking(houses, LOOPBACK, tracking_tls=right)
+    assert "tracking.certificate_unusable" not in "".join(capsys.readouterr())
+    wrong = TlsConfig(str(houses.data_dir / "nowhere.pem"))
+    await begin_tracking(houses, LOOPBACK, tracking_tls=wrong)
+    said = "".join(capsys.readouterr())
+    assert "tracking.certificate_unusable" in said and "nowhere.pem" in said
+
+
 async def test_a_renewed_certificate_is_shown_without_a_restart(houses: Houses) -> None:
     folder = houses.data_dir.parent
     files = issue_certificate(folder / "tls", "clicks.example")
