@@ -18,6 +18,7 @@ from pillarbox.message.tokens import Token, TokenKind, mint
 from pillarbox.net.certificates import TlsConfig
 from pillarbox.policy.tracking import CLICKED, Rule, Verdict, Visit
 from pillarbox.services.tracking.book import MOST_OF_SPOT, Book
+from pillarbox.services.tracking.preference import Preferences
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.images import StoredImage
 from pillarbox.storage.interface.visits import Reached
@@ -359,7 +360,10 @@ async def test_who_came_while_others_were_written_down_at_the_end_is_written_too
             FIREFOX, Verdict.PERSON, Rule.NONE,
         )  # fmt: skip
 
-    book = Book(store, clock, house.metrics, personal_data=True)
+    preferences = Preferences(
+        house.storage.directory, store, personal_data=True, serves_images=True
+    )
+    book = Book(store, clock, house.metrics, preferences)
     store.reached = slow  # type: ignore[method-assign]
     book.note(visit(clock.now_ms() - 60_000, 1))
     running = asyncio.create_task(book.run())
