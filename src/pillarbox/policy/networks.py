@@ -15,9 +15,9 @@ _NOT_OF_THE_INTERNET: Final = tuple(
     # Which of them Python knows depends on its version.
     ip_network(each)
     for each in (
-        "192.88.99.0/24",  # RFC 7526 §4: relays of 6to4, given up; some routers still are one
-        "2001:20::/28",  # RFC 7343 §2: names of hosts, which nobody routes
-        "3fff::/20",  # RFC 9637 §3: for documentation
+        "192.88.99.0/24",  # RFC 7526: relays of 6to4, given up; some routers still are one
+        "2001:20::/28",  # RFC 7343: names of hosts, which nobody routes
+        "3fff::/20",  # RFC 9637: for documentation
         "fec0::/10",  # RFC 3879 §4: given up, and routed inside all the same
     )
 )
