@@ -171,7 +171,7 @@ def _warn_of_unusable(config: TlsConfig, clock: Clock) -> None:
     try:
         Certificates(config.pairs, clock)
     except TlsFilesUnusable as error:
-        _log.warning(
+        _log.error(
             "tracking.certificate_unusable", words=f"tracking_tls: {error.sentence}",
             fix=f"{error.fix}; nothing shows it while tracking_host.listen_tls is empty",
         )  # fmt: skip
