@@ -43,6 +43,14 @@ async def test_a_name_may_be_claimed_by_many_and_proved_by_one(storage: Storage)
     assert (await storage.domains.proved()).by_name["example.com"].account == BEN
 
 
+async def test_what_is_not_proved_yet_is_known_until_it_is(storage: Storage) -> None:
+    await storage.domains.save_domain(replace(DOMAIN, proved_at=0))
+    assert (await storage.domains.proved()).awaited(ANN, "example.com") == "example.com"
+    assert (await storage.domains.proved()).awaited(BEN, "example.com") == ""
+    await storage.domains.save_domain(replace(DOMAIN, proved_at=NOW))
+    assert (await storage.domains.proved()).awaited(ANN, "example.com") == ""
+
+
 async def test_only_active_keys_of_proved_domains_sign_new_mail(storage: Storage) -> None:
     await with_key(storage)
     await storage.domains.add_keys(

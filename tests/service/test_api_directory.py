@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pillarbox.api.v1.apps import app_view
 from pillarbox.policy.credential import LoginUse
 from pillarbox.policy.directory import Mode
 from pillarbox.policy.problems import Problem, ProblemKind
@@ -88,6 +89,15 @@ async def test_options_are_checked(face: Face, options: dict[str, str], status: 
     assert answer.status == status
     if status == 200:
         assert answer.json()["options"] == {"trackclicks": "true"}
+
+
+async def test_an_app_that_asks_for_tracking_says_where_there_is_no_host_for_it(face: Face) -> None:
+    asked = await face.own("PATCH", "/apps/first-app", {"options": {"trackclicks": True}})
+    assert asked.json()["note"].startswith("Without a tracking host trackclicks does nothing")
+    app = await face.storage.directory.app(face.app.id)
+    assert app_view(app, tracking=True)["note"] == ""
+    left = await face.own("PATCH", "/apps/first-app", {"options": {"trackclicks": None}})
+    assert left.json()["note"] == ""
 
 
 async def test_what_an_app_prefers_for_its_readers_is_one_of_few_words(face: Face) -> None:

@@ -18,6 +18,7 @@ from pillarbox.message.tokens import Token, TokenKind, mint
 from pillarbox.net.certificates import TlsConfig
 from pillarbox.policy.tracking import CLICKED, Rule, Verdict, Visit
 from pillarbox.services.tracking.book import MOST_OF_SPOT, Book
+from pillarbox.services.tracking.preference import Preferences
 from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.images import StoredImage
 from pillarbox.storage.interface.visits import Reached
@@ -359,7 +360,10 @@ async def test_who_came_while_others_were_written_down_at_the_end_is_written_too
             FIREFOX, Verdict.PERSON, Rule.NONE,
         )  # fmt: skip
 
-    book = Book(store, clock, house.metrics, personal_data=True)
+    preferences = Preferences(
+        house.storage.directory, store, personal_data=True, serves_images=True
+    )
+    book = Book(store, clock, house.metrics, preferences)
     store.reached = slow  # type: ignore[method-assign]
     book.note(visit(clock.now_ms() - 60_000, 1))
     running = asyncio.create_task(book.run())
@@ -548,6 +552,19 @@ async def test_each_name_is_shown_its_certificate(houses: Houses) -> None:
         assert told.location == "https://example.com/"
     with pytest.raises(ssl.SSLCertVerificationError):
         await Reader(port, context=one.client_context(), name="links.example").ask(path)
+
+
+async def test_a_certificate_that_cannot_be_used_is_told_of_though_nothing_would_show_it(
+    houses: Houses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usable = issue_certificate(houses.data_dir.parent / "one", "clicks.example")
+    right = TlsConfig(str(usable.certificate), str(usable.key))
+    await begin_tracking(houses, LOOPBACK, tracking_tls=right)
+    assert "tracking.certificate_unusable" not in "".join(capsys.readouterr())
+    wrong = TlsConfig(str(houses.data_dir / "nowhere.pem"))
+    await begin_tracking(houses, LOOPBACK, tracking_tls=wrong)
+    said = "".join(capsys.readouterr())
+    assert "tracking.certificate_unusable" in said and "nowhere.pem" in said
 
 
 async def test_a_renewed_certificate_is_shown_without_a_restart(houses: Houses) -> None:

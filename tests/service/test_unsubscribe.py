@@ -74,7 +74,9 @@ async def test_looking_shows_one_button_and_changes_nothing(tracked: Tracked) ->
     page = await tracked.reader.ask(path)
     assert page.status == 200
     text = page.body.decode()
-    assert text.count("<button") == 1 and ">Confirm</button>" in text
+    assert text.count("<button") == 1 and ">Unsubscribe</button>" in text
+    assert "text-align:center" in text.partition("</style>")[0]
+    assert "style-src 'unsafe-inline'" in page.fields["content-security-policy"]
     assert '<form method="post">' in text
     assert not re.search(r"<script|<img|https?://|refresh|onload", text, re.IGNORECASE)
     assert "form-action 'self'" in page.fields["content-security-policy"]

@@ -326,6 +326,22 @@ def test_a_single_mistake_is_the_sentence() -> None:
     assert error.sentence == "pillarbox.toml:1: is wrong"
 
 
+@pytest.mark.parametrize(
+    ("flags", "command"),
+    [
+        ({"http.port": "x"}, "config explain http.port"),
+        ({"smtp.nonsense": "1", "http.port": "x"}, "config explain http.port"),
+        ({"tracking_host.listen": "x"}, "config explain tracking_host.listen"),
+        ({"smtp.nonsense": "1"}, "config reference"),
+    ],
+)
+def test_the_way_out_names_the_setting_that_is_wrong(flags: dict[str, str], command: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(read_sources(flags, {}))
+    assert caught.value.fix is not None
+    assert caught.value.fix.startswith(f"pillarbox {command} ")
+
+
 def test_every_room_of_the_house_can_be_filled_from_nothing(directory: Path) -> None:
     settings = load(read_sources({}, {}, directory=directory, system_file=directory / "none"))
     assert settings.data_dir == directory / "pillarbox-data"

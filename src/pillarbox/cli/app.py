@@ -20,7 +20,7 @@ from pillarbox.cli.client import Client, segment
 from pillarbox.cli.features import feature_options, take_features
 from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.options import talks
-from pillarbox.cli.output import Column, run_as
+from pillarbox.cli.output import Column, clean, run_as
 
 ABOUT_VISITS: Final = {
     "default": "",
@@ -138,6 +138,7 @@ def show(call: Call, name: str) -> None:
                 ("Test address", found["test_address"]),
                 ("Allowed senders", ", ".join(found["allowed_senders"]) or "any"),
                 ("Options", ", ".join(f"{k}={v}" for k, v in found["options"].items())),
+                ("", found["note"]),
                 ("Visits", ABOUT_VISITS[found["visits"]]),
                 ("Images", ABOUT_IMAGES[found["tracked_images"]]),
                 ("Servers", ", ".join(each["name"] for each in servers) or "none"),
@@ -167,6 +168,8 @@ def add(call: Call, name: str, **values: Any) -> None:
 
     def words() -> None:
         call.screen.say(f"Added the app {made['name']}, in the sandbox.")
+        if made["note"]:
+            call.screen.say(clean(made["note"]))
         call.screen.say(f"Next: {run_as()} credential add NAME --app {made['name']}")
 
     call.result(made, "name", words)
@@ -206,6 +209,8 @@ def set_(call: Call, name: str, *, yes: bool, rename: str | None, **values: Any)
         call.screen.say(f"{after['name']}: {told or 'nothing changed'}")
         if after["mode"] != before["mode"]:
             call.screen.say(f"From now on {ABOUT_MODE[after['mode']]}.")
+        if after["note"] and after["options"] != before["options"]:
+            call.screen.say(clean(after["note"]))
 
     call.result(after, "name", words)
 

@@ -24,7 +24,9 @@ MODE_COLOURS: Final = {"live": "green", "sandbox": "blue", "hold": "violet", "of
 MODES: Final = click.Choice(list(ABOUT_MODE))
 UNCERTAIN: Final = click.Choice(["retry", "hold"])
 KINDS: Final = click.Choice(["program", "relay"])
-_BY_ITSELF: Final = frozenset({"modified_at", "used_at", "last_use", "former", "flags", "summary"})
+_BY_ITSELF: Final = frozenset(
+    {"modified_at", "used_at", "last_use", "former", "flags", "summary", "note"}
+)
 """What follows from other things, or changes without anybody's doing."""
 
 ABOUT_UNCERTAIN: Final = (

@@ -12,8 +12,15 @@ from pillarbox.cli.group import Noun, examples
 from pillarbox.cli.moments import since
 from pillarbox.cli.options import talks
 from pillarbox.cli.output import Column
+from pillarbox.terms.errors import PillarboxError
 
 _COLOURS: Final = {"current": "green", "old": "grey", "revoked": "red"}
+
+
+class UnknownKey(PillarboxError):
+    """There is no such key of tracked links."""
+
+    code = "not_found"
 
 
 @click.group(
@@ -101,10 +108,15 @@ def revoke(call: Call, number: int, *, yes: bool) -> None:
     Whoever has the key could have us send readers anywhere. Its links, also those in mail that has
     left, show a page with the address they would have led to; its images are not shown.
     """
-    call.ask_yes(
-        f"Revoke key {number}? Links in mail that was signed with it stop working, for good.",
-        answered=yes,
-    )
     with call.client() as client:
+        if number not in [each["number"] for each in client.items("/tracking/keys")]:
+            raise UnknownKey(
+                f"There is no key of tracked links with the number {number}.",
+                fix="List them: pillarbox tracking keys list",
+            )
+        call.ask_yes(
+            f"Revoke key {number}? Links in mail that was signed with it stop working, for good.",
+            answered=yes,
+        )
         found = client.post(f"/tracking/keys/{segment(str(number))}/revoke")
     call.result(found, "number", lambda: call.talk(f"Key {found['number']} is revoked."))

@@ -25,3 +25,9 @@ NO_KEYS: Final = RenderKeys()
 def key_id(domain: str, selector: str) -> str:
     """The name by which a message names a DKIM key."""
     return f"{domain}/{selector}"
+
+
+def parse_key_id(text: str) -> tuple[str, str]:
+    """Domain and selector of a key so named."""
+    domain, _, selector = text.partition("/")
+    return domain, selector

@@ -109,11 +109,18 @@ def wanted_records(
 
 
 def zone_lines(records: Iterable[Wanted], values: Iterable[str]) -> list[str]:
-    """The records as lines of a zone file; long texts in strings of at most 255 octets."""
-    return [
-        f"{record.name}. IN {record.type} {_zone_value(record.type, value)}"
-        for record, value in zip(records, values, strict=True)
-    ]
+    """The records as lines of a zone file; long texts in strings of at most 255 octets.
+
+    What is not to be published yet stands in comments, with the reason before it.
+    """
+    lines = []
+    for record, value in zip(records, values, strict=True):
+        line = f"{record.name}. IN {record.type} {_zone_value(record.type, value)}"
+        if record.why.startswith(_UNNAMED):
+            lines += [f"; {_UNNAMED}", f"; {line}"]
+        else:
+            lines.append(line)
+    return lines
 
 
 def _zone_value(kind: str, value: str) -> str:

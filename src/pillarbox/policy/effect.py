@@ -42,11 +42,25 @@ def effect_of(
     sentences = (
         _closed(credential, app, account, now_ms),
         _mail(credential, app),
-        "" if tracking else _without_host({**app.options, **credential.options}),
+        "" if tracking else without_host({**app.options, **credential.options}),
         _MODES.get(mode, ""),
         *_terms(credential, now_ms),
     )
     return " ".join(filter(None, sentences))
+
+
+def without_host(options: Mapping[str, str]) -> str:
+    """What is asked for in vain; nothing where nothing needs the tracking host."""
+    wanted = [name for name in _AT_HOST if options.get(name) == "true"]
+    if options.get("images") == "hosted":
+        wanted.append("images")
+    if not wanted:
+        return ""
+    verb = "does" if len(wanted) == 1 else "do"
+    return (
+        f"Without a tracking host {_listed(wanted, 'and')} {verb} nothing: set tracking.host, or "
+        "give its sending domain one."
+    )
 
 
 def _closed(credential: Credential, app: App, account: Account, now_ms: int) -> str:
@@ -114,20 +128,6 @@ def _features(options: Mapping[str, str]) -> list[str]:
     if tags:
         words.append(f"the tag{'s' if len(tags) > 1 else ''} {_listed(tags[:_SHOWN], 'and')}")
     return words
-
-
-def _without_host(options: Mapping[str, str]) -> str:
-    """What is asked for in vain; nothing where nothing needs the tracking host."""
-    wanted = [name for name in _AT_HOST if options.get(name) == "true"]
-    if options.get("images") == "hosted":
-        wanted.append("images")
-    if not wanted:
-        return ""
-    verb = "does" if len(wanted) == 1 else "do"
-    return (
-        f"Without a tracking host {_listed(wanted, 'and')} {verb} nothing: set tracking.host, or "
-        "give its sending domain one."
-    )
 
 
 def _terms(credential: Credential, now_ms: int) -> list[str]:

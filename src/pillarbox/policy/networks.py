@@ -11,9 +11,16 @@ from pillarbox.terms.errors import PillarboxError
 
 _SHOWN_CHARACTERS = 60
 _NAT64: Final = ip_network("64:ff9b::/96")  # RFC 6052 §2.1
-_SITE_LOCAL: Final = ip_network(
-    "fec0::/10"
-)  # RFC 3879 §4: given up, and routed inside all the same
+_NOT_OF_THE_INTERNET: Final = tuple(
+    # Which of them Python knows depends on its version.
+    ip_network(each)
+    for each in (
+        "192.88.99.0/24",  # RFC 7526: relays of 6to4, given up; some routers still are one
+        "2001:20::/28",  # RFC 7343: names of hosts, which nobody routes
+        "3fff::/20",  # RFC 9637: for documentation
+        "fec0::/10",  # RFC 3879 §4: given up, and routed inside all the same
+    )
+)
 
 
 class InvalidNetwork(PillarboxError):
@@ -66,13 +73,13 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, IPv6Address):
-        if ip in _SITE_LOCAL:
-            return False
         inside = ip.ipv4_mapped or ip.sixtofour
         if inside is None and ip in _NAT64:
             inside = IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inside is not None:
             ip = inside
+    if any(ip in network for network in _NOT_OF_THE_INTERNET):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 

@@ -76,6 +76,8 @@ class Proved:
     """All proved domains of all accounts, by name."""
 
     by_name: Mapping[str, Signing] = field(default_factory=dict)
+    unproved: Mapping[tuple[ObjectId, str], bool] = field(default_factory=dict)
+    """Those that an account has added and not proved yet, and whether each covers what lies below."""
 
     def of(self, domain: str) -> Signing | None:
         """The domain itself, or else the nearest one above it that covers what lies below."""
@@ -105,6 +107,16 @@ class Proved:
         found = self.of(folded(domain))
         return found if found is not None and found.account == account else None
 
+    def awaited(self, account: ObjectId, domain: str) -> str:
+        """The domain of the account that would be good for this one, were it proved; else empty."""
+        below = False
+        while domain:
+            covers = self.unproved.get((account, domain))
+            if covers is not None and (covers or not below):
+                return domain
+            domain, below = domain.partition(".")[2], True
+        return ""
+
     def refusal(self, submitter: Submitter, authors: Sequence[str]) -> Refusal | None:
         """Whether mail of these authors is taken from a submitter; None means yes.
 
@@ -122,7 +134,7 @@ class Proved:
             if found is not None and found.account == account.id:
                 continue
             if account.enforces_domains:
-                return _not_configured(domain)
+                return _not_configured(domain, self.awaited(account.id, domain))
             if found is not None and not submitter.relays:
                 return _of_another(domain)
         return None
@@ -151,17 +163,6 @@ def folded(domain: str) -> str:
         return domain.lower()
 
 
-def key_id(domain: str, selector: str) -> str:
-    """What names a key in a message's facts."""
-    return f"{domain}/{selector}"
-
-
-def parse_key_id(text: str) -> tuple[str, str]:
-    """Domain and selector."""
-    domain, _, selector = text.partition("/")
-    return domain, selector
-
-
 def _shown(domain: str) -> str:
     if not domain:
         return "A message without an author"
@@ -170,7 +171,7 @@ def _shown(domain: str) -> str:
     return domain
 
 
-def _not_configured(domain: str) -> Refusal:
+def _not_configured(domain: str, awaited: str) -> Refusal:
     if not domain:
         return DomainNotConfigured(
             "The message has no usable From field, and this account sends in the name of its "
@@ -178,6 +179,13 @@ def _not_configured(domain: str) -> Refusal:
             fix="Put an address of one of its domains into the From field.",
         )
     shown = _shown(domain)
+    if awaited:
+        added = _shown(awaited)
+        return DomainNotConfigured(
+            f"{shown} in the From field cannot be used yet: this account has added {added}, and has "
+            "not proved it.",
+            fix=f"Publish what proves it, and have that looked up: pillarbox domain check {added}",
+        )
     return DomainNotConfigured(
         f"{shown} in the From field is not a sending domain of this account.",
         fix=f"Use an address of a proved domain, or add it: pillarbox domain add {shown}",

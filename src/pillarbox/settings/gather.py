@@ -211,7 +211,9 @@ def check(
             try:
                 value, origin = _read(entry, found), found.origin
             except PillarboxError as wrong:
-                mistakes.append(Mistake(found.origin, f"{key} {wrong.sentence}", wrong.error_code))
+                mistakes.append(
+                    Mistake(found.origin, f"{key} {wrong.sentence}", wrong.error_code, key)
+                )
                 broken.add(key.partition(".")[0])
         filled[key] = dataclasses.replace(entry, value=value, origin=origin)
     configs: dict[str, Any] = {}
@@ -223,7 +225,12 @@ def check(
             configs[section] = room(**values)
         except (PillarboxError, ValueError) as wrong:
             sentence = wrong.sentence if isinstance(wrong, PillarboxError) else str(wrong)
-            mistakes.append(Mistake(_blamed(section, sentence, filled), sentence))
+            blamed = _blamed(section, sentence, filled)
+            mistakes.append(
+                Mistake(blamed.origin, sentence, key=blamed.key)
+                if blamed
+                else Mistake(f"[{section}]", sentence)
+            )
     return list(filled.values()), configs, mistakes
 
 
@@ -256,12 +263,12 @@ def _check_range(name: str, number: float) -> None:
         raise InvalidSetting(f"is a port, from 0 to {_MAX_PORT}, found {number}")
 
 
-def _blamed(section: str, sentence: str, filled: Mapping[str, Entry]) -> str:
+def _blamed(section: str, sentence: str, filled: Mapping[str, Entry]) -> Entry | None:
     """Where to look when a room refuses its settings: at the one it names, or that was set."""
     entries = [entry for entry in filled.values() if entry.key.startswith(f"{section}.")]
     given = [entry for entry in entries if entry.origin != "default"]
     named = [entry for entry in given if entry.key.rpartition(".")[2] in sentence]
-    return next((entry.origin for entry in [*named, *given]), f"[{section}]")
+    return next(iter([*named, *given]), None)
 
 
 def _settled_default(entry: Entry) -> Any:

@@ -36,6 +36,8 @@ class Mistake:
     where: str
     sentence: str
     code: str = "config_invalid"
+    key: str = ""
+    """The setting that is wrong; empty where it is not one of those there are."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.sentence}"
@@ -49,10 +51,13 @@ class InvalidSettings(PillarboxError):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         """All `mistakes` at once, in the order in which they were found; at least one."""
         count = len(mistakes)
+        key = next((mistake.key for mistake in mistakes if mistake.key), "")
         super().__init__(
             str(mistakes[0]) if count == 1 else f"the settings have {count} mistakes",
             code=mistakes[0].code,
-            fix="pillarbox config explain KEY says what a setting takes",
+            fix=f"pillarbox config explain {key} says what that setting takes"
+            if key
+            else "pillarbox config reference lists all settings and what they take",
         )
         self.mistakes = tuple(mistakes)
 

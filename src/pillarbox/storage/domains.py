@@ -8,14 +8,13 @@ from typing import Final
 from msgspec import Struct
 
 from pillarbox.message.dkim import Algorithm, SigningKey, read_key
+from pillarbox.message.keys import key_id, parse_key_id
 from pillarbox.policy.dkim_key import DkimKey
 from pillarbox.policy.domain_findings import Checked
 from pillarbox.policy.sending_domain import (
     Proved,
     SendingDomain,
     Signing,
-    key_id,
-    parse_key_id,
     without_hosts_of_others,
 )
 from pillarbox.storage.codec import decode, encode
@@ -91,7 +90,7 @@ class SqlDomainStore:
         return proved if version == self._directory.version else None
 
     async def proved(self) -> Proved:
-        """Two statements, after every change of the directory."""
+        """Three statements, after every change of the directory."""
         while (proved := self.proved_now) is None:
             version = self._directory.version
             # What changes while it is being read is noticed by the version it was begun with.
@@ -112,7 +111,14 @@ class SqlDomainStore:
                 tuple(key_id(domain.name, key.selector) for key in mine),
                 domain.tracking_host if domain.tracking_found else "", domain.bounce_host,
             )  # fmt: skip
-        return Proved(without_hosts_of_others(found))
+        unproved = [
+            decode(as_bytes(row[0]), SendingDomain)
+            for row in await self._engine.read("domain.unproved")
+        ]
+        return Proved(
+            without_hosts_of_others(found),
+            {(domain.account, domain.name): domain.covers_below for domain in unproved},
+        )
 
     def signing_keys_now(self, key_ids: Sequence[str]) -> Mapping[str, SigningKey] | None:
         """None where one has to be looked up."""

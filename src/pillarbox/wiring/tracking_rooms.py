@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pillarbox.api.rooms import ListenerFact, TrackingFacts
-from pillarbox.net.certificates import Certificates
+from pillarbox.net.certificates import Certificates, TlsConfig
+from pillarbox.net.errors import TlsFilesUnusable
 from pillarbox.net.http_server import HttpServer, Patience
 from pillarbox.net.resolver import Resolver
 from pillarbox.net.web_client import WebClient
@@ -119,10 +120,15 @@ def build_tracking(
     metrics: Metrics,
     certificates: Certificates,
 ) -> TrackingRooms:
-    """`certificates` are shown where [tracking_tls] names none. Raises `TlsFilesUnusable`."""
+    """`certificates` are shown where [tracking_tls] names none. Raises `TlsFilesUnusable`.
+
+    Files that nothing would show stop no start; one that cannot be used is logged all the same.
+    """
     config = settings.tracking_host
     pairs = settings.tracking_tls.pairs if config.listen_tls else ()
     own = Certificates(pairs, clock) if pairs else None
+    if not config.listen_tls:
+        _warn_of_unusable(settings.tracking_tls, clock)
     client = WebClient(
         clear=True,
         permits=_permits(config.fetch_networks),
@@ -156,6 +162,19 @@ def build_tracking(
         tidies="upkeep" in settings.roles,
         servers=[],
     )
+
+
+def _warn_of_unusable(config: TlsConfig, clock: Clock) -> None:
+    """Whoever sets files before the ports learns now that they are wrong, not on the day it counts."""
+    if not config.pairs:
+        return
+    try:
+        Certificates(config.pairs, clock)
+    except TlsFilesUnusable as error:
+        _log.error(
+            "tracking.certificate_unusable", words=f"tracking_tls: {error.sentence}",
+            fix=f"{error.fix}; nothing shows it while tracking_host.listen_tls is empty",
+        )  # fmt: skip
 
 
 def _permits(networks: Sequence[str]) -> Permits:

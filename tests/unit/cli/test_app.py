@@ -31,6 +31,17 @@ def test_an_app_is_added_shown_changed_and_removed(do) -> None:
     assert do("app", "list", "-q").out == "first-app\n"
 
 
+def test_an_app_that_asks_for_tracking_in_vain_is_told_so_once(do) -> None:
+    said = do("app", "set", "first-app", "--trackclicks").out
+    assert "Without a tracking host trackclicks does nothing: set tracking.host" in said
+    assert "Without a tracking host" in do("app", "show", "first-app").out
+    assert "Without a tracking host" not in do("app", "set", "first-app", "--label", "Shop").out
+    off = do("app", "set", "first-app", "--no-trackclicks").out
+    assert "trackclicks" in off and "Without a tracking host" not in off
+    assert "Without a tracking host" in do("app", "add", "shop", "--trackopens").out
+    assert json.loads(do("app", "show", "shop", "--json").out)["note"].startswith("Without a")
+
+
 def test_what_an_app_prefers_for_its_readers_is_said_shown_and_taken_back(do) -> None:
     changed = do("app", "set", "first-app", "--visits", "private", "--tracked-images", "redirect")
     assert "visits default -> private" in changed.out

@@ -32,6 +32,12 @@ def test_a_key_that_is_not_there_is_not_revoked(do: Do) -> None:
     assert "pillarbox tracking keys list" in done.err
 
 
+def test_nobody_is_asked_about_a_key_that_is_not_there(do: Do) -> None:
+    done = do("tracking", "keys", "revoke", "5", said="n\n")
+    assert done.code == Exit.NOT_FOUND and "Revoke key 5?" not in done.err
+    assert "no key of tracked links with the number 5" in done.err
+
+
 def test_a_key_is_not_revoked_unasked(do: Do) -> None:
     do("tracking", "keys", "rotate")
     assert do("tracking", "keys", "revoke", "1").code != Exit.DONE

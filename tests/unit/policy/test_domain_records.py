@@ -39,6 +39,18 @@ def test_a_service_without_a_public_name_says_that_its_spf_is_not_to_be_publishe
     assert why(SERVICE).startswith("Names the hosts")
 
 
+def test_a_zone_file_has_what_is_not_to_be_published_in_comments() -> None:
+    def lines(service: ServiceNames) -> list[str]:
+        records = wanted_records(DOMAIN, [], service)
+        return zone_lines(records, [one.value for one in records])
+
+    unnamed = lines(ServiceNames("localhost"))
+    assert '; example.com. IN TXT "v=spf1 a:localhost ~all"' in unnamed
+    assert any(line.startswith("; Do not publish this yet") for line in unnamed)
+    assert not [line for line in unnamed if "localhost" in line and not line.startswith(";")]
+    assert not [line for line in lines(SERVICE) if line.startswith(";")]
+
+
 def test_hosts_of_its_own_point_to_the_service() -> None:
     domain = replace(
         DOMAIN, bounce_host="b.example.com", tracking_host="t.example.com", autoconfig=True

@@ -14,7 +14,6 @@ from pillarbox.policy.sending_domain import (
     SendingDomain,
     Signing,
     folded,
-    parse_key_id,
     without_hosts_of_others,
 )
 from pillarbox.policy.submitter import Submitter, SubmitterKind
@@ -92,6 +91,28 @@ def test_a87_the_domains_of_the_account_are_taken() -> None:
     assert Proved().refusal(STRICT, ["a@example.com"]) is not None
 
 
+def test_a87_a_domain_that_is_only_not_proved_yet_is_said_to_be_that() -> None:
+    proved = Proved(
+        unproved={
+            (ANN.id, "example.org"): True,
+            (ANN.id, "alone.example"): False,
+            (BEN.id, "ben.example"): True,
+        }
+    )
+
+    def said(domain: str) -> str:
+        refusal = proved.refusal(STRICT, [f"ann@{domain}"])
+        assert isinstance(refusal, DomainNotConfigured) and refusal.fix is not None
+        return f"{refusal.sentence} {refusal.fix}"
+
+    for domain in ("example.org", "Example.ORG.", "news.example.org"):
+        assert "has added example.org, and has not proved it" in said(domain)
+        assert said(domain).endswith("pillarbox domain check example.org")
+    assert "domain check alone.example" in said("alone.example")
+    for domain in ("below.alone.example", "ben.example", "example.net", "org"):
+        assert said(domain).endswith(f"pillarbox domain add {domain}")
+
+
 def test_without_enforcement_any_author_is_taken_but_those_of_others() -> None:
     assert PROVED.refusal(LOGIN, ["ann@example.org"]) is None
     assert PROVED.refusal(LOGIN, []) is None
@@ -118,7 +139,6 @@ def test_a_long_domain_is_not_told_in_full() -> None:
 def test_the_proof_is_a_word_nobody_else_has() -> None:
     domain = SendingDomain(ObjectId(b"d"), ANN.id, "example.com", "c0ffee")
     assert domain.proof == "pillarbox-domain=c0ffee"
-    assert parse_key_id("example.com/s1") == ("example.com", "s1")
     assert folded("No Domain!") == "no domain!"
 
 

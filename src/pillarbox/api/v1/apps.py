@@ -30,6 +30,7 @@ from pillarbox.api.finding import find_app, visible_apps
 from pillarbox.api.names import app_name
 from pillarbox.api.paging import page, read_query
 from pillarbox.policy.directory import App, Mode, Strategy, TrackedImages, VisitDetail
+from pillarbox.policy.effect import without_host
 from pillarbox.terms.clock import format_instant
 from pillarbox.terms.ids import format_object_id, new_object_id
 
@@ -85,8 +86,8 @@ class NewApp(AppChange, kw_only=True):
     name: str
 
 
-def app_view(app: App) -> dict[str, Any]:
-    """An app as programs see it."""
+def app_view(app: App, *, tracking: bool) -> dict[str, Any]:
+    """An app as programs see it; `tracking`: there is a host for it."""
     return {
         "id": format_object_id("app", app.id),
         "name": app.name,
@@ -104,6 +105,7 @@ def app_view(app: App) -> dict[str, Any]:
         "options": app.options,
         "visits": app.visits,
         "tracked_images": app.tracked_images,
+        "note": "" if tracking else without_host(app.options),
         "created_at": format_instant(app.created_at),
     }
 
@@ -111,7 +113,7 @@ def app_view(app: App) -> dict[str, Any]:
 async def list_apps(call: Call) -> Response:
     """All apps the caller sees, by name."""
     read_query(call.request, "limit")
-    return answer(page([app_view(app) for app in await visible_apps(call)]))
+    return answer(page([_view(call, app) for app in await visible_apps(call)]))
 
 
 async def add_app(call: Call) -> Response:
@@ -125,12 +127,12 @@ async def add_app(call: Call) -> Response:
         id=new_object_id(), account=account.id, created_at=now_ms, modified_at=now_ms, **values
     )
     await call.rooms.storage.directory.save_app(app)
-    return answer(app_view(app), 201, {"Location": f"/pillarbox/v1/apps/{app.name}"})
+    return answer(_view(call, app), 201, {"Location": f"/pillarbox/v1/apps/{app.name}"})
 
 
 async def show_app(call: Call) -> Response:
     """One app."""
-    return answer(app_view(await find_app(call, call.part("app"))))
+    return answer(_view(call, await find_app(call, call.part("app"))))
 
 
 async def change_app(call: Call) -> Response:
@@ -140,7 +142,7 @@ async def change_app(call: Call) -> Response:
     values["options"] = with_options(app.options, values.get("options", {}))
     changed = replace(app, modified_at=call.now_ms, **values)
     await call.rooms.storage.directory.save_app(changed)
-    return answer(app_view(changed))
+    return answer(_view(call, changed))
 
 
 async def remove_app(call: Call) -> Response:
@@ -149,6 +151,10 @@ async def remove_app(call: Call) -> Response:
     app = await find_app(call, call.part("app"))
     await call.rooms.storage.directory.remove_app(app.id)
     return gone()
+
+
+def _view(call: Call, app: App) -> dict[str, Any]:
+    return app_view(app, tracking=bool(call.rooms.tracking_facts().host))
 
 
 ENTRIES: Final = (

@@ -36,6 +36,8 @@ _TEXT: Final[Fields] = (("content-type", "text/plain; charset=utf-8"),)
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:38em;margin:4em auto;padding:0 1em;"
     "color:#222;background:#fff}code{word-break:break-all}"
+    "form{margin:2em 0;text-align:center}button{font:inherit;font-weight:600;padding:.6em 1.8em;"
+    "color:#fff;background:#1a5fb4;border:1px solid #1a5fb4;border-radius:.4em;cursor:pointer}"
 )
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
-from pillarbox.observe.log import logger
+from pillarbox.handover.duty import go_rounds
 from pillarbox.services.tracking.config import TrackingHostConfig
-from pillarbox.storage.interface.errors import StorageTrouble
 from pillarbox.storage.interface.images import ImageTrim
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -17,8 +15,6 @@ _DAY_MS: Final = 86_400_000
 _SLICE: Final = 100
 _EVERY_SECONDS: Final = 3600.0
 _MEGABYTE: Final = 1024 * 1024
-
-_log = logger("tracking")
 
 
 class Tidying:
@@ -32,7 +28,7 @@ class Tidying:
         *,
         every_seconds: float = _EVERY_SECONDS,
     ) -> None:
-        """The first round comes after `every_seconds`."""
+        """Between two rounds are `every_seconds`."""
         self._storage = storage
         self._clock = clock
         self._config = config
@@ -45,18 +41,11 @@ class Tidying:
 
     async def run(self) -> None:
         """Round after round, until `stop`."""
-        while not self._stop.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every_seconds):
-                    await self._stop.wait()
-                    return
-            try:
-                if await self._storage.nodes.has_duty("images"):
-                    await self.go_round()
-            except StorageTrouble as trouble:
-                _log.warning("images.not_tidied", reason=str(trouble))
-            except Exception:
-                _log.exception("images.not_tidied")
+        await go_rounds(self._go_round_on_duty, self._stop, "images", self._every_seconds)
+
+    async def _go_round_on_duty(self) -> None:
+        if await self._storage.nodes.has_duty("images"):
+            await self.go_round()
 
     async def go_round(self) -> int:
         """Remove what is due; gives how many went."""

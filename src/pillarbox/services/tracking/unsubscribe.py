@@ -23,7 +23,7 @@ UNSUBSCRIBED: Final = "message.unsubscribed"
 _LOOKING: Final = ("GET", "HEAD")
 _QUESTION: Final = (
     "<p>The sender of this message will be told that you want no more mail of its kind.</p>"
-    '<form method="post"><button name="List-Unsubscribe" value="One-Click">Confirm</button></form>'
+    '<form method="post"><button name="List-Unsubscribe" value="One-Click">Unsubscribe</button></form>'
 )
 _DONE: Final = "<p>The sender has been told. There is nothing more for you to do.</p>"
 _TOO_OLD: Final = (

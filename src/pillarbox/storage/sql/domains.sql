@@ -10,6 +10,10 @@ SELECT facts, checked FROM domain WHERE id = $1
 -- Every domain that somebody has proved.
 SELECT id, facts FROM domain WHERE proved = 1
 
+-- name: domain.unproved
+-- Every domain that nobody has proved yet.
+SELECT facts FROM domain WHERE proved = 0
+
 -- name: domain.save
 -- Insert or replace; what was found of it stays.
 INSERT INTO domain (id, account, name, proved, facts) VALUES ($1, $2, $3, $4, $5)
