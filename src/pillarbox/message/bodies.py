@@ -136,7 +136,11 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
                 place += len(written[line]) + 2
             index += 1
         here = [(a - start, b - start, value) for a, b, value in wanted[first:index]]
-        found += _segments(part.body + begin, raw[begin:place], document[start:at], here)
+        row, text, body = raw[begin:place], document[start:at], part.body
+        if _SOFT in row:
+            found += _segments(body + begin, row, text, here)
+        else:
+            found.append((body + begin, body + place, _quoted(spliced(text, here))))
         at += 2
         place += 2
         line += 1

@@ -1,8 +1,9 @@
 """rendering where mail leaves: here or in a child, with keys, copies of images and what is to be said
 
 Small mail is changed in this process, since a round trip to another one costs more. Style sheets are
-inlined in a child, because the library that reads them can take a process with it; large mail goes
-there because it would hold up everybody else.
+inlined in a child, because the library that reads them can take a process with it, but where a
+document like this one was there before; large mail goes there because it would hold up everybody
+else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles
 from pillarbox.message.keys import RenderKeys
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
+from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.wishes import asks_for_features, inlines_styles, is_dressed, is_individual
 from pillarbox.net.errors import WorkerLost
 from pillarbox.net.workers import Workers
@@ -30,8 +32,9 @@ from pillarbox.services.delivery.render_job import (
     RenderWork,
     job_of,
     read_rendered,
+    remember,
     rendered,
-    styles_without_work,
+    styles_remembered,
 )
 from pillarbox.storage.interface.domains import DomainStore
 from pillarbox.storage.interface.events import EventStore
@@ -105,6 +108,7 @@ class Renderer:
         self._clock = clock
         self._first: dict[MessageId, asyncio.Event] = {}
         """Whose styles are being inlined."""
+        self._memory = StyleMemory()
         self._styles: OrderedDict[tuple[MessageId, int], Styles] = OrderedDict()
         self._lost: OrderedDict[MessageId, str] = OrderedDict()
         self._said: OrderedDict[MessageId, None] = OrderedDict()
@@ -144,7 +148,7 @@ class Renderer:
         why = self._lost.get(message, "")
         small = len(content) <= (_SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES)
         if small and inlines and styles is None:
-            styles = styles_without_work(content)
+            styles = styles_remembered(content, self._memory)
         work = RenderWork(content, facts, hop, keys, delivery, styles)
         if why:
             return await self._as_it_came(message, work.left_because(why))
@@ -179,7 +183,11 @@ class Renderer:
                 _log.warning("rendering.lost", message=message, attempt=attempt, reason=why)
             else:
                 if done.styles and sum(map(len, done.styles)) <= _STYLE_EDITS_KEPT:
-                    _remember(self._styles, (message, RENDERER_VERSION), done.styles, _STYLES_KEPT)
+                    if len(work.facts.recipients) > 1:
+                        key = message, RENDERER_VERSION
+                        _remember(self._styles, key, done.styles, _STYLES_KEPT)
+                    if len(work.content) <= _SMALL_BYTES:
+                        remember(work.content, done.styles, self._memory)
                 return done
         return await self._left(message, work, _LOST.format(why))
 
