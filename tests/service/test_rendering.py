@@ -117,12 +117,35 @@ async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
     await house.until(receipt.message)
     assert len(jobs) == 1
     many = [f"r{number}@example.org" for number in range(12)]
-    receipt = await house.submit(*many, content=letter(STYLED + LINK))
+    receipt = await house.submit(*many, content=letter(STYLED + LINK + b"<p></p>"))
     await house.until(receipt.message)
     assert len(sink.delivered) == 13
     assert all(b"<td style=" in record.content for record in sink.delivered)
     assert len({record.content for record in sink.delivered}) == 13
     assert len(jobs) == 2
+
+
+async def test_a_document_like_one_that_was_there_before_needs_no_child(
+    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    do = Workers.do
+
+    async def counted(self: Workers, job: Callable[[], bytes]) -> bytes:
+        jobs.append(job)
+        return await do(self, job)
+
+    monkeypatch.setattr(Workers, "do", counted)
+    house = await started(houses, sink, "inlinecss", "trackclicks")
+    await house.add_server("other", sink.port, max_connections=1)
+    for word in (b"one", b"other", b"third"):
+        link = LINK.replace(b"example", b"example-" + word)
+        content = letter(STYLED + b"<p>" + word + link)
+        receipt = await house.submit("a@example.org", content=content)
+        await house.until(receipt.message)
+    assert len(jobs) == 1
+    assert all(b"<td style=" in record.content for record in sink.delivered)
+    assert len({record.content for record in sink.delivered}) == 3
 
 
 MORTAL = """

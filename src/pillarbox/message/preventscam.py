@@ -27,7 +27,8 @@ def label_is_link(label: str, url: str) -> bool:
 
 
 def _plain(address: str) -> str:
-    text = _INVISIBLE.sub("", address)
+    # Without the pattern it is said five times as fast, and nearly all are ASCII.
+    text = "".join(address.split()) if address.isascii() else _INVISIBLE.sub("", address)
     found = _SCHEME.match(text)
     if found is not None:
         text = text[found.end() :]
