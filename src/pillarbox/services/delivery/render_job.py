@@ -53,6 +53,7 @@ class RenderJob(msgspec.Struct, frozen=True, array_like=True):
     keys: PackedKeys
     styles: Styles | None = None
     left: str = ""
+    tells_styles: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class RenderWork:
     styles: Styles | None = None
     left: str = ""
     """Why no feature is to be applied."""
+    tells_styles: bool = True
+    """Whether they are to come back; they cost something to send."""
 
     def left_because(self, why: str) -> RenderWork:
         """Without any feature."""
@@ -85,6 +88,7 @@ def job_of(work: RenderWork) -> bytes:
             keys,
             work.styles,
             work.left,
+            work.tells_styles,
         )
     )
 
@@ -114,6 +118,7 @@ def answer_to(job: bytes) -> bytes:
                 DeliveryId(asked.delivery),
                 asked.styles,
                 asked.left,
+                asked.tells_styles,
             )
         )
     except CannotRender as error:
@@ -137,7 +142,8 @@ def rendered(work: RenderWork) -> Rendered:
     hosted = tuple(
         HostedImage(image.digest, image.media_type, image.data) for image in made.changes.hosted
     )
-    return Rendered(made.content, tuple(made.changes.remarks), hosted, styles)
+    told = styles if work.tells_styles else None
+    return Rendered(made.content, tuple(made.changes.remarks), hosted, told)
 
 
 def styles_without_work(content: bytes) -> Styles | None:

@@ -52,6 +52,11 @@ _log = logger("delivery")
 _SMALL_BYTES: Final = 64 * 1024
 """With features; what is only signed may be longer, for that is soon done."""
 _SIGNED_HERE_BYTES: Final = 512 * 1024
+_SHARED_BYTES: Final = 2 * 1024
+"""What is shorter costs less here than on its way to a child, though others may wait."""
+_WINDOW_SECONDS: Final = 0.1
+_MANY: Final = 10
+"""Renderings in such a window, from which on this process has better things to do."""
 _TRIES: Final = 2
 _STYLES_KEPT: Final = 32
 _STYLE_EDITS_KEPT: Final = 20_000
@@ -109,6 +114,8 @@ class Renderer:
         self._first: dict[MessageId, asyncio.Event] = {}
         """Whose styles are being inlined."""
         self._memory = StyleMemory()
+        self._window_at = 0.0
+        self._within = self._before = 0
         self._styles: OrderedDict[tuple[MessageId, int], Styles] = OrderedDict()
         self._lost: OrderedDict[MessageId, str] = OrderedDict()
         self._said: OrderedDict[MessageId, None] = OrderedDict()
@@ -144,8 +151,11 @@ class Renderer:
         inlines = inlines_styles(facts)
         while inlines and (first := self._first.get(message)) is not None:
             await first.wait()  # what it finds out holds for all recipients
-        styles = self._styles.get((message, RENDERER_VERSION))
         why = self._lost.get(message, "")
+        if not why and self._is_shared(content, facts):
+            work = RenderWork(content, facts, hop, keys, delivery, tells_styles=False)
+            return await self._in_child(message, work)
+        styles = self._styles.get((message, RENDERER_VERSION))
         small = len(content) <= (_SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES)
         if small and inlines and styles is None:
             styles = styles_remembered(content, self._memory)
@@ -186,7 +196,7 @@ class Renderer:
                     if len(work.facts.recipients) > 1:
                         key = message, RENDERER_VERSION
                         _remember(self._styles, key, done.styles, _STYLES_KEPT)
-                    if len(work.content) <= _SMALL_BYTES:
+                    if work.tells_styles and len(work.content) <= _SMALL_BYTES:
                         remember(work.content, done.styles, self._memory)
                 return done
         return await self._left(message, work, _LOST.format(why))
