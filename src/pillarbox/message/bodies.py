@@ -188,6 +188,8 @@ def _unended(text: bytes) -> bytes:
 
 
 def _quoted(text: bytes) -> bytes:
+    if b"\r" not in text and b"\n" not in text:
+        return quoted_printable(text)
     if text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n"):
         return quoted_printable(text)
     # Bare ones are written as octets, which no line end is.

@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from pillarbox.message.links import Spot
+from pillarbox.message.links import Spot, is_web
 from pillarbox.message.preventscam import label_is_link
 from pillarbox.message.tokens import MAX_TARGET_OCTETS
 
@@ -54,22 +55,16 @@ WHY_WORDS: Final[dict[Why, str]] = {
 """Each as the end of a sentence that begins with the link."""
 
 _TEMPLATE: Final = re.compile(r"\{\{|\}\}|\{%|%\}|\{\$|\$\{|<%|%>|\[\[|\*\|")
-# These are for addresses in lower case: looking for either case takes nine times as long.
-_UNSUBSCRIBE: Final = (
-    "unsubscri", "un-subscri", "optout", "opt-out", "opt_out", "afmeld", "uitschrijv", "abmeld",
-    "abbestell", "desinscri", "désinscri", "desabonn", "désabonn", "desuscri", "cancelar-suscri",
-    "disiscri", "avregistr", "wypisz",
-)  # fmt: skip
+# These two are for addresses in lower case: looking for either case takes nine times as long.
+_UNSUBSCRIBE: Final = re.compile(
+    r"unsubscri|un-subscri|optout|opt-out|opt_out|afmeld|uitschrijv|abmeld|abbestell|desinscri|"
+    r"désinscri|desabonn|désabonn|desuscri|cancelar-suscri|disiscri|avregistr|wypisz"
+)
 _ONCE: Final = re.compile(
     r"(?<![a-z])(?:reset|verify|verification|confirm|confirmation|activate|activation|magic|"
     r"one-?time|otp|passwordless|invite|invitation|accept|sign-?in|log-?in|sso|auth|callback)"
     r"(?![a-z])"
 )
-_ONCE_ROOTS: Final = (
-    "reset", "verif", "confirm", "activat", "magic", "one", "otp", "passwordless", "invit", "accept",
-    "sign", "log", "sso", "auth", "callback",
-)  # fmt: skip
-"""One of which is in whatever that finds; to ask for them is soon done."""
 _SECRET: Final = re.compile(
     r"(?:^|[?&#;/])(?:token|code|key|otp|ticket|hash|sig|signature|nonce|secret|jwt|oobcode|"
     r"confirmation_token|reset_password_token|t|k|c)=[^&#]{6,}"
@@ -78,6 +73,7 @@ _SECRET: Final = re.compile(
 )
 _HOST: Final = re.compile(r"https?://(?:[^/?#@\\]*@)?(\[[^\]]*\]|[^/?#:\\]*)", re.IGNORECASE)
 _JUDGED_CHARACTERS: Final = 2000
+_REMEMBERED_CHARACTERS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +98,12 @@ def judge_link(spot: Spot, rules: Rules) -> Why:
     mark = _mark(spot)
     if mark in _ON:
         return why
-    url = spot.url[:_JUDGED_CHARACTERS]
-    if spot.url in rules.unsubscribe or _leads_away(url):
+    traits = _traits(spot.url)
+    if traits.leads_away or spot.url in rules.unsubscribe:
         return Why.UNSUBSCRIBE
     if rules.prevent_scam and label_is_link(spot.label, spot.url):
         return Why.LABEL_IS_LINK
-    lowered = url.lower()
-    for root in _ONCE_ROOTS:
-        if root in lowered:
-            return Why.ONE_TIME if _ONCE.search(lowered) and _SECRET.search(url) else why
-    return why
-
-
-def _leads_away(url: str) -> bool:
-    lowered = (unquote(url) if "%" in url else url).lower()
-    for word in _UNSUBSCRIBE:  # noqa: SIM110 -- a generator takes twice as long
-        if word in lowered:
-            return True
-    return False
+    return Why.ONE_TIME if traits.works_once else why
 
 
 def judge_image(spot: Spot, rules: Rules) -> Why:
@@ -133,14 +117,44 @@ def host_of(url: str) -> str:
     return found[1].lower().removesuffix(".") if found is not None else ""
 
 
+class _Traits(NamedTuple):
+    """What an address says of itself, whoever sends it."""
+
+    is_template: bool
+    is_web: bool
+    host: str
+    leads_away: bool
+    works_once: bool
+
+
+def _traits(url: str) -> _Traits:
+    return _known_traits(url) if len(url) <= _REMEMBERED_CHARACTERS else _traits_of(url)
+
+
+def _traits_of(url: str) -> _Traits:
+    judged = url[:_JUDGED_CHARACTERS]
+    return _Traits(
+        _TEMPLATE.search(url) is not None,
+        is_web(url),
+        host_of(url),
+        _UNSUBSCRIBE.search(unquote(judged).lower()) is not None,
+        _ONCE.search(judged.lower()) is not None and _SECRET.search(judged) is not None,
+    )
+
+
+_known_traits: Final = lru_cache(maxsize=2048)(_traits_of)
+"""Most messages share most of their links with others."""
+
+
 def _judge(spot: Spot, rules: Rules) -> Why:
-    if _TEMPLATE.search(spot.url):
+    traits = _traits(spot.url)
+    if traits.is_template:
         return Why.TEMPLATE
-    if not spot.is_web:
+    if not traits.is_web:
         return Why.NOT_WEB
     if _mark(spot) in _OFF:
         return Why.MARKED
-    host = host_of(spot.url)
+    host = traits.host
     if host == rules.host:
         return Why.OURS
     if any(_excepted(each, spot.url, host) for each in rules.exceptions):
