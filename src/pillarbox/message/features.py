@@ -137,6 +137,7 @@ def no_styles(content: bytes, whole: Part) -> Styles | None:
 def known_styles(content: bytes, whole: Part, memory: StyleMemory) -> Styles | None:
     """What `styles_of` gives where each document has no style sheet or is like one that was seen."""
     found: list[tuple[Edit, ...]] = []
+    room = MAX_STYLE_OCTETS
     for body in find_bodies(content, whole):
         if isinstance(body, Body):
             edits: list[Edit] | None = []
@@ -145,7 +146,8 @@ def known_styles(content: bytes, whole: Part, memory: StyleMemory) -> Styles | N
             if edits is None:
                 return None
             found.append(tuple(edits))
-    return tuple(found)
+            room -= sum(len(edit[2]) for edit in edits)
+    return tuple(found) if room >= 0 else None
 
 
 def remember_styles(content: bytes, whole: Part, styles: Styles, memory: StyleMemory) -> None:

@@ -173,6 +173,25 @@ class Renderer:
             done.set()
             del self._first[message]
 
+    def _is_shared(self, content: bytes, facts: MessageFacts) -> bool:
+        """Whether a child does what could be done here: where much is rendered, one is free, and what
+        it is given is not said again for each recipient.
+        """
+        now = self._clock.monotonic()
+        if now - self._window_at >= _WINDOW_SECONDS:
+            recent = now - self._window_at < 2 * _WINDOW_SECONDS
+            self._before = self._within if recent else 0
+            self._window_at, self._within = now, 0
+        self._within += 1
+        return (
+            max(self._before, self._within) > _MANY
+            and len(facts.recipients) == 1
+            and _SHARED_BYTES <= len(content) <= _SMALL_BYTES
+            and asks_for_features(facts)
+            and len(self._memory) > 0
+            and self._workers.has_room
+        )
+
     async def _here(self, message: MessageId, work: RenderWork) -> Rendered:
         try:
             return rendered(work)
