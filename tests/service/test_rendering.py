@@ -20,6 +20,7 @@ from pillarbox.net.workers import Workers, WorkersConfig
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import AttemptFacts, LeftFacts
+from pillarbox.services.delivery import renderer
 from pillarbox.wiring import ways_out
 from tests.doubles.bad_server import BadServer
 from tests.doubles.script import Script, Stage, say
@@ -117,12 +118,64 @@ async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
     await house.until(receipt.message)
     assert len(jobs) == 1
     many = [f"r{number}@example.org" for number in range(12)]
-    receipt = await house.submit(*many, content=letter(STYLED + LINK))
+    receipt = await house.submit(*many, content=letter(STYLED + LINK + b"<p></p>"))
     await house.until(receipt.message)
     assert len(sink.delivered) == 13
     assert all(b"<td style=" in record.content for record in sink.delivered)
     assert len({record.content for record in sink.delivered}) == 13
     assert len(jobs) == 2
+
+
+async def test_a_document_like_one_that_was_there_before_needs_no_child(
+    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    do = Workers.do
+
+    async def counted(self: Workers, job: Callable[[], bytes]) -> bytes:
+        jobs.append(job)
+        return await do(self, job)
+
+    monkeypatch.setattr(Workers, "do", counted)
+    house = await started(houses, sink, "inlinecss", "trackclicks")
+    await house.add_server("other", sink.port, max_connections=1)
+    for word in (b"one", b"other", b"third"):
+        link = LINK.replace(b"example", b"example-" + word)
+        content = letter(STYLED + b"<p>" + word + link)
+        receipt = await house.submit("a@example.org", content=content)
+        await house.until(receipt.message)
+    assert len(jobs) == 1
+    assert all(b"<td style=" in record.content for record in sink.delivered)
+    assert len({record.content for record in sink.delivered}) == 3
+
+
+async def test_where_much_is_rendered_a_child_that_is_free_takes_its_share(
+    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    do = Workers.do
+
+    async def counted(self: Workers, job: Callable[[], bytes]) -> bytes:
+        jobs.append(job)
+        return await do(self, job)
+
+    monkeypatch.setattr(Workers, "do", counted)
+    house = await started(houses, sink, "inlinecss", "trackclicks")
+    await house.add_server("other", sink.port, max_connections=1)
+    content = letter(STYLED + LINK + b"<p>" + b"word " * 600)
+    for most in (1_000_000, 1_000_000, 0):
+        monkeypatch.setattr(renderer, "_MANY", most)
+        receipt = await house.submit("a@example.org", content=content)
+        await house.until(receipt.message)
+    assert len(jobs) == 2
+    here, there = (untracked(record.content) for record in sink.delivered[1:])
+    assert here == there
+
+
+def untracked(content: bytes) -> bytes:
+    """Without what tells one message from another."""
+    body = content[content.index(b"\r\n\r\n") :].replace(b"=\r\n", b"")
+    return re.sub(rb"https://[^\"]+", b"", body)
 
 
 MORTAL = """

@@ -136,3 +136,15 @@ async def test_a_child_hears_nothing_of_what_this_process_was_told(
 def test_bounds_that_leave_room_for_nothing_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(InvalidSetting, match=next(iter(values))):
         WorkersConfig(**values)
+
+
+async def test_there_is_room_until_all_are_at_work(workers: Callable[..., Workers]) -> None:
+    pool = workers(processes=1)
+    assert pool.has_room
+    job = asyncio.ensure_future(done(pool, b"x"))
+    await asyncio.sleep(0)
+    assert not pool.has_room
+    assert await job == b"x"
+    assert pool.has_room
+    await pool.close()
+    assert not pool.has_room

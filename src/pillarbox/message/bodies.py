@@ -136,7 +136,11 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
                 place += len(written[line]) + 2
             index += 1
         here = [(a - start, b - start, value) for a, b, value in wanted[first:index]]
-        found += _segments(part.body + begin, raw[begin:place], document[start:at], here)
+        row, text, body = raw[begin:place], document[start:at], part.body
+        if _SOFT in row:
+            found += _segments(body + begin, row, text, here)
+        else:
+            found.append((body + begin, body + place, _quoted(spliced(text, here))))
         at += 2
         place += 2
         line += 1
@@ -184,6 +188,8 @@ def _unended(text: bytes) -> bytes:
 
 
 def _quoted(text: bytes) -> bytes:
+    if b"\r" not in text and b"\n" not in text:
+        return quoted_printable(text)
     if text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n"):
         return quoted_printable(text)
     # Bare ones are written as octets, which no line end is.

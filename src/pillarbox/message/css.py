@@ -15,6 +15,7 @@ from css_inline import CSSInliner, InlineError
 
 from pillarbox.message.errors import CannotInline
 from pillarbox.message.markup import NAME, RAW_TEXT, REST_OF_TAG
+from pillarbox.message.style_memory import StyleMemory
 
 MAX_OCTETS: Final = 2 * 1024 * 1024
 MAX_DEPTH: Final = 400
@@ -63,6 +64,8 @@ counted.
 """
 _NOT_SHOWN: Final = frozenset(b"html head meta link base title style script".split())
 
+MEMORY: Final = StyleMemory()
+"""Of this process."""
 _INLINER: Final = CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
 
 
@@ -81,6 +84,10 @@ def style_edits(document: bytes, charset: str) -> list[tuple[int, int, bytes]]:
         return []
     if len(document) > MAX_OCTETS:
         raise CannotInline(f"it has more than {MAX_OCTETS} octets")
+    return MEMORY.edits(document, charset, _worked_out)
+
+
+def _worked_out(document: bytes, charset: str) -> list[tuple[int, int, bytes]]:
     numbered, names, styles, sheets = _numbered(document)
     if _is_flood(sheets, len(names)):
         raise CannotInline("its style sheets are too large for so many elements")

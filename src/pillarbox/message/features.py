@@ -22,6 +22,7 @@ from pillarbox.message.links import Spot, find_spots, in_ascii, written
 from pillarbox.message.markup import unescaped_value
 from pillarbox.message.parts import Part
 from pillarbox.message.readable import readable_tail
+from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.tokens import MAX_POSITION, MAX_TARGET_OCTETS, TokenKind
 from pillarbox.message.untouched import Rules, Why, judge_image, judge_link
 
@@ -131,6 +132,30 @@ def no_styles(content: bytes, whole: Part) -> Styles | None:
                 return None
             found.append(())
     return tuple(found)
+
+
+def known_styles(content: bytes, whole: Part, memory: StyleMemory) -> Styles | None:
+    """What `styles_of` gives where each document has no style sheet or is like one that was seen."""
+    found: list[tuple[Edit, ...]] = []
+    room = MAX_STYLE_OCTETS
+    for body in find_bodies(content, whole):
+        if isinstance(body, Body):
+            edits: list[Edit] | None = []
+            if has_styles(body.document):
+                edits = memory.known(body.document, body.charset)
+            if edits is None:
+                return None
+            found.append(tuple(edits))
+            room -= sum(len(edit[2]) for edit in edits)
+    return tuple(found) if room >= 0 else None
+
+
+def remember_styles(content: bytes, whole: Part, styles: Styles, memory: StyleMemory) -> None:
+    """Of this content, for `known_styles`."""
+    bodies = [body for body in find_bodies(content, whole) if isinstance(body, Body)]
+    for body, found in zip(bodies, styles, strict=False):
+        if not isinstance(found, str) and has_styles(body.document):
+            memory.keep(body.document, body.charset, found)
 
 
 def changes_of(

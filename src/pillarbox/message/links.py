@@ -48,7 +48,12 @@ class Spot(NamedTuple):
     @property
     def is_web(self) -> bool:
         """Whether it is an http or https address with a host."""
-        return _WEB.match(self.url) is not None
+        return is_web(self.url)
+
+
+def is_web(url: str) -> bool:
+    """Whether it is an http or https address with a host."""
+    return _WEB.match(url) is not None
 
 
 def find_spots(document: bytes, charset: str) -> tuple[list[Spot], list[Spot], int]:
@@ -126,7 +131,9 @@ def _add(
         url = unescaped_value(value.raw.decode(charset))
     except UnicodeDecodeError:
         return
-    url = url.strip(_AROUND).translate(_WITHIN)
+    url = url.strip(_AROUND)
+    if not url.isprintable():
+        url = url.translate(_WITHIN)
     label = ""
     if label_end:
         label = unescaped(text_of(document, tag.end, label_end).decode(charset, "replace"))

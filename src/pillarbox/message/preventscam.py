@@ -12,6 +12,8 @@ from typing import Final
 _SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
 _AUTHORITY_END: Final = re.compile(r"[/?#]")
 _INVISIBLE: Final = re.compile("[\\s\u00ad\u200b\u200c\u200d\u2060\ufeff]+")
+_DOTTED: Final = re.compile(r"https?://[^/?#.]*+\.", re.IGNORECASE)
+"""An address with a host that no text without a dot can say; most texts have none."""
 
 
 def label_is_link(label: str, url: str) -> bool:
@@ -27,7 +29,8 @@ def label_is_link(label: str, url: str) -> bool:
 
 
 def _plain(address: str) -> str:
-    text = _INVISIBLE.sub("", address)
+    # Without the pattern it is said five times as fast, and nearly all are ASCII.
+    text = "".join(address.split()) if address.isascii() else _INVISIBLE.sub("", address)
     found = _SCHEME.match(text)
     if found is not None:
         text = text[found.end() :]

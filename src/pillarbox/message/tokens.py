@@ -14,6 +14,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from pillarbox.terms.ids import DeliveryId
@@ -23,6 +24,9 @@ _HEAD: Final = struct.Struct(">BHqH")
 _VERSION: Final = 1
 _MAC_OCTETS: Final = 16
 _PURPOSE: Final = b"pillarbox/tracking/1\0"
+_BLOCK_OCTETS: Final = 64
+_INNER: Final = bytes(octet ^ 0x36 for octet in range(256))
+_OUTER: Final = bytes(octet ^ 0x5C for octet in range(256))
 KEY_OCTETS: Final = 32
 MAX_TARGET_OCTETS: Final = 8000
 MAX_TOKEN_CHARACTERS: Final = 11_000
@@ -113,4 +117,19 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _mac(body: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, _PURPOSE + body, hashlib.sha256)[:_MAC_OCTETS]
+    inner, outer = _keyed(secret)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(body)
+    outer.update(inner.digest())
+    return outer.digest()[:_MAC_OCTETS]
+
+
+@lru_cache(maxsize=8)
+def _keyed(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """HMAC (RFC 2104 §4) with what is the same for all tokens of a key done beforehand."""
+    key = secret if len(secret) <= _BLOCK_OCTETS else hashlib.sha256(secret).digest()
+    key = key.ljust(_BLOCK_OCTETS, b"\0")
+    return (
+        hashlib.sha256(key.translate(_INNER) + _PURPOSE),
+        hashlib.sha256(key.translate(_OUTER)),
+    )

@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from pillarbox.message.links import Spot
+from pillarbox.message.links import Spot, is_web
 from pillarbox.message.preventscam import label_is_link
 from pillarbox.message.tokens import MAX_TARGET_OCTETS
 
@@ -72,6 +73,7 @@ _SECRET: Final = re.compile(
 )
 _HOST: Final = re.compile(r"https?://(?:[^/?#@\\]*@)?(\[[^\]]*\]|[^/?#:\\]*)", re.IGNORECASE)
 _JUDGED_CHARACTERS: Final = 2000
+_REMEMBERED_CHARACTERS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,12 @@ def judge_link(spot: Spot, rules: Rules) -> Why:
     mark = _mark(spot)
     if mark in _ON:
         return why
-    url = spot.url[:_JUDGED_CHARACTERS]
-    if spot.url in rules.unsubscribe or _UNSUBSCRIBE.search(unquote(url).lower()):
+    traits = _traits(spot.url)
+    if traits.leads_away or spot.url in rules.unsubscribe:
         return Why.UNSUBSCRIBE
     if rules.prevent_scam and label_is_link(spot.label, spot.url):
         return Why.LABEL_IS_LINK
-    return Why.ONE_TIME if _ONCE.search(url.lower()) and _SECRET.search(url) else why
+    return Why.ONE_TIME if traits.works_once else why
 
 
 def judge_image(spot: Spot, rules: Rules) -> Why:
@@ -115,14 +117,44 @@ def host_of(url: str) -> str:
     return found[1].lower().removesuffix(".") if found is not None else ""
 
 
+class _Traits(NamedTuple):
+    """What an address says of itself, whoever sends it."""
+
+    is_template: bool
+    is_web: bool
+    host: str
+    leads_away: bool
+    works_once: bool
+
+
+def _traits(url: str) -> _Traits:
+    return _known_traits(url) if len(url) <= _REMEMBERED_CHARACTERS else _traits_of(url)
+
+
+def _traits_of(url: str) -> _Traits:
+    judged = url[:_JUDGED_CHARACTERS]
+    return _Traits(
+        _TEMPLATE.search(url) is not None,
+        is_web(url),
+        host_of(url),
+        _UNSUBSCRIBE.search(unquote(judged).lower()) is not None,
+        _ONCE.search(judged.lower()) is not None and _SECRET.search(judged) is not None,
+    )
+
+
+_known_traits: Final = lru_cache(maxsize=2048)(_traits_of)
+"""Most messages share most of their links with others."""
+
+
 def _judge(spot: Spot, rules: Rules) -> Why:
-    if _TEMPLATE.search(spot.url):
+    traits = _traits(spot.url)
+    if traits.is_template:
         return Why.TEMPLATE
-    if not spot.is_web:
+    if not traits.is_web:
         return Why.NOT_WEB
     if _mark(spot) in _OFF:
         return Why.MARKED
-    host = host_of(spot.url)
+    host = traits.host
     if host == rules.host:
         return Why.OURS
     if any(_excepted(each, spot.url, host) for each in rules.exceptions):

@@ -67,6 +67,11 @@ class Workers:
         """How many children there are."""
         return sum(map(_lives, self._idle)) + len(self._busy)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a job would be begun at once."""
+        return not (self._closed or self._room.locked())
+
     async def do(self, job: Callable[[], bytes]) -> bytes:
         """The answer to a job, which is made when it is its turn: those that wait take no room.
 

@@ -17,11 +17,14 @@ from pillarbox.message.features import (
     Styles,
     Wishes,
     changes_of,
+    known_styles,
     no_styles,
+    remember_styles,
     styles_of,
 )
 from pillarbox.message.markup import spliced
 from pillarbox.message.parts import read_parts
+from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.tokens import MAX_POSITION, TokenKind
 from pillarbox.message.untouched import Rules, Why
 
@@ -193,6 +196,19 @@ def test_a_message_without_style_sheets_needs_no_inlining(document: bytes, some:
     content = html(document)
     whole = read_parts(content)
     assert no_styles(content, whole) == (None if some else styles_of(content, whole))
+
+
+def test_styles_that_are_known_are_no_more_than_a_message_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = html(b"<style>p{margin:0}</style><p>")
+    whole, memory = read_parts(content), StyleMemory()
+    assert known_styles(content, whole, memory) is None
+    styles = styles_of(content, whole)
+    remember_styles(content, whole, styles, memory)
+    assert known_styles(content, whole, memory) == styles != ((),)
+    monkeypatch.setattr(features, "MAX_STYLE_OCTETS", 5)
+    assert known_styles(content, whole, memory) is None
 
 
 def test_nothing_asked_is_nothing_done() -> None:

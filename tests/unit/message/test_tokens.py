@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import string
 
 import pytest
@@ -70,3 +72,13 @@ def test_the_key_a_token_names_can_be_read_without_having_it(token: Token) -> No
 @given(st.text(max_size=200))
 def test_whatever_comes_along_names_some_key_or_none(text: str) -> None:
     assert 0 <= key_named(text) <= 0xFFFF
+
+
+@pytest.mark.parametrize("octets", [0, 1, 32, 63, 64, 65, 200])
+def test_the_seal_is_an_hmac_with_sha256(octets: int) -> None:
+    secret = bytes(range(octets))
+    token = Token(TokenKind.CLICK, DeliveryId(7), 3, "https://example.com/", 1)
+    text = mint(token, secret)
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    sealed = hmac.digest(secret, b"pillarbox/tracking/1\0" + data[:-16], "sha256")
+    assert data[-16:] == sealed[:16]

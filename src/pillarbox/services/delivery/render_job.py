@@ -8,10 +8,11 @@ import msgspec
 
 from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
-from pillarbox.message.features import Styles, no_styles, styles_of
+from pillarbox.message.features import Styles, known_styles, no_styles, remember_styles, styles_of
 from pillarbox.message.keys import RenderKeys
 from pillarbox.message.parts import read_parts
 from pillarbox.message.render import Hop, rendering
+from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.wishes import inlines_styles
 from pillarbox.net.errors import WorkerLost
 from pillarbox.services.delivery.packed_keys import PackedKeys, pack_keys
@@ -34,7 +35,7 @@ class Rendered(msgspec.Struct, frozen=True, array_like=True):
     remarks: tuple[str, ...] = ()
     hosted: tuple[HostedImage, ...] = ()
     styles: Styles | None = None
-    """To be used again for other recipients of the same message."""
+    """To be used again: for other recipients of the same message, and for messages like it."""
     status: str = ""
     """Where it cannot be rendered for this hop: the status, and the sentence."""
     wrong: str = ""
@@ -52,6 +53,7 @@ class RenderJob(msgspec.Struct, frozen=True, array_like=True):
     keys: PackedKeys
     styles: Styles | None = None
     left: str = ""
+    tells_styles: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class RenderWork:
     styles: Styles | None = None
     left: str = ""
     """Why no feature is to be applied."""
+    tells_styles: bool = True
+    """Whether they are to come back; they cost something to send."""
 
     def left_because(self, why: str) -> RenderWork:
         """Without any feature."""
@@ -84,6 +88,7 @@ def job_of(work: RenderWork) -> bytes:
             keys,
             work.styles,
             work.left,
+            work.tells_styles,
         )
     )
 
@@ -113,6 +118,7 @@ def answer_to(job: bytes) -> bytes:
                 DeliveryId(asked.delivery),
                 asked.styles,
                 asked.left,
+                asked.tells_styles,
             )
         )
     except CannotRender as error:
@@ -136,8 +142,8 @@ def rendered(work: RenderWork) -> Rendered:
     hosted = tuple(
         HostedImage(image.digest, image.media_type, image.data) for image in made.changes.hosted
     )
-    kept = styles if len(work.facts.recipients) > 1 else None  # they cost something to send
-    return Rendered(made.content, tuple(made.changes.remarks), hosted, kept)
+    told = styles if work.tells_styles else None
+    return Rendered(made.content, tuple(made.changes.remarks), hosted, told)
 
 
 def styles_without_work(content: bytes) -> Styles | None:
@@ -146,6 +152,19 @@ def styles_without_work(content: bytes) -> Styles | None:
         return no_styles(content, read_parts(content))
     except TooComplex:
         return ()
+
+
+def styles_remembered(content: bytes, memory: StyleMemory) -> Styles | None:
+    """Those of a message that has no style sheet or is like one that was seen; None for others."""
+    try:
+        return known_styles(content, read_parts(content), memory)
+    except TooComplex:
+        return ()
+
+
+def remember(content: bytes, styles: Styles, memory: StyleMemory) -> None:
+    """The styles that a child found, for messages like this one."""
+    remember_styles(content, read_parts(content), styles, memory)
 
 
 def _styles(content: bytes) -> Styles | None:

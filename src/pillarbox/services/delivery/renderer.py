@@ -1,8 +1,9 @@
 """rendering where mail leaves: here or in a child, with keys, copies of images and what is to be said
 
 Small mail is changed in this process, since a round trip to another one costs more. Style sheets are
-inlined in a child, because the library that reads them can take a process with it; large mail goes
-there because it would hold up everybody else.
+inlined in a child, because the library that reads them can take a process with it, but where a
+document like this one was there before; large mail goes there because it would hold up everybody
+else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles
 from pillarbox.message.keys import RenderKeys
 from pillarbox.message.render import RENDERER_VERSION, Hop, render
+from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.wishes import asks_for_features, inlines_styles, is_dressed, is_individual
 from pillarbox.net.errors import WorkerLost
 from pillarbox.net.workers import Workers
@@ -30,8 +32,9 @@ from pillarbox.services.delivery.render_job import (
     RenderWork,
     job_of,
     read_rendered,
+    remember,
     rendered,
-    styles_without_work,
+    styles_remembered,
 )
 from pillarbox.storage.interface.domains import DomainStore
 from pillarbox.storage.interface.events import EventStore
@@ -49,6 +52,11 @@ _log = logger("delivery")
 _SMALL_BYTES: Final = 64 * 1024
 """With features; what is only signed may be longer, for that is soon done."""
 _SIGNED_HERE_BYTES: Final = 512 * 1024
+_SHARED_BYTES: Final = 2 * 1024
+"""What is shorter costs less here than on its way to a child, though others may wait."""
+_WINDOW_SECONDS: Final = 0.1
+_MANY: Final = 10
+"""Renderings in such a window, from which on this process has better things to do."""
 _TRIES: Final = 2
 _STYLES_KEPT: Final = 32
 _STYLE_EDITS_KEPT: Final = 20_000
@@ -105,6 +113,9 @@ class Renderer:
         self._clock = clock
         self._first: dict[MessageId, asyncio.Event] = {}
         """Whose styles are being inlined."""
+        self._memory = StyleMemory()
+        self._window_at = 0.0
+        self._within = self._before = 0
         self._styles: OrderedDict[tuple[MessageId, int], Styles] = OrderedDict()
         self._lost: OrderedDict[MessageId, str] = OrderedDict()
         self._said: OrderedDict[MessageId, None] = OrderedDict()
@@ -140,11 +151,14 @@ class Renderer:
         inlines = inlines_styles(facts)
         while inlines and (first := self._first.get(message)) is not None:
             await first.wait()  # what it finds out holds for all recipients
-        styles = self._styles.get((message, RENDERER_VERSION))
         why = self._lost.get(message, "")
+        if not why and self._is_shared(content, facts):
+            work = RenderWork(content, facts, hop, keys, delivery, tells_styles=False)
+            return await self._in_child(message, work)
+        styles = self._styles.get((message, RENDERER_VERSION))
         small = len(content) <= (_SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES)
         if small and inlines and styles is None:
-            styles = styles_without_work(content)
+            styles = styles_remembered(content, self._memory)
         work = RenderWork(content, facts, hop, keys, delivery, styles)
         if why:
             return await self._as_it_came(message, work.left_because(why))
@@ -158,6 +172,25 @@ class Renderer:
         finally:
             done.set()
             del self._first[message]
+
+    def _is_shared(self, content: bytes, facts: MessageFacts) -> bool:
+        """Whether a child does what could be done here: where much is rendered, one is free, and what
+        it is given is not said again for each recipient.
+        """
+        now = self._clock.monotonic()
+        if now - self._window_at >= _WINDOW_SECONDS:
+            recent = now - self._window_at < 2 * _WINDOW_SECONDS
+            self._before = self._within if recent else 0
+            self._window_at, self._within = now, 0
+        self._within += 1
+        return (
+            max(self._before, self._within) > _MANY
+            and len(facts.recipients) == 1
+            and _SHARED_BYTES <= len(content) <= _SMALL_BYTES
+            and asks_for_features(facts)
+            and len(self._memory) > 0
+            and self._workers.has_room
+        )
 
     async def _here(self, message: MessageId, work: RenderWork) -> Rendered:
         try:
@@ -179,7 +212,11 @@ class Renderer:
                 _log.warning("rendering.lost", message=message, attempt=attempt, reason=why)
             else:
                 if done.styles and sum(map(len, done.styles)) <= _STYLE_EDITS_KEPT:
-                    _remember(self._styles, (message, RENDERER_VERSION), done.styles, _STYLES_KEPT)
+                    if len(work.facts.recipients) > 1:
+                        key = message, RENDERER_VERSION
+                        _remember(self._styles, key, done.styles, _STYLES_KEPT)
+                    if work.tells_styles and len(work.content) <= _SMALL_BYTES:
+                        remember(work.content, done.styles, self._memory)
                 return done
         return await self._left(message, work, _LOST.format(why))
 

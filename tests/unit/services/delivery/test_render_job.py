@@ -11,6 +11,7 @@ from pillarbox.message.facts import MessageFacts, OptionValue, Origin, Recipient
 from pillarbox.message.features import Styles
 from pillarbox.message.keys import RenderKeys
 from pillarbox.message.render import Hop
+from pillarbox.message.style_memory import StyleMemory
 from pillarbox.net.errors import WorkerLost
 from pillarbox.services.delivery import render_job
 from pillarbox.services.delivery.render_job import (
@@ -18,7 +19,9 @@ from pillarbox.services.delivery.render_job import (
     answer_to,
     job_of,
     read_rendered,
+    remember,
     rendered,
+    styles_remembered,
     styles_without_work,
 )
 from pillarbox.terms.ids import DeliveryId
@@ -68,9 +71,15 @@ def test_only_keys_that_the_message_names_are_sent() -> None:
     assert b"k" * 32 in job_of(work()) and b"otherother" not in job_of(work())
 
 
-def test_styles_come_back_for_other_recipients_alone() -> None:
-    assert rendered(work()).styles
-    assert rendered(work(recipients=1)).styles is None
+def test_styles_come_back_for_other_recipients_and_messages_like_it() -> None:
+    memory = StyleMemory()
+    like = LETTER.replace(b"caf\xc3\xa9", b"tea").replace(b'example.com/"', b'example.net/x"')
+    assert styles_remembered(like, memory) is None
+    found = rendered(work(recipients=1)).styles
+    assert found is not None
+    remember(LETTER, found, memory)
+    assert styles_remembered(LETTER, memory) == found
+    assert styles_remembered(like, memory) == rendered(work(like)).styles
 
 
 def test_what_cannot_be_had_is_said_as_it_would_be_here() -> None:

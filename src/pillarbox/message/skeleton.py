@@ -1,0 +1,173 @@
+"""what of an HTML document decides how its styles are inlined, and where its pieces are
+
+Mail sent in bulk differs in its words and addresses. No rule of a style sheet asks for these, so what
+was found out for one such message holds for the next. A document in which anything might not be the
+same to a browser (HTML 13.2) and to us has no skeleton.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from pillarbox.message.markup import REST_OF_TAG
+
+_BLANK: Final = rb"[ \t\r\n\f]"
+_BLANKS: Final = _BLANK + rb"*+"
+_NAME: Final = rb"[^ \t\r\n\f/>=\"'<]++"
+_EQUALS: Final = _BLANKS + rb"=" + _BLANKS
+_VALUE: Final = rb"(?:\"[^\"]*+\"|'[^']*+'|[^ \t\r\n\f\"'=<>`]++)"
+_RAW: Final = rb"|%b(?=[ \t\r\n\f/>])" + REST_OF_TAG + rb"%b.*?(?:</%b" + _BLANKS + rb">|\Z)"
+_WORDS: Final = rb"(?![^<]*+</title" + _BLANKS + rb">)"
+_PIECES: Final = re.compile(
+    rb"(<(?:!--(?:-?>|.*?(?:--!?>|\Z))|[!?][^>]*+(?:>|\Z)"
+    + _RAW % (b"style", b"", b"style")
+    + _RAW % (b"textarea", b"", b"textarea")
+    + _RAW % (b"title", _WORDS, b"title")
+    + rb"|/?[a-z](?:" + REST_OF_TAG + rb"|.*+))" + _BLANKS + rb")",
+    re.IGNORECASE | re.DOTALL,
+)  # fmt: skip
+"""A tag, a comment, or what is no markup as a whole, each with the blanks behind it. What does not
+end, ends the document, so that reading takes linear time.
+"""
+_TAG: Final = re.compile(
+    rb"<(/?[a-z][-:.\w]*+)(?:" + _BLANK + rb"++" + _NAME + rb"(?:" + _EQUALS + _VALUE + rb")?+)*+"
+    + _BLANKS + rb"/?+>" + _BLANKS,
+    re.IGNORECASE,
+)  # fmt: skip
+"""A tag that everybody reads alike."""
+_ATTRIBUTE: Final = re.compile(
+    rb"(" + _BLANK + rb"++)(" + _NAME + rb")(?:(" + _EQUALS + rb")" + _VALUE + rb")?+"
+)
+_SHEETS: Final = re.compile(rb"<style" + _BLANKS + rb".*?(?:</style|\Z)", re.I | re.S)
+_FREE: Final = (b"href", b"src", b"alt", b"title")
+"""Attributes whose values are left out, but where a style sheet may ask for them."""
+_RAW_NAMES: Final = (b"style", b"textarea", b"title")
+_BOUND: Final = frozenset({b"link", b"base", b"meta", *_RAW_NAMES})
+"""Tags that are kept as they are."""
+_STRANGE: Final = frozenset(
+    b"svg math frameset plaintext noscript template select script xmp iframe noembed noframes".split()
+)
+"""Elements in which other rules hold for what is read."""
+_ONE_OCTET_A_LETTER: Final = ("ascii", "iso8859-", "cp125")
+_NUMBERED: Final = b"pb-n"
+"""What a document must not have of its own: it would be taken for ours."""
+_WHITE: Final = (b"&#", b"&Tab", b"&NewLine")
+"""What text may begin with that stands for blanks, or for nothing."""
+_REMEMBERED: Final = 4096
+_LONGEST_REMEMBERED: Final = 300
+
+_canonical: Final[dict[frozenset[bytes], dict[bytes, bytes]]] = {}
+"""What is left of a piece, by the attributes that are kept; nothing where there is no skeleton."""
+
+
+class Skeleton(NamedTuple):
+    """Documents of the same key get the same styles in the same pieces."""
+
+    key: bytes
+    pieces: list[bytes]
+    """Text and markup in turn, beginning and ending with text."""
+
+    def starts(self) -> list[int]:
+        """Where each piece begins."""
+        return list(accumulate(map(len, self.pieces), initial=0))
+
+
+def skeleton_of(document: bytes, charset: str) -> Skeleton | None:
+    """None where the document may have something in it that is read in more than one way."""
+    if b"\0" in document or _NUMBERED in document or not _is_readable(document, charset):
+        return None
+    pieces = _PIECES.split(document)
+    texts = pieces[2::2]
+    if b"<" in b"".join(pieces[::2]):
+        return None
+    kept = _kept(document)
+    known = _canonical.get(kept)
+    if known is None or len(known) > _REMEMBERED:
+        known = _canonical[kept] = {}
+    get = known.get
+    markup = [get(piece) for piece in pieces[1::2]]
+    whole: list[bytes] = []
+    for number, found in enumerate(markup):
+        left = found
+        if left is None:
+            piece = pieces[2 * number + 1]
+            left = _left_of(piece, kept)
+            if len(piece) <= _LONGEST_REMEMBERED:
+                known[piece] = left
+        if not left:
+            return None
+        whole.append(left)
+    # Of text only matters whether there is any but blanks, and the blanks that it begins with.
+    whole += [
+        text and (b"x" if text[0] != 38 or not text.startswith(_WHITE) else text) for text in texts
+    ]
+    digest = hashlib.sha256(b"\0".join((charset.encode(), pieces[0], *whole)))
+    return Skeleton(digest.digest(), pieces)
+
+
+def is_shortened(piece: bytes) -> bool:
+    """Whether values may have been left out of a tag, so that others stand elsewhere in it."""
+    lowered = piece.lower()
+    return any(name in lowered for name in _FREE)
+
+
+def is_behind_name(piece: bytes, start: int, end: int) -> bool:
+    """Whether this is the place right behind the name of a tag."""
+    tag = _TAG.match(piece)
+    return tag is not None and start == end == tag.end(1)
+
+
+def style_span(piece: bytes) -> tuple[int, int]:
+    """Where the value of the first style attribute of a tag stands, its quotes included."""
+    for found in _ATTRIBUTE.finditer(piece):
+        if found[3] and found[2].lower() == b"style":
+            return found.end(3), found.end()
+    return 0, 0
+
+
+def _is_readable(document: bytes, charset: str) -> bool:
+    if document.isascii():
+        return True
+    if charset != "utf-8" and not charset.startswith(_ONE_OCTET_A_LETTER):
+        return False
+    try:
+        document.decode(charset)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _kept(document: bytes) -> frozenset[bytes]:
+    """The attributes whose values a style sheet may ask for."""
+    sheets = b"".join(_SHEETS.findall(document)).lower()
+    if b"[" not in sheets:
+        return frozenset()
+    return frozenset(_FREE if b"\\" in sheets else [name for name in _FREE if name in sheets])
+
+
+def _left_of(piece: bytes, kept: frozenset[bytes]) -> bytes:
+    """What of a piece is the same in all documents with this skeleton; empty where there is none."""
+    if piece[1] in b"!?":
+        # Others may read a tag in it, and go on reading behind it.
+        return piece if piece.startswith(b"<!--") or piece.count(b"<") == 1 else b""
+    tag = _TAG.match(piece)
+    if tag is None:
+        return b""
+    name = tag[1].lower()
+    if name in _STRANGE:
+        return b""
+    if tag.end() < len(piece):
+        return piece if name in _RAW_NAMES and piece.lower().count(b"</" + name) == 1 else b""
+    if name in _BOUND or not is_shortened(piece):
+        return piece
+    return _ATTRIBUTE.sub(
+        lambda found: (
+            b"%b%b%b" % found.group(1, 2, 3)
+            if found[3] and found[2].lower() in _FREE and found[2].lower() not in kept
+            else found[0]
+        ),
+        piece,
+    )
