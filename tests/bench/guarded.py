@@ -39,7 +39,7 @@ class Guards:
             "--certificate", str(self.certificate.certificate),
             "--key", str(self.certificate.key),
             "--username", self.leaves.username,
-            "--password", self.leaves.password,
+            f"--password={self.leaves.password}",
         )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ class GuardedContender:
             "--smtp", f"127.0.0.1:{peer.tls_port if cell.tls == 'implicit' else peer.port}",
             "--tls", cell.tls,
             "--ca", str(self.guards.certificate.ca), "--server-name", SERVER_NAME,
-            "--username", peer.enters.username, "--password", peer.enters.password,
+            "--username", peer.enters.username, f"--password={peer.enters.password}",
             "--count", str(count),
             "--connections", str(min(cell.sessions, count)),
             "--per-connection", "0" if cell.kept else "1",

@@ -218,19 +218,22 @@ BOMBS: Final[tuple[Bomb, ...]] = tuple(
 # --- what only the bounds of a child stop ---------------------------------------------------------
 
 
-def _parts(document: bytes, count: int) -> bytes:
+def _parts(documents: list[bytes]) -> bytes:
     part = b"--b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: binary\r\n\r\n"
-    return multipart((part + document + b"\r\n") * count)
+    return multipart(b"".join(part + document + b"\r\n" for document in documents))
 
 
-_SLOW: Final = b"<style>" + b":has(p q){top:1px}" * 200 + b"</style>" + b"<div><p>x</div>" * 5000
+_SLOW: Final = (
+    b"<style>" + b":has(p q){top:1px}" * 200 + b"q{top:%dpx}</style>" + b"<div><p>x</div>" * 5000
+)
+"""With another style sheet each time: what was worked out once is remembered."""
 _WIDE: Final = (
     b"<style>p{background:url(data:image/png;base64," + b"A" * 2400 + b")}</style>"
     + "<p>\N{GRINNING FACE}".encode() * 20_000
 )  # fmt: skip
 PLANTS: Final[tuple[Bomb, ...]] = (
     # Each part is dear, and no part is too dear.
-    Bomb("time-of-a-child", lambda: _parts(_SLOW, 40)),
+    Bomb("time-of-a-child", lambda: _parts([_SLOW % number for number in range(60)])),
     # So little becomes fifty million characters, four octets each, before it is seen to be too much.
-    Bomb("memory-of-a-child", lambda: _parts(_WIDE, 1)),
+    Bomb("memory-of-a-child", lambda: _parts([_WIDE])),
 )

@@ -232,6 +232,7 @@ READ_WHOLE: dict[str, str] = {
     "server.all": "the directory is kept in memory",
     "domain.all": "a list for people",
     "domain.proved": "kept in memory",
+    "domain.unproved": "kept in memory",
     "domain.due": "once an hour",
     "domain.waiting": "looks for mail of an account in the whole queue, before a key is removed",
     "dkim.active": "kept in memory",

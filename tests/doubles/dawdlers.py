@@ -238,7 +238,7 @@ class Dawdlers(Program):
                 "--starttls-port", str(settings.starttls_port),
                 "--tls-port", str(settings.tls_port),
                 "--ca", str(settings.ca_file),
-                "--username", settings.username, "--password", settings.password,
+                "--username", settings.username, f"--password={settings.password}",
                 "--clients", str(settings.clients),
                 "--interval-seconds", str(settings.interval_seconds),
                 "--per-address", str(settings.per_address),

@@ -64,7 +64,7 @@ async def test_as_client_it_relays_through_a_listener_with_tls_and_login(
 ) -> None:
     journal = Journal(tmp_path / "clients")
     settings = SinkSettings(
-        tls=certificate.server_context(), username="ann", password="pa ss", defer_share=0.2
+        tls=certificate.server_context(), username="ann", password="pa ss", defer_share=0.7
     )
     async with (
         Sink(settings) as sink,

@@ -348,7 +348,7 @@ class _Run:
                 sys.executable, "-m", "tests.doubles.load",
                 "--smtp", f"127.0.0.1:{self.node.starttls_port}", "--tls", "starttls",
                 "--ca", str(self.node.data / "ca.pem"), "--username", self.small.username,
-                "--password", self.small.password, "--count", str(count), "--connections", "1",
+                f"--password={self.small.password}", "--count", str(count), "--connections", "1",
                 "--rate", str(self.scale.rate), "--run", part, "--log", str(self._journal(part)),
                 "--max-seconds", "1800",
             ],

@@ -255,7 +255,7 @@ class Trial:
         command = [
             *self.hosts.before(host), sys.executable, "-m", "tests.doubles.load",
             "--smtp", f"127.0.0.1:{SMTP_PORT}", "--tls", "starttls", "--ca", str(node.ca_file),
-            "--username", self._secrets["Username"], "--password", self._secrets["Password"],
+            "--username", self._secrets["Username"], f"--password={self._secrets['Password']}",
             "--count", str(count), "--connections", "4", "--run", run, "--size", "1k-8k",
             "--log", str(self.clients), "--max-seconds", str(seconds),
         ]  # fmt: skip

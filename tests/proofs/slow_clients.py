@@ -257,7 +257,7 @@ class _Run:
             sys.executable, "-m", "tests.doubles.load",
             "--smtp", f"127.0.0.1:{peer.port}", "--tls", "starttls",
             "--ca", str(self.guards.certificate.ca), "--server-name", SERVER_NAME,
-            "--username", peer.enters.username, "--password", peer.enters.password,
+            "--username", peer.enters.username, f"--password={peer.enters.password}",
             "--count", str(count), "--rate", str(scale.rate),
             "--connections", str(scale.connections),
             "--per-connection", str(scale.per_connection),
