@@ -365,7 +365,7 @@ case $verb in
         cd "$here"
         static_checks
         mapfile -t fast < <(present tests/unit tests/pair tests/dialogue tests/house)
-        step tests "$venv/bin/pytest" -q -m "not slow" "${fast[@]}" "$@"
+        step tests "$venv/bin/pytest" -q -n 2 -m "not slow" "${fast[@]}" "$@"
         "$venv/bin/python" -m tests.house.exceptions
         verdict
         ;;

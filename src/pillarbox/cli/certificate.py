@@ -48,18 +48,21 @@ def certificate() -> None:
     """
 
 
+_TIMEOUT: Final = click.option(
+    "--timeout",
+    metavar="SPAN",
+    default=_USUAL_WAIT,
+    help=f"Wait at most so long, as in 90s; 0s does not wait. Default: {_USUAL_WAIT}.",
+)
+
+
 @examples(
     ("certificate request track.example.com", "and wait until it is there"),
     ("certificate request mail.example.com --timeout 0s", "and do not wait"),
 )
 @certificate.command("request")
 @click.argument("host")
-@click.option(
-    "--timeout",
-    metavar="SPAN",
-    default=_USUAL_WAIT,
-    help=f"Wait at most so long, as in 90s; 0s does not wait. Default: {_USUAL_WAIT}.",
-)
+@_TIMEOUT
 @talks
 def request(call: Call, host: str, timeout: str) -> None:
     """Have a certificate made for a host, shown by our listeners, and renewed for ever after."""
@@ -114,12 +117,7 @@ def list_(call: Call) -> None:
 @examples(("certificate renew track.example.com", "and wait until it is there"))
 @certificate.command("renew")
 @click.argument("host")
-@click.option(
-    "--timeout",
-    metavar="SPAN",
-    default=_USUAL_WAIT,
-    help=f"Wait at most so long, as in 90s; 0s does not wait. Default: {_USUAL_WAIT}.",
-)
+@_TIMEOUT
 @talks
 def renew(call: Call, host: str, timeout: str) -> None:
     """Have a new certificate made now. Authorities count: a few a week for each name."""
