@@ -48,7 +48,9 @@ async def test_a_relay_killed_under_load_loses_nothing_and_doubles_only_what_was
         await sink.until(lambda: judge(clients, sink.facts()).lost == 0, seconds=20)
         verdict = judge(clients, sink.facts())
     journal.close()
-    assert report.acknowledged + report.unanswered == 400
+    # A kill takes one process after another: an smtpd that outlives its cleanup still says 451.
+    assert report.acknowledged + report.unanswered + report.refused == 400
+    assert report.refused <= 2 * load.connections
     assert report.reconnections > 0
     assert verdict.connections_lost >= KILLS and verdict.open_when_lost > 0
     assert verdict.lost == verdict.phantoms == verdict.mismatches == 0
