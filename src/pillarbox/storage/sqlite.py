@@ -63,9 +63,10 @@ class SqliteEngine:
         self._loop = asyncio.get_running_loop()
         self._sql = load_queries("sqlite")
         self._wide = Widening({name: self._sql[name] for name in RANK})
-        self._inbox: queue.SimpleQueue[Member | None] = queue.SimpleQueue()
+        self._coming: list[Member] = []
+        self._inbox: queue.SimpleQueue[list[Member] | None] = queue.SimpleQueue()
         self._waiting = Waiting()
-        self._intake = Intake(self._inbox.put)
+        self._intake = Intake(self._take)
         self.submit, self.submit_soon = self._intake.submit, self._intake.submit_soon
         self.change = self._intake.change
         self._highest_event = 0
@@ -150,6 +151,7 @@ class SqliteEngine:
         if self._intake.closing:
             return
         self._intake.closing = True
+        self._pass_on()
         self._inbox.put(None)
         await asyncio.to_thread(self._writing.join)
         if self._checkpoints is not None:
@@ -161,6 +163,19 @@ class SqliteEngine:
             # Copied to the end, the log is removed. After a failed sync it is all there is.
             self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self._writer.close()
+
+    def _take(self, member: Member) -> None:
+        """With all that come in the same turn of the loop: a thread that is woken for each commits
+        them one by one, as soon as anything on the loop lets go of the interpreter.
+        """
+        self._coming.append(member)
+        if len(self._coming) == 1:
+            self._loop.call_soon(self._pass_on)
+
+    def _pass_on(self) -> None:
+        if self._coming:
+            self._inbox.put(self._coming)
+            self._coming = []
 
     def _hand_back(self, outcomes: Sequence[Outcome], spent_seconds: float) -> None:
         self._on_commit(len(outcomes), spent_seconds)
@@ -197,11 +212,11 @@ class SqliteEngine:
         size = 0
         while True:
             if not self._waiting:
-                member = self._inbox.get()
-                if member is None:
+                members = self._inbox.get()
+                if members is None:
                     return
-                self._waiting.add(member)
-                del member
+                self._wait(members)
+                del members
             if size > 1 and not self._intake.closing:
                 time.sleep(min(size * _COMPANY_SECONDS, _LONGEST_COMPANY_SECONDS))
             closing = self._drain()
@@ -225,11 +240,15 @@ class SqliteEngine:
         """Take what else has come; true where the end was asked for."""
         while True:
             try:
-                member = self._inbox.get_nowait()
+                members = self._inbox.get_nowait()
             except queue.Empty:
                 return False
-            if member is None:
+            if members is None:
                 return True
+            self._wait(members)
+
+    def _wait(self, members: Sequence[Member]) -> None:
+        for member in members:
             self._waiting.add(member)
 
     def _commit(self, group: Sequence[Member], outcomes: list[Outcome]) -> None:
