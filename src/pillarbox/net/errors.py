@@ -73,7 +73,15 @@ class HttpUnreachable(Trouble):
 
 
 class WorkerLost(Trouble):
-    """A child process did not survive a job; the sentence says why, as one about the job."""
+    """A child process did not survive a job; the sentence says why, as one about the job.
+
+    Unless it was `begun`, the child was at work on another one.
+    """
+
+    def __init__(self, sentence: str, *, begun: bool = True) -> None:
+        """Why."""
+        super().__init__(sentence)
+        self.begun = begun
 
 
 class Broken(Trouble):

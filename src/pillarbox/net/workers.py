@@ -1,27 +1,22 @@
 """child processes for work that may take too long, need too much memory, or end a process
 
 A child serves one job at a time, and lives until one is too much for it: then it is gone, and so is
-the job, and whoever asked hears why. Nobody else notices.
+the job, and whoever asked hears why. Nobody else notices. Small jobs may wait together for one child,
+so that it need not wait for the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from pillarbox.net.errors import WorkerLost
+from pillarbox.net.child import Child
 from pillarbox.terms.setting import InvalidSetting, setting
 
-LENGTH_OCTETS: Final = 4
-"""Each job and each answer follows its length, most significant octet first."""
-_MOST_OCTETS: Final = 1 << 30
+_TOGETHER: Final = 8
+"""Small jobs that one child is given at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,102 +53,110 @@ class Workers:
         self._module = module
         self._config = config
         self._room = asyncio.Semaphore(config.processes)
-        self._idle: list[Process] = []
-        self._busy: set[Process] = set()
+        self._waiting = 0
+        """Jobs that want a child for themselves, and have none."""
+        self._idle: list[Child] = []
+        self._busy: set[Child] = set()
+        self._shared: set[Child] = set()
         self._closed = False
 
     @property
     def running(self) -> int:
         """How many children there are."""
-        return sum(map(_lives, self._idle)) + len(self._busy)
+        return sum(child.lives for child in (*self._idle, *self._busy, *self._shared))
 
     @property
     def has_room(self) -> bool:
-        """Whether a job would be begun at once."""
-        return not (self._closed or self._room.locked())
+        """Whether a small job would be taken at once."""
+        if self._closed or self._waiting:
+            return False
+        return not self._room.locked() or self._lightest() is not None
 
     async def do(self, job: Callable[[], bytes]) -> bytes:
         """The answer to a job, which is made when it is its turn: those that wait take no room.
 
         Raises `WorkerLost` where the child did not survive it.
         """
-        async with self._room:
+        self._waiting += 1
+        try:
+            await self._room.acquire()
+        finally:
+            self._waiting -= 1
+        try:
             child = await self._child()
             self._busy.add(child)
             try:
-                async with asyncio.timeout(self._config.seconds):
-                    answer = await _ask(child, job())
-            except TimeoutError:
-                await self._end(child)
-                raise WorkerLost(f"it took more than {self._config.seconds:g} seconds") from None
-            except (asyncio.IncompleteReadError, ConnectionError):
-                raise WorkerLost(_why(await self._end(child))) from None
-            except BaseException:
-                self._busy.discard(child)
-                _kill(child)
+                return await child.ask(job())
+            except asyncio.CancelledError:
+                child.kill()
                 raise
-            self._busy.discard(child)
-            if self._closed or child.returncode is not None:
-                await self._end(child)
-            else:
-                self._idle.append(child)
-            return answer
+            finally:
+                self._busy.discard(child)
+                await self._put_back(child)
+        finally:
+            self._room.release()
+
+    async def share(self, job: Callable[[], bytes]) -> bytes:
+        """The answer to a small job, given to a child that may have others before it.
+
+        Only where it `has_room`. Raises `WorkerLost`; unless that was `begun`, nothing is known about
+        this job.
+        """
+        child = self._lightest()
+        if child is None:
+            await self._room.acquire()
+            try:
+                child = await self._child()
+            except BaseException:
+                self._room.release()
+                raise
+            self._shared.add(child)
+            child.on_rest = self._rested
+        return await child.ask(job())
 
     async def close(self) -> None:
         """End all children; what they work at is lost."""
         self._closed = True
-        for child in [*self._idle, *self._busy]:
-            await self._end(child)
+        children = [*self._idle, *self._busy, *self._shared]
         self._idle.clear()
+        for child in children:
+            child.kill()
+        for child in children:
+            await child.ended()
 
-    async def _child(self) -> Process:
+    def _lightest(self) -> Child | None:
+        """That of those who share that owes least, unless all owe enough."""
+        open_to_more = [each for each in self._shared if each.lives and each.load < _TOGETHER]
+        return min(open_to_more, key=_load) if open_to_more else None
+
+    def _rested(self, child: Child) -> None:
+        """One of those who share owes nothing: whoever wants a child for himself may have it."""
+        child.on_rest = None
+        self._shared.discard(child)
+        if child.lives and not self._closed:
+            self._idle.append(child)
+        self._room.release()
+
+    async def _put_back(self, child: Child) -> None:
+        if child.lives and not self._closed:
+            self._idle.append(child)
+        else:
+            child.kill()
+            await child.ended()
+
+    async def _child(self) -> Child:
         """One that waits for work. Those that ended while they did, killed for want of memory
         elsewhere, must not be counted against a job that they never saw.
         """
         while self._idle:
             child = self._idle.pop()
-            if _lives(child):
+            if child.lives:
                 return child
-            await self._end(child)
-        return await self._start()
-
-    async def _start(self) -> Process:
+            await child.ended()
         config = self._config
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", self._module, str(config.cpu_seconds), str(config.memory_mb),
-            # Nothing of what this process was told goes to one that may be taken over.
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={"PYTHONPATH": os.pathsep.join(sys.path)},
-        )  # fmt: skip
-
-    async def _end(self, child: Process) -> int:
-        self._busy.discard(child)
-        _kill(child)
-        return await child.wait()
+        bounds = (str(config.cpu_seconds), str(config.memory_mb))
+        return await Child.start(self._module, bounds, config.seconds)
 
 
-async def _ask(child: Process, job: bytes) -> bytes:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.writelines((len(job).to_bytes(LENGTH_OCTETS, "big"), job))
-    await child.stdin.drain()
-    length = int.from_bytes(await child.stdout.readexactly(LENGTH_OCTETS), "big")
-    if length > _MOST_OCTETS:
-        raise ConnectionError("that is no answer")
-    return await child.stdout.readexactly(length)
-
-
-def _lives(child: Process) -> bool:
-    ended = child.stdout is None or child.stdout.at_eof()
-    return child.returncode is None and not ended
-
-
-def _kill(child: Process) -> None:
-    if child.returncode is None:
-        with suppress(ProcessLookupError):
-            child.kill()
-
-
-def _why(code: int) -> str:
-    if code == -signal.SIGPROF:
-        return "it took too much processor time"
-    return "the process that did it ended, perhaps for want of memory"
+def _load(child: Child) -> int:
+    return child.load

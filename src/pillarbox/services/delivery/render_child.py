@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
-from pillarbox.net.workers import LENGTH_OCTETS
+from pillarbox.net.child import LENGTH_OCTETS
 from pillarbox.services.delivery.render_job import answer_to
 
 Work = Callable[[bytes], bytes]

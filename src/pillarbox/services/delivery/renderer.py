@@ -154,7 +154,7 @@ class Renderer:
         why = self._lost.get(message, "")
         if not why and self._is_shared(content, facts):
             work = RenderWork(content, facts, hop, keys, delivery, tells_styles=False)
-            return await self._in_child(message, work)
+            return await self._shared(message, work)
         styles = self._styles.get((message, RENDERER_VERSION))
         small = len(content) <= (_SMALL_BYTES if asks_for_features(facts) else _SIGNED_HERE_BYTES)
         if small and inlines and styles is None:
@@ -187,8 +187,7 @@ class Renderer:
             max(self._before, self._within) > _MANY
             and len(facts.recipients) == 1
             and _SHARED_BYTES <= len(content) <= _SMALL_BYTES
-            and asks_for_features(facts)
-            and len(self._memory) > 0
+            and (len(self._memory) > 0 or not inlines_styles(facts))
             and self._workers.has_room
         )
 
@@ -202,9 +201,18 @@ class Renderer:
             _log.exception("rendering.broke", message=message)
             return await self._left(message, work, _BROKE)
 
-    async def _in_child(self, message: MessageId, work: RenderWork) -> Rendered:
-        why = ""
-        for attempt in range(1, _TRIES + 1):
+    async def _shared(self, message: MessageId, work: RenderWork) -> Rendered:
+        try:
+            return read_rendered(await self._workers.share(partial(job_of, work)))
+        except WorkerLost as lost:
+            if lost.begun:
+                _log.warning("rendering.lost", message=message, attempt=1, reason=lost.sentence)
+            return await self._in_child(message, work, 1 + lost.begun, lost.sentence)
+
+    async def _in_child(
+        self, message: MessageId, work: RenderWork, first: int = 1, why: str = ""
+    ) -> Rendered:
+        for attempt in range(first, _TRIES + 1):
             try:
                 done = read_rendered(await self._workers.do(partial(job_of, work)))
             except WorkerLost as lost:
