@@ -31,11 +31,32 @@ HOST = TrackingConfig(host="clicks.test")
 STYLED = b"<style>td { color: red }</style><table><tr><td>one</td></tr></table>"
 LINK = b'<a href="https://example.com/">shop</a>'
 
+Job = Callable[[], bytes]
+
 
 @pytest.fixture
 async def sink() -> AsyncIterator[BadServer]:
     async with BadServer(Script()) as server:
         yield server
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """What children are given to do; they do it."""
+    given: list[Job] = []
+    do, share = Workers.do, Workers.share
+
+    async def noted(self: Workers, job: Job) -> bytes:
+        given.append(job)
+        return await do(self, job)
+
+    async def shared(self: Workers, job: Job) -> bytes:
+        given.append(job)
+        return await share(self, job)
+
+    monkeypatch.setattr(Workers, "do", noted)
+    monkeypatch.setattr(Workers, "share", shared)
+    return given
 
 
 def letter(html: bytes) -> bytes:
@@ -102,16 +123,8 @@ async def test_small_mail_without_a_style_sheet_asks_no_child(
 
 
 async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
-    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+    houses: Houses, sink: BadServer, jobs: list[Job]
 ) -> None:
-    jobs = []
-    do = Workers.do
-
-    async def counted(self: Workers, job: Callable[[], bytes]) -> bytes:
-        jobs.append(job)
-        return await do(self, job)
-
-    monkeypatch.setattr(Workers, "do", counted)
     house = await started(houses, sink, "inlinecss", "trackclicks")
     await house.add_server("other", sink.port, max_connections=1)
     receipt = await house.submit("a@example.org", content=letter(STYLED + LINK))
@@ -127,16 +140,8 @@ async def test_styles_are_inlined_in_a_child_once_for_all_recipients(
 
 
 async def test_a_document_like_one_that_was_there_before_needs_no_child(
-    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+    houses: Houses, sink: BadServer, jobs: list[Job]
 ) -> None:
-    jobs = []
-    do = Workers.do
-
-    async def counted(self: Workers, job: Callable[[], bytes]) -> bytes:
-        jobs.append(job)
-        return await do(self, job)
-
-    monkeypatch.setattr(Workers, "do", counted)
     house = await started(houses, sink, "inlinecss", "trackclicks")
     await house.add_server("other", sink.port, max_connections=1)
     for word in (b"one", b"other", b"third"):
@@ -150,16 +155,8 @@ async def test_a_document_like_one_that_was_there_before_needs_no_child(
 
 
 async def test_where_much_is_rendered_a_child_that_is_free_takes_its_share(
-    houses: Houses, sink: BadServer, monkeypatch: pytest.MonkeyPatch
+    houses: Houses, sink: BadServer, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = []
-    share = Workers.share
-
-    async def counted(self: Workers, job: Callable[[], bytes]) -> bytes:
-        jobs.append(job)
-        return await share(self, job)
-
-    monkeypatch.setattr(Workers, "share", counted)
     house = await started(houses, sink, "inlinecss", "trackclicks")
     await house.add_server("other", sink.port, max_connections=1)
     content = letter(STYLED + LINK + b"<p>" + b"word " * 600)
@@ -167,7 +164,7 @@ async def test_where_much_is_rendered_a_child_that_is_free_takes_its_share(
         monkeypatch.setattr(renderer, "_MANY", most)
         receipt = await house.submit("a@example.org", content=content)
         await house.until(receipt.message)
-    assert len(jobs) == 1
+    assert len(jobs) == 2
     here, there = (untracked(record.content) for record in sink.delivered[1:])
     assert here == there
 
