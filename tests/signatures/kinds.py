@@ -146,8 +146,9 @@ KINDS: dict[str, bytes] = {
 }
 """By what is odd about them. Line ends are CRLF, as the door leaves them."""
 
-UNREADABLE = frozenset({"field: a blank before the colon"})
-"""RFC 5322 §4.5 has such fields as obsolete; dkimpy refuses to read the whole message."""
+UNREADABLE = {"field: a blank before the colon": ("dkimpy", "exim")}
+"""To whom. RFC 5322 §4.5 has such fields as obsolete; dkimpy refuses to read the whole message, and
+Exim takes the blank for a part of the name and does not find the field."""
 TOO_LONG = frozenset(
     name for name, content in KINDS.items() if max(map(len, content.split(b"\r\n"))) > 998
 )

@@ -21,7 +21,7 @@ from tests.signatures.kinds import KINDS, TOO_LONG, UNREADABLE
 from tests.signatures.verifying import NEEDED, records_of, wrong_kinds
 
 pytestmark = [
-    pytest.mark.needs(*NEEDED, "exim", "mounts"),
+    pytest.mark.needs(*NEEDED),
     pytest.mark.postfix,
     pytest.mark.root,
     pytest.mark.slow,
