@@ -11,17 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from pillarbox.message.bodies import Body, Edit, Unreadable, find_bodies, put_back
 from pillarbox.message.css import has_styles, style_edits
 from pillarbox.message.errors import CannotInline
 from pillarbox.message.images import Embedded, content_id_of, embedded_images, removals
-from pillarbox.message.links import Spot, find_spots, in_ascii, written
+from pillarbox.message.links import Spot, in_ascii, written
 from pillarbox.message.markup import unescaped_value
 from pillarbox.message.parts import Part
 from pillarbox.message.readable import readable_tail
+from pillarbox.message.spot_memory import SpotMemory
 from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.tokens import MAX_POSITION, MAX_TARGET_OCTETS, TokenKind
 from pillarbox.message.untouched import Rules, Why, judge_image, judge_link
@@ -41,6 +42,9 @@ _PIXEL: Final = (
 _IMAGE: Final = "/image."
 """What is readable of an image that has no address of its own."""
 _CID: Final = re.compile(rb"cid:([^\s\"'<>()]+)", re.IGNORECASE)
+
+_SPOTS: Final = SpotMemory()
+"""Of this process."""
 
 Styles = tuple[tuple[Edit, ...] | str, ...]
 """For each HTML body that can be read, in order: the edits of its document that inline its styles, or
@@ -88,8 +92,7 @@ class Wishes:
         return Wishes(inline_css=self.inline_css)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A link or image, and what became of it."""
 
     kind: TokenKind
@@ -204,7 +207,7 @@ class _Document:
         self.images: list[Spot] = []
         self.end = len(body.document)
         if wishes.tracks:
-            self.links, self.images, self.end = find_spots(body.document, body.charset)
+            self.links, self.images, self.end = _SPOTS.spots(body.document, body.charset)
         if self.end == len(body.document):
             self.end = len(body.document.rstrip(b"\r\n"))  # what ended a line still does
 

@@ -181,6 +181,8 @@ def _whole(came: bytes, content: bytes) -> bytes:
     if content is came:
         return content
     header, body = split_content(content)
+    if _SIGNATURE not in header.lower():
+        return content
     fields = HeaderBlock.parse(header)
     kept = fields.without(_SIGNATURE)
     return content if len(kept.fields) == len(fields.fields) else kept.to_bytes() + body

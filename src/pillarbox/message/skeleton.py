@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Final, cast
 
 from pillarbox.message.markup import REST_OF_TAG
 
 _BLANK: Final = rb"[ \t\r\n\f]"
 _BLANKS: Final = _BLANK + rb"*+"
+_BLANK_OCTETS: Final = b" \t\r\n\f"
 _NAME: Final = rb"[^ \t\r\n\f/>=\"'<]++"
 _EQUALS: Final = _BLANKS + rb"=" + _BLANKS
 _VALUE: Final = rb"(?:\"[^\"]*+\"|'[^']*+'|[^ \t\r\n\f\"'=<>`]++)"
@@ -32,6 +35,8 @@ _PIECES: Final = re.compile(
 """A tag, a comment, or what is no markup as a whole, each with the blanks behind it. What does not
 end, ends the document, so that reading takes linear time.
 """
+_PLAIN_PIECES: Final = re.compile(rb"(<(?:!--.*?-->|[^>]*+>)" + _BLANKS + rb")", re.DOTALL)
+"""The same where nothing is strange, which is asked of each piece: several times as fast."""
 _TAG: Final = re.compile(
     rb"<(/?[a-z][-:.\w]*+)(?:" + _BLANK + rb"++" + _NAME + rb"(?:" + _EQUALS + _VALUE + rb")?+)*+"
     + _BLANKS + rb"/?+>" + _BLANKS,
@@ -41,10 +46,11 @@ _TAG: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(
     rb"(" + _BLANK + rb"++)(" + _NAME + rb")(?:(" + _EQUALS + rb")" + _VALUE + rb")?+"
 )
-_SHEETS: Final = re.compile(rb"<style" + _BLANKS + rb".*?(?:</style|\Z)", re.I | re.S)
+_RAW_END: Final = re.compile(rb"</(?:style|textarea|title)" + _BLANKS + rb">" + _BLANKS)
 _FREE: Final = (b"href", b"src", b"alt", b"title")
 """Attributes whose values are left out, but where a style sheet may ask for them."""
 _RAW_NAMES: Final = (b"style", b"textarea", b"title")
+_RAW_STARTS: Final = (b"</", *(b"<" + name for name in _RAW_NAMES))
 _BOUND: Final = frozenset({b"link", b"base", b"meta", *_RAW_NAMES})
 """Tags that are kept as they are."""
 _STRANGE: Final = frozenset(
@@ -58,54 +64,111 @@ _WHITE: Final = (b"&#", b"&Tab", b"&NewLine")
 """What text may begin with that stands for blanks, or for nothing."""
 _REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 300
+_SHORT_DOCUMENT: Final = 128 * 1024
 
 _canonical: Final[dict[frozenset[bytes], dict[bytes, bytes]]] = {}
 """What is left of a piece, by the attributes that are kept; nothing where there is no skeleton."""
+_plain: Final[dict[frozenset[bytes], dict[bytes, bytes]]] = {}
+"""The same of those that are cut plainly; nothing where they might have to be cut otherwise."""
 
 
-class Skeleton(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Skeleton:
     """Documents of the same key get the same styles in the same pieces."""
 
     key: bytes
     pieces: list[bytes]
     """Text and markup in turn, beginning and ending with text."""
-
-    def starts(self) -> list[int]:
-        """Where each piece begins."""
-        return list(accumulate(map(len, self.pieces), initial=0))
+    starts: list[int]
+    """Where each piece begins, and the end."""
 
 
 def skeleton_of(document: bytes, charset: str) -> Skeleton | None:
     """None where the document may have something in it that is read in more than one way."""
+    last = _last.get(charset)
+    if last is not None and last[0] == document:
+        return last[1]
+    found = _skeleton_of(document, charset)
+    _last.clear()
+    if len(document) <= _SHORT_DOCUMENT:
+        _last[charset] = document, found
+    return found
+
+
+_last: Final[dict[str, tuple[bytes, Skeleton | None]]] = {}
+"""The document before, for it is asked for by whoever looks for styles, and for links."""
+
+
+def _skeleton_of(document: bytes, charset: str) -> Skeleton | None:
     if b"\0" in document or _NUMBERED in document or not _is_readable(document, charset):
         return None
-    pieces = _PIECES.split(document)
+    lowered = document.lower()
+    kept = _kept(lowered)
+    pieces = _plain_pieces(document, lowered)
+    markup = _left(pieces[1::2], kept, _plain, _left_of_plain) if pieces else []
+    if not markup:
+        pieces = _PIECES.split(document)
+        markup = _left(pieces[1::2], kept, _canonical, _left_of)
+        if not markup and len(pieces) > 1:
+            return None
     texts = pieces[2::2]
     if b"<" in b"".join(pieces[::2]):
         return None
-    kept = _kept(document)
-    known = _canonical.get(kept)
-    if known is None or len(known) > _REMEMBERED:
-        known = _canonical[kept] = {}
-    get = known.get
-    markup = [get(piece) for piece in pieces[1::2]]
-    whole: list[bytes] = []
-    for number, found in enumerate(markup):
-        left = found
-        if left is None:
-            piece = pieces[2 * number + 1]
-            left = _left_of(piece, kept)
-            if len(piece) <= _LONGEST_REMEMBERED:
-                known[piece] = left
-        if not left:
-            return None
-        whole.append(left)
     # Of text only matters whether there is any but blanks, and the blanks that it begins with.
-    whole += [
+    markup += [
         text and (b"x" if text[0] != 38 or not text.startswith(_WHITE) else text) for text in texts
     ]
-    digest = hashlib.sha256(b"\0".join((charset.encode(), pieces[0], *whole)))
-    return Skeleton(digest.digest(), pieces)
+    digest = hashlib.sha256(b"\0".join((charset.encode(), pieces[0], *markup)))
+    return Skeleton(digest.digest(), pieces, list(accumulate(map(len, pieces), initial=0)))
+
+
+def _plain_pieces(document: bytes, lowered: bytes) -> list[bytes]:
+    """In pieces as if nothing were strange; none where that may not be so. Style sheets and the like
+    are cut carefully: they stand in the beginning.
+    """
+    if document.rfind(b">") < document.rfind(b"<"):
+        return []
+    if (comment := document.rfind(b"<!--")) >= 0 and document.find(b"-->", comment + 4) < 0:
+        return []  # what ends takes linear time
+    raw = [name for name in _RAW_NAMES if b"<" + name in lowered]
+    at = max([lowered.rfind(b"</" + name) for name in raw], default=-1)
+    first: list[bytes] = []
+    cut = 0
+    if at >= 0:
+        end = _RAW_END.match(lowered, at)
+        if end is None:
+            return []
+        cut = end.end()
+        first = _PIECES.split(document[:cut])
+        if len(first) < 3 or first[-1] or not first[-2].lower().startswith(_RAW_STARTS):
+            return []
+        first.pop()
+    if any(lowered.find(b"<" + name, cut) >= 0 for name in raw):
+        return []
+    return first + _PLAIN_PIECES.split(document[cut:])
+
+
+def _left(
+    pieces: list[bytes],
+    kept: frozenset[bytes],
+    memory: dict[frozenset[bytes], dict[bytes, bytes]],
+    work_out: Callable[[bytes, frozenset[bytes]], bytes],
+) -> list[bytes]:
+    """What is left of each; nothing at all where that cannot be said of one."""
+    known = memory.get(kept)
+    if known is None or len(known) > _REMEMBERED:
+        known = memory[kept] = {}
+    found = list(map(known.get, pieces))
+    if not all(found):
+        for number, piece in enumerate(pieces):
+            left = found[number]
+            if left is None:
+                found[number] = left = work_out(piece, kept)
+                if len(piece) <= _LONGEST_REMEMBERED:
+                    known[piece] = left
+            if not left:
+                return []
+    return cast(list[bytes], found)
 
 
 def is_shortened(piece: bytes) -> bool:
@@ -140,12 +203,26 @@ def _is_readable(document: bytes, charset: str) -> bool:
     return True
 
 
-def _kept(document: bytes) -> frozenset[bytes]:
+def _kept(lowered: bytes) -> frozenset[bytes]:
     """The attributes whose values a style sheet may ask for."""
-    sheets = b"".join(_SHEETS.findall(document)).lower()
+    found, at = [], 0
+    while (at := lowered.find(b"<style", at)) >= 0:
+        end = lowered.find(b"</style", at)
+        end = end if end >= 0 else len(lowered)
+        found.append(lowered[at:end])
+        at = end
+    sheets = b"".join(found)
     if b"[" not in sheets:
         return frozenset()
     return frozenset(_FREE if b"\\" in sheets else [name for name in _FREE if name in sheets])
+
+
+def _left_of_plain(piece: bytes, kept: frozenset[bytes]) -> bytes:
+    """The same of one that was cut plainly; empty where it should perhaps be cut otherwise."""
+    if piece.startswith(b"<!--"):
+        ends = piece.find(b"-->", 2) == len(piece.rstrip(_BLANK_OCTETS)) - 3
+        return b"" if not ends or piece.startswith(b"<!--->") or b"--!>" in piece else piece
+    return _left_of(piece, kept)
 
 
 def _left_of(piece: bytes, kept: frozenset[bytes]) -> bytes:

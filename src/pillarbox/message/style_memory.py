@@ -81,7 +81,7 @@ class StyleMemory:
         if places is None:
             return None
         self._known.move_to_end(skeleton.key)
-        starts, pieces = skeleton.starts(), skeleton.pieces
+        starts, pieces = skeleton.starts, skeleton.pieces
         edits: list[Edit] = []
         for piece, start, end, value in places:
             begin = starts[piece]
@@ -94,7 +94,7 @@ def _places(skeleton: Skeleton, edits: Sequence[Edit]) -> tuple[Place, ...] | No
     """None where a place is not the same in all documents of this skeleton, or there are too many."""
     if len(edits) > _MOST_EDITS or sum(len(value) for _, _, value in edits) > _MOST_OCTETS:
         return None
-    starts, pieces = skeleton.starts(), skeleton.pieces
+    starts, pieces = skeleton.starts, skeleton.pieces
     places: list[Place] = []
     for begin, stop, value in edits:
         number = bisect_right(starts, begin) - 1

@@ -12,10 +12,9 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from pillarbox.terms.ids import DeliveryId
 
@@ -34,6 +33,9 @@ MAX_POSITION: Final = 0xFFFF
 MAX_KEY_NUMBER: Final = 0xFFFF
 
 
+_FOR_ADDRESSES: Final = bytes.maketrans(b"+/", b"-_")
+
+
 class TokenKind(IntEnum):
     """What a token is for; one kind is never taken for another."""
 
@@ -44,8 +46,10 @@ class TokenKind(IntEnum):
     HOSTED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+_FIRST: Final = {kind: _VERSION << 4 | kind for kind in TokenKind}
+
+
+class Token(NamedTuple):
     """What stands in a token."""
 
     kind: TokenKind
@@ -66,10 +70,10 @@ def mint(token: Token, secret: bytes) -> str:
     target = token.target.encode("ascii")
     if len(target) > MAX_TARGET_OCTETS:
         raise ValueError(f"the address has {len(target)} octets")
-    body = (
-        _HEAD.pack(_VERSION << 4 | token.kind, token.key, token.delivery, token.position) + target
-    )
-    return base64.urlsafe_b64encode(body + _mac(body, secret)).rstrip(b"=").decode("ascii")
+    first = _FIRST[token.kind]
+    body = _HEAD.pack(first, token.key, token.delivery, token.position) + target
+    text = binascii.b2a_base64(body + _mac(body, secret), newline=False)
+    return text.translate(_FOR_ADDRESSES, b"=").decode("ascii")
 
 
 def read(text: str, secrets: Mapping[int, bytes]) -> Token | None:

@@ -10,15 +10,12 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from pillarbox.message.links import Spot, is_web
+from pillarbox.message.links import MARK, Spot, is_web
 from pillarbox.message.preventscam import label_is_link
 from pillarbox.message.tokens import MAX_TARGET_OCTETS
 
 MAX_URL_CHARACTERS: Final = MAX_TARGET_OCTETS // 4
 """Each may become several when what is beyond ASCII is percent-encoded."""
-MARK: Final = b"data-pillarbox"
-"""Attribute of a link or image: ``off`` leaves it as it is, ``on`` tracks what looks like one of
-those that are left alone."""
 _OFF: Final = frozenset({b"off", b"no", b"false", b"0"})
 _ON: Final = frozenset({b"on", b"yes", b"true", b"1"})
 
@@ -92,13 +89,10 @@ class Rules:
 
 def judge_link(spot: Spot, rules: Rules) -> Why:
     """What becomes of a link."""
-    why = _judge(spot, rules)
-    if why is not Why.TRACKED or spot.tag.name not in (b"a", b"area"):
-        return why
-    mark = _mark(spot)
-    if mark in _ON:
-        return why
     traits = _traits(spot.url)
+    why = _judge(spot, rules, traits)
+    if why is not Why.TRACKED or spot.tag not in (b"a", b"area") or spot.mark in _ON:
+        return why
     if traits.leads_away or spot.url in rules.unsubscribe:
         return Why.UNSUBSCRIBE
     if rules.prevent_scam and label_is_link(spot.label, spot.url):
@@ -108,7 +102,7 @@ def judge_link(spot: Spot, rules: Rules) -> Why:
 
 def judge_image(spot: Spot, rules: Rules) -> Why:
     """What becomes of an image."""
-    return _judge(spot, rules)
+    return _judge(spot, rules, _traits(spot.url))
 
 
 def host_of(url: str) -> str:
@@ -146,13 +140,12 @@ _known_traits: Final = lru_cache(maxsize=2048)(_traits_of)
 """Most messages share most of their links with others."""
 
 
-def _judge(spot: Spot, rules: Rules) -> Why:
-    traits = _traits(spot.url)
+def _judge(spot: Spot, rules: Rules, traits: _Traits) -> Why:
     if traits.is_template:
         return Why.TEMPLATE
     if not traits.is_web:
         return Why.NOT_WEB
-    if _mark(spot) in _OFF:
+    if spot.mark in _OFF:
         return Why.MARKED
     host = traits.host
     if host == rules.host:
@@ -160,11 +153,6 @@ def _judge(spot: Spot, rules: Rules) -> Why:
     if any(_excepted(each, spot.url, host) for each in rules.exceptions):
         return Why.EXCEPTION
     return Why.TOO_LONG if len(spot.url) > MAX_URL_CHARACTERS else Why.TRACKED
-
-
-def _mark(spot: Spot) -> bytes:
-    value = spot.tag.attributes.get(MARK)
-    return value.raw.strip().lower() if value is not None else b""
 
 
 def _excepted(exception: str, url: str, host: str) -> bool:

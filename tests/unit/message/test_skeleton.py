@@ -84,7 +84,7 @@ def test_pieces_are_the_whole_document_and_begin_where_it_says() -> None:
     found = skeleton_of(document, "utf-8")
     assert found is not None
     assert b"".join(found.pieces) == document
-    starts = found.starts()
+    starts = found.starts
     for piece, start in zip(found.pieces, starts, strict=False):
         assert document.startswith(piece, start)
     assert b"<p class=y>" in found.pieces
