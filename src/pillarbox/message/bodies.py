@@ -15,7 +15,7 @@ from typing import Final
 
 from pillarbox.message.charsets import codec_for
 from pillarbox.message.markup import spliced
-from pillarbox.message.parts import Part
+from pillarbox.message.parts import Part, read_parts
 from pillarbox.message.transfer import base64_lines, fits_lines, quoted_printable
 
 Edit = tuple[int, int, bytes]
@@ -35,6 +35,12 @@ _SOFT: Final = b"=\r\n"
 _AS_IT_IS: Final = frozenset({"", "7bit", "8bit", "binary"})
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*")
 MAX_OCTETS: Final = 4 * 1024 * 1024
+_WRITTEN: Final = tuple(
+    bytes((octet,)) if 33 <= octet <= 126 and octet != ord("=") else b"=%02X" % octet
+    for octet in range(256)
+)
+"""Each octet in quoted-printable, where it is no part of a line end."""
+_SHORT_CONTENT: Final = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,33 @@ class Unreadable:
 
     part: Part
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A message taken apart."""
+
+    whole: Part
+    bodies: tuple[Body | Unreadable, ...]
+    """As `find_bodies` gives them."""
+
+
+def read_bodies(content: bytes) -> Reading:
+    """Raises `TooComplex`. The same content, as an object, is not read twice in a row: whoever asked
+    for its styles asks for its links next.
+    """
+    last = _last.get(id(content))
+    if last is not None and last[0] is content:
+        return last[1]
+    whole = read_parts(content)
+    reading = Reading(whole, tuple(find_bodies(content, whole)))
+    _last.clear()
+    if len(content) <= _SHORT_CONTENT:
+        _last[id(content)] = content, reading
+    return reading
+
+
+_last: Final[dict[int, tuple[bytes, Reading]]] = {}
 
 
 def find_bodies(content: bytes, whole: Part) -> Iterator[Body | Unreadable]:
@@ -202,16 +235,15 @@ def _quoted(text: bytes) -> bytes:
 
 
 def _octets(line: bytes) -> list[bytes]:
-    written = b"".join(
-        b"=%02X" % octet if octet in b"=\r\n\t " or not 33 <= octet <= 126 else bytes((octet,))
-        for octet in line
-    )
+    written = b"".join(map(_WRITTEN.__getitem__, line))
     pieces: list[bytes] = []
-    while len(written) > 75:
-        cut = 75 - (b"=" in written[73:75] and 75 - written.rindex(b"=", 73, 75))
-        pieces.append(written[:cut])
-        written = written[cut:]
-    return [*pieces, written]
+    at = 0
+    while len(written) - at > 75:
+        escape = written.find(b"=", at + 73, at + 75)
+        end = escape if escape >= 0 else at + 75
+        pieces.append(written[at:end])
+        at = end
+    return [*pieces, written[at:]]
 
 
 def _renamed(content: bytes, part: Part) -> Edit:

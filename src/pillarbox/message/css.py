@@ -150,10 +150,10 @@ def _numbered(
         pieces.append(b' pb-n="%d" style="%b"' % (len(names), style))
         names.append(at)
         done = at
+        if len(names) > MAX_ELEMENTS:
+            raise CannotInline(f"it has more than {MAX_ELEMENTS} elements")
     if nesting > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         raise CannotInline(f"its elements are nested more than {MAX_DEPTH} deep")
-    if len(names) > MAX_ELEMENTS:
-        raise CannotInline(f"it has more than {MAX_ELEMENTS} elements")
     return b"".join((*pieces, document[done:])), names, styles, sheets
 
 

@@ -14,13 +14,12 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from pillarbox.message.bodies import Body, Edit, Unreadable, find_bodies, put_back
+from pillarbox.message.bodies import Body, Edit, Unreadable, put_back, read_bodies
 from pillarbox.message.css import has_styles, style_edits
 from pillarbox.message.errors import CannotInline
 from pillarbox.message.images import Embedded, content_id_of, embedded_images, removals
 from pillarbox.message.links import Spot, in_ascii, written
 from pillarbox.message.markup import unescaped_value
-from pillarbox.message.parts import Part
 from pillarbox.message.readable import readable_tail
 from pillarbox.message.spot_memory import SpotMemory
 from pillarbox.message.style_memory import StyleMemory
@@ -116,20 +115,20 @@ class Changes:
     """Images that no longer travel with it; their copies must be there before it leaves."""
 
 
-def styles_of(content: bytes, whole: Part) -> Styles:
+def styles_of(content: bytes) -> Styles:
     """What inlining comes to for this message. The same for all its recipients, and the dear part."""
     inlining = _Inlining()
     return tuple(
         inlining.of(body)
-        for body in find_bodies(content, whole)
+        for body in read_bodies(content).bodies
         if not isinstance(body, Unreadable)
     )
 
 
-def no_styles(content: bytes, whole: Part) -> Styles | None:
+def no_styles(content: bytes) -> Styles | None:
     """What `styles_of` gives where no document has a style sheet; None where one has."""
     found: list[tuple[Edit, ...]] = []
-    for body in find_bodies(content, whole):
+    for body in read_bodies(content).bodies:
         if isinstance(body, Body):
             if has_styles(body.document):
                 return None
@@ -137,11 +136,11 @@ def no_styles(content: bytes, whole: Part) -> Styles | None:
     return tuple(found)
 
 
-def known_styles(content: bytes, whole: Part, memory: StyleMemory) -> Styles | None:
+def known_styles(content: bytes, memory: StyleMemory) -> Styles | None:
     """What `styles_of` gives where each document has no style sheet or is like one that was seen."""
     found: list[tuple[Edit, ...]] = []
     room = MAX_STYLE_OCTETS
-    for body in find_bodies(content, whole):
+    for body in read_bodies(content).bodies:
         if isinstance(body, Body):
             edits: list[Edit] | None = []
             if has_styles(body.document):
@@ -153,22 +152,22 @@ def known_styles(content: bytes, whole: Part, memory: StyleMemory) -> Styles | N
     return tuple(found) if room >= 0 else None
 
 
-def remember_styles(content: bytes, whole: Part, styles: Styles, memory: StyleMemory) -> None:
+def remember_styles(content: bytes, styles: Styles, memory: StyleMemory) -> None:
     """Of this content, for `known_styles`."""
-    bodies = [body for body in find_bodies(content, whole) if isinstance(body, Body)]
+    bodies = [body for body in read_bodies(content).bodies if isinstance(body, Body)]
     for body, found in zip(bodies, styles, strict=False):
         if not isinstance(found, str) and has_styles(body.document):
             memory.keep(body.document, body.charset, found)
 
 
 def changes_of(
-    content: bytes, whole: Part, wishes: Wishes, address: Address, styles: Styles | None = None
+    content: bytes, wishes: Wishes, address: Address, styles: Styles | None = None
 ) -> Changes:
-    """What the wishes come to for this message. Never raises for what a message may contain.
+    """What the wishes come to for this message. Raises `TooComplex`, and nothing else.
 
     `styles` spares finding out what `styles_of` gives.
     """
-    return _Work(content, whole, wishes, address, styles).done()
+    return _Work(content, wishes, address, styles).done()
 
 
 class _Inlining:
@@ -216,10 +215,10 @@ class _Work:
     """One message."""
 
     def __init__(
-        self, content: bytes, whole: Part, wishes: Wishes, address: Address, styles: Styles | None
+        self, content: bytes, wishes: Wishes, address: Address, styles: Styles | None
     ) -> None:
         self._content = content
-        self._whole = whole
+        self._reading = read_bodies(content)
         self._wishes = wishes
         self._address = address
         self._styles = styles
@@ -233,7 +232,7 @@ class _Work:
     def done(self) -> Changes:
         changes = self._changes
         documents: list[_Document] = []
-        for body in find_bodies(self._content, self._whole):
+        for body in self._reading.bodies:
             if isinstance(body, Unreadable):
                 changes.remarks.append(f"An HTML part was left as it came: {body.why}.")
             else:
@@ -252,7 +251,7 @@ class _Work:
 
     def _replaceable(self, documents: Iterable[_Document]) -> dict[str, Embedded]:
         """Images that are shown by nothing but what can lead elsewhere: no style, no background."""
-        found = embedded_images(self._content, self._whole)
+        found = embedded_images(self._content, self._reading.whole)
         if not found:
             return found
         named: Counter[str] = Counter()

@@ -161,7 +161,7 @@ def _featured(
     changes = Changes()
     if wishes.changes_bodies:
         try:
-            changes = changes_of(content, read_parts(content), wishes, address, styles)
+            changes = changes_of(content, wishes, address, styles)
         except TooComplex as error:
             changes = Changes(remarks=[f"It was left as it came: {error.sentence}."])
     if wishes.unsubscribe:

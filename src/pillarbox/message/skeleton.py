@@ -65,6 +65,7 @@ _WHITE: Final = (b"&#", b"&Tab", b"&NewLine")
 _REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 300
 _SHORT_DOCUMENT: Final = 128 * 1024
+_LONGEST_DOCUMENT: Final = 512 * 1024
 
 _canonical: Final[dict[frozenset[bytes], dict[bytes, bytes]]] = {}
 """What is left of a piece, by the attributes that are kept; nothing where there is no skeleton."""
@@ -84,9 +85,13 @@ class Skeleton:
 
 
 def skeleton_of(document: bytes, charset: str) -> Skeleton | None:
-    """None where the document may have something in it that is read in more than one way."""
+    """None where the document may have something in it that is read in more than one way, or is so
+    long that looking for its like would not pay.
+    """
+    if len(document) > _LONGEST_DOCUMENT:
+        return None
     last = _last.get(charset)
-    if last is not None and last[0] == document:
+    if last is not None and last[0] is document:
         return last[1]
     found = _skeleton_of(document, charset)
     _last.clear()

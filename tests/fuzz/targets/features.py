@@ -98,14 +98,14 @@ def _outcome(
 
 def changed(content: bytes, whole: Part, wishes: Wishes) -> Changes:
     """What is to be changed, which lies in the content, in order, each behind the one before."""
-    found = changes_of(content, whole, wishes, address)
+    found = changes_of(content, wishes, address)
     at = 0
     for start, end, _ in found.edits:
         assert at <= start <= end <= len(content)
         at = end
     if not wishes.any:
         assert not found.edits and not found.findings
-    assert found.edits == changes_of(content, whole, wishes, address).edits
+    assert found.edits == changes_of(content, wishes, address).edits
     return found
 
 

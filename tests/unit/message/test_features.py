@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pillarbox.message import features
 from pillarbox.message.features import (
     MAX_STYLE_OCTETS,
+    MAX_TRACKED,
     Changes,
     Styles,
     Wishes,
@@ -23,7 +23,6 @@ from pillarbox.message.features import (
     styles_of,
 )
 from pillarbox.message.markup import spliced
-from pillarbox.message.parts import read_parts
 from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.tokens import MAX_POSITION, TokenKind
 from pillarbox.message.untouched import Rules, Why
@@ -46,7 +45,7 @@ def html(document: bytes, fields: bytes = b"") -> bytes:
 
 
 def changed(content: bytes, wishes: Wishes, styles: Styles | None = None) -> tuple[bytes, Changes]:
-    changes = changes_of(content, read_parts(content), wishes, address, styles)
+    changes = changes_of(content, wishes, address, styles)
     return spliced(content, changes.edits), changes
 
 
@@ -77,11 +76,10 @@ def test_a_link_that_is_left_counts_all_the_same_and_says_why() -> None:
     assert b'"mailto:x"' in made and b"CLICK-2/a" in made
 
 
-def test_only_so_many_links_are_tracked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "MAX_TRACKED", 3)
-    made, changes = changed(html(LINK * 5), CLICKS)
-    assert made.count(b"clicks.test") == 3
-    assert [each.why for each in changes.findings[3:]] == [Why.TOO_MANY] * 2
+def test_only_so_many_links_are_tracked() -> None:
+    made, changes = changed(html((LINK + b"\r\n") * (MAX_TRACKED + 2)), CLICKS)
+    assert made.count(b"clicks.test") == MAX_TRACKED
+    assert [each.why for each in changes.findings[MAX_TRACKED:]] == [Why.TOO_MANY] * 2
 
 
 def test_an_address_that_grows_too_long_in_ascii_is_left() -> None:
@@ -155,15 +153,17 @@ def test_no_image_leaves_a_message_with_a_part_that_cannot_be_read() -> None:
     assert "left as it came" in changes.remarks[0]
 
 
-def test_styles_that_are_known_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = html(b"<style>p{margin:0}</style><p>" + LINK)
-    styles = styles_of(content, read_parts(content))
+def test_styles_that_are_known_are_not_worked_out_again() -> None:
+    document = b"<style>p{margin:0}</style><p>" + LINK
+    content = html(document)
+    styles = styles_of(content)
     wishes = Wishes(inline_css=True, track_clicks=True, rules=RULES)
     usual, _ = changed(content, wishes)
-    monkeypatch.delattr(features, "style_edits")
-    again, _ = changed(content, wishes, styles)
-    assert again == usual
+    assert changed(content, wishes, styles)[0] == usual
     assert b'<p style="margin: 0">' in usual and b"CLICK-1" in usual
+    at = document.index(b"<p>") + 2
+    others, _ = changed(content, wishes, (((at, at, b" class=known"),),))
+    assert b"<p class=known>" in others and b"margin: 0" not in others
 
 
 def test_a_style_sheet_that_is_too_much_is_a_remark_and_links_are_tracked_all_the_same() -> None:
@@ -184,7 +184,7 @@ def test_styles_take_so_much_of_a_message_and_no_more_however_many_documents_it_
     assert made.count(b"<p style=") == 1500
     assert len(made) < len(content) + MAX_STYLE_OCTETS + 10_000
     assert len(changes.remarks) == 2 and "of the whole message" in changes.remarks[0]
-    styles = styles_of(content, read_parts(content))
+    styles = styles_of(content)
     assert changed(content, wishes, styles)[0] == made
 
 
@@ -194,21 +194,24 @@ def test_styles_take_so_much_of_a_message_and_no_more_however_many_documents_it_
 )
 def test_a_message_without_style_sheets_needs_no_inlining(document: bytes, some: bool) -> None:
     content = html(document)
-    whole = read_parts(content)
-    assert no_styles(content, whole) == (None if some else styles_of(content, whole))
+    assert no_styles(content) == (None if some else styles_of(content))
 
 
-def test_styles_that_are_known_are_no_more_than_a_message_may_have(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    content = html(b"<style>p{margin:0}</style><p>")
-    whole, memory = read_parts(content), StyleMemory()
-    assert known_styles(content, whole, memory) is None
-    styles = styles_of(content, whole)
-    remember_styles(content, whole, styles, memory)
-    assert known_styles(content, whole, memory) == styles != ((),)
-    monkeypatch.setattr(features, "MAX_STYLE_OCTETS", 5)
-    assert known_styles(content, whole, memory) is None
+def test_styles_that_are_known_are_no_more_than_a_message_may_have() -> None:
+    document = b"<style>p{background:url(" + b"a" * 2000 + b")}</style>" + b"<p>x" * 120
+    content = html(document)
+    memory = StyleMemory()
+    assert known_styles(content, memory) is None
+    styles = styles_of(content)
+    remember_styles(content, styles, memory)
+    assert known_styles(content, memory) == styles != ((),)
+
+    def several(times: int) -> bytes:
+        parts = (b"\r\n--b\r\n" + content) * times
+        return b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"\r\n--b--\r\n"
+
+    assert known_styles(several(2), memory) == styles * 2
+    assert known_styles(several(MAX_STYLE_OCTETS // 240_000 + 1), memory) is None
 
 
 def test_nothing_asked_is_nothing_done() -> None:
@@ -300,7 +303,7 @@ def nodes(document: str) -> list[tuple[str, dict[str, str | None], str]]:
 def test_tracking_changes_the_values_of_links_and_images_alone(document: str) -> None:
     content = b"Content-Type: text/html; charset=utf-8\r\n\r\n" + document.encode()
     wishes = Wishes(track_clicks=True, track_opens=True, rules=Rules("clicks.test"))
-    changes = changes_of(content, read_parts(content), wishes, address)
+    changes = changes_of(content, wishes, address)
     edits = [edit for edit in changes.edits if b"PIXEL" not in edit[2]]
     made = spliced(content, edits)[content.index(b"\r\n\r\n") + 4 :].decode()
     before, after = nodes(document), nodes(made)
@@ -321,7 +324,7 @@ def test_inlining_adds_style_attributes_alone(document: str) -> None:
     styled = "<style>p,b,td,a{color:red}</style>" + document
     content = b"Content-Type: text/html; charset=utf-8\r\n\r\n" + styled.encode()
     wishes = Wishes(inline_css=True)
-    changes = changes_of(content, read_parts(content), wishes, address)
+    changes = changes_of(content, wishes, address)
     made = spliced(content, changes.edits)[content.index(b"\r\n\r\n") + 4 :].decode()
     before, after = nodes(styled), nodes(made)
     assert len(before) == len(after)

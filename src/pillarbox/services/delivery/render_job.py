@@ -10,7 +10,6 @@ from pillarbox.message.errors import CannotRender, TooComplex
 from pillarbox.message.facts import MessageFacts
 from pillarbox.message.features import Styles, known_styles, no_styles, remember_styles, styles_of
 from pillarbox.message.keys import RenderKeys
-from pillarbox.message.parts import read_parts
 from pillarbox.message.render import Hop, rendering
 from pillarbox.message.style_memory import StyleMemory
 from pillarbox.message.wishes import inlines_styles
@@ -149,7 +148,7 @@ def rendered(work: RenderWork) -> Rendered:
 def styles_without_work(content: bytes) -> Styles | None:
     """Those of a message that has no style sheet; None where inlining is to be worked out."""
     try:
-        return no_styles(content, read_parts(content))
+        return no_styles(content)
     except TooComplex:
         return ()
 
@@ -157,20 +156,20 @@ def styles_without_work(content: bytes) -> Styles | None:
 def styles_remembered(content: bytes, memory: StyleMemory) -> Styles | None:
     """Those of a message that has no style sheet or is like one that was seen; None for others."""
     try:
-        return known_styles(content, read_parts(content), memory)
+        return known_styles(content, memory)
     except TooComplex:
         return ()
 
 
 def remember(content: bytes, styles: Styles, memory: StyleMemory) -> None:
     """The styles that a child found, for messages like this one."""
-    remember_styles(content, read_parts(content), styles, memory)
+    remember_styles(content, styles, memory)
 
 
 def _styles(content: bytes) -> Styles | None:
     """Of the message as it came: who stands in for its author changes no document."""
     try:
-        return styles_of(content, read_parts(content))
+        return styles_of(content)
     except TooComplex:
         return None
 
