@@ -150,7 +150,7 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
     # Of what is written only lengths matter: without soft line ends only hard ones are left.
     written = raw.replace(_SOFT, b"===").split(b"\r\n")
     meant = document.split(b"\r\n")
-    if b" \r\n" in raw or b"\t\r\n" in raw or len(written) != len(meant):
+    if len(written) != len(meant) or any(line.endswith((b" ", b"\t")) for line in written):
         return [(part.body, part.end, _quoted(spliced(document, wanted)))]
     found: list[Edit] = []
     at = place = line = index = 0
@@ -170,7 +170,7 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
             index += 1
         here = [(a - start, b - start, value) for a, b, value in wanted[first:index]]
         row, text, body = raw[begin:place], document[start:at], part.body
-        if _SOFT in row:
+        if row.find(_SOFT) >= 0:
             found += _segments(body + begin, row, text, here)
         else:
             found.append((body + begin, body + place, _quoted(spliced(text, here))))
@@ -209,7 +209,7 @@ def _segment(written: bytes, begin: int, meant: bytes, start: int) -> tuple[int,
     if stop < 0:
         stop = len(written)
     text = written[begin:stop]
-    if b"=" in text:
+    if text.find(b"=") >= 0:
         text = binascii.a2b_qp(text)
     end = start + len(text)
     return stop, end if meant.startswith(text, start) else -1
@@ -221,7 +221,8 @@ def _unended(text: bytes) -> bytes:
 
 
 def _quoted(text: bytes) -> bytes:
-    if b"\r" not in text and b"\n" not in text:
+    # Not with `in`, which takes the octets for a number first, and an exception to see that.
+    if text.find(b"\r") < 0 and text.find(b"\n") < 0:
         return quoted_printable(text)
     if text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n"):
         return quoted_printable(text)

@@ -7,6 +7,7 @@ links or shortens them changes nothing that matters.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _PATH: Final = re.compile(r"https?://[^/?#]*([^?#]*)", re.IGNORECASE)
@@ -14,6 +15,7 @@ _PLAIN: Final = re.compile(r"[^A-Za-z0-9/._~%-]+")
 MOST_CHARACTERS: Final = 200
 
 
+@lru_cache(maxsize=2048)
 def readable_tail(url: str) -> str:
     """The path of a web address in letters that need no quoting, from its slash on."""
     found = _PATH.match(url)

@@ -35,7 +35,9 @@ _PIECES: Final = re.compile(
 """A tag, a comment, or what is no markup as a whole, each with the blanks behind it. What does not
 end, ends the document, so that reading takes linear time.
 """
-_PLAIN_PIECES: Final = re.compile(rb"(<(?:!--.*?-->|[^>]*+>)" + _BLANKS + rb")", re.DOTALL)
+_PLAIN_PIECES: Final = re.compile(
+    rb"(<(?:!--.*?(?:-->|\Z)|[^>]*+(?:>|\Z))" + _BLANKS + rb")", re.DOTALL
+)
 """The same where nothing is strange, which is asked of each piece: several times as fast."""
 _TAG: Final = re.compile(
     rb"<(/?[a-z][-:.\w]*+)(?:" + _BLANK + rb"++" + _NAME + rb"(?:" + _EQUALS + _VALUE + rb")?+)*+"
@@ -46,11 +48,12 @@ _TAG: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(
     rb"(" + _BLANK + rb"++)(" + _NAME + rb")(?:(" + _EQUALS + rb")" + _VALUE + rb")?+"
 )
-_RAW_END: Final = re.compile(rb"</(?:style|textarea|title)" + _BLANKS + rb">" + _BLANKS)
+_HEAD_END: Final = re.compile(rb"(?=</head)", re.IGNORECASE)
+_SHEET_END: Final = re.compile(rb"</style" + _BLANKS + rb">" + _BLANKS, re.IGNORECASE)
 _FREE: Final = (b"href", b"src", b"alt", b"title")
 """Attributes whose values are left out, but where a style sheet may ask for them."""
 _RAW_NAMES: Final = (b"style", b"textarea", b"title")
-_RAW_STARTS: Final = (b"</", *(b"<" + name for name in _RAW_NAMES))
+_RAW_STARTS: Final = tuple(b"<" + name for name in _RAW_NAMES)
 _BOUND: Final = frozenset({b"link", b"base", b"meta", *_RAW_NAMES})
 """Tags that are kept as they are."""
 _STRANGE: Final = frozenset(
@@ -69,8 +72,10 @@ _LONGEST_DOCUMENT: Final = 512 * 1024
 
 _canonical: Final[dict[frozenset[bytes], dict[bytes, bytes]]] = {}
 """What is left of a piece, by the attributes that are kept; nothing where there is no skeleton."""
+_whole: Final[dict[frozenset[bytes], dict[bytes, bytes]]] = {}
+"""The same, and nothing where one may have no end."""
 _plain: Final[dict[frozenset[bytes], dict[bytes, bytes]]] = {}
-"""The same of those that are cut plainly; nothing where they might have to be cut otherwise."""
+"""The same, and nothing where one would have to be cut otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +110,15 @@ _last: Final[dict[str, tuple[bytes, Skeleton | None]]] = {}
 
 
 def _skeleton_of(document: bytes, charset: str) -> Skeleton | None:
-    if b"\0" in document or _NUMBERED in document or not _is_readable(document, charset):
+    if document.find(b"\0") >= 0 or not _is_readable(document, charset):
         return None
-    lowered = document.lower()
-    kept = _kept(lowered)
-    pieces = _plain_pieces(document, lowered)
-    markup = _left(pieces[1::2], kept, _plain, _left_of_plain) if pieces else []
-    if not markup:
-        pieces = _PIECES.split(document)
-        markup = _left(pieces[1::2], kept, _canonical, _left_of)
-        if not markup and len(pieces) > 1:
-            return None
+    found = _plainly(document) or _carefully(document)
+    if found is None:
+        return None
+    pieces, markup = found
     texts = pieces[2::2]
-    if b"<" in b"".join(pieces[::2]):
+    words = b"".join(pieces[::2])
+    if words.find(b"<") >= 0 or words.find(_NUMBERED) >= 0:
         return None
     # Of text only matters whether there is any but blanks, and the blanks that it begins with.
     markup += [
@@ -127,30 +128,30 @@ def _skeleton_of(document: bytes, charset: str) -> Skeleton | None:
     return Skeleton(digest.digest(), pieces, list(accumulate(map(len, pieces), initial=0)))
 
 
-def _plain_pieces(document: bytes, lowered: bytes) -> list[bytes]:
-    """In pieces as if nothing were strange; none where that may not be so. Style sheets and the like
-    are cut carefully: they stand in the beginning.
+def _plainly(document: bytes) -> tuple[list[bytes], list[bytes]] | None:
+    """The pieces, and what is left of the markup, as if nothing were strange; None where that may
+    not be so. A head is cut carefully: style sheets stand in it.
     """
-    if document.rfind(b">") < document.rfind(b"<"):
-        return []
-    if (comment := document.rfind(b"<!--")) >= 0 and document.find(b"-->", comment + 4) < 0:
-        return []  # what ends takes linear time
-    raw = [name for name in _RAW_NAMES if b"<" + name in lowered]
-    at = max([lowered.rfind(b"</" + name) for name in raw], default=-1)
-    first: list[bytes] = []
-    cut = 0
-    if at >= 0:
-        end = _RAW_END.match(lowered, at)
-        if end is None:
-            return []
-        cut = end.end()
-        first = _PIECES.split(document[:cut])
-        if len(first) < 3 or first[-1] or not first[-2].lower().startswith(_RAW_STARTS):
-            return []
-        first.pop()
-    if any(lowered.find(b"<" + name, cut) >= 0 for name in raw):
-        return []
-    return first + _PLAIN_PIECES.split(document[cut:])
+    head_end = _HEAD_END.search(document) or _SHEET_END.search(document)
+    cut = head_end.end() if head_end is not None else 0
+    head = _PIECES.split(document[:cut]) if cut else [b""]
+    kept = _kept(head[1::2])
+    before = _left(head[1::2], kept, _whole, _left_of_whole)
+    pieces = _PLAIN_PIECES.split(document[cut:] if cut else document)
+    behind = _left(pieces[1::2], kept, _plain, _left_of_plain)
+    if before is None or behind is None:
+        return None
+    if len(head) > 1 and head[-2].lower().startswith(_RAW_STARTS) and head[-2].find(b"</") < 0:
+        return None  # it goes on behind the head
+    pieces[0] = head.pop() + pieces[0]
+    return head + pieces, before + behind
+
+
+def _carefully(document: bytes) -> tuple[list[bytes], list[bytes]] | None:
+    pieces = _PIECES.split(document)
+    markup = pieces[1::2]
+    left = _left(markup, _kept(markup), _canonical, _left_of)
+    return None if left is None else (pieces, left)
 
 
 def _left(
@@ -158,8 +159,8 @@ def _left(
     kept: frozenset[bytes],
     memory: dict[frozenset[bytes], dict[bytes, bytes]],
     work_out: Callable[[bytes, frozenset[bytes]], bytes],
-) -> list[bytes]:
-    """What is left of each; nothing at all where that cannot be said of one."""
+) -> list[bytes] | None:
+    """What is left of each; None where that cannot be said of one."""
     known = memory.get(kept)
     if known is None or len(known) > _REMEMBERED:
         known = memory[kept] = {}
@@ -172,7 +173,7 @@ def _left(
                 if len(piece) <= _LONGEST_REMEMBERED:
                     known[piece] = left
             if not left:
-                return []
+                return None
     return cast(list[bytes], found)
 
 
@@ -208,31 +209,37 @@ def _is_readable(document: bytes, charset: str) -> bool:
     return True
 
 
-def _kept(lowered: bytes) -> frozenset[bytes]:
+def _kept(markup: list[bytes]) -> frozenset[bytes]:
     """The attributes whose values a style sheet may ask for."""
-    found, at = [], 0
-    while (at := lowered.find(b"<style", at)) >= 0:
-        end = lowered.find(b"</style", at)
-        end = end if end >= 0 else len(lowered)
-        found.append(lowered[at:end])
-        at = end
-    sheets = b"".join(found)
+    sheets = b"".join([piece for piece in markup if piece[:6].lower() == b"<style"]).lower()
     if b"[" not in sheets:
         return frozenset()
     return frozenset(_FREE if b"\\" in sheets else [name for name in _FREE if name in sheets])
 
 
 def _left_of_plain(piece: bytes, kept: frozenset[bytes]) -> bytes:
-    """The same of one that was cut plainly; empty where it should perhaps be cut otherwise."""
-    if piece.startswith(b"<!--"):
-        ends = piece.find(b"-->", 2) == len(piece.rstrip(_BLANK_OCTETS)) - 3
+    """As `_left_of_whole`, but for what would have to be cut otherwise."""
+    left = _left_of_whole(piece, kept)
+    tag = _TAG.match(piece) if left and piece[1:2] not in (b"!", b"?") else None
+    return b"" if tag is not None and tag[1].lower() in _RAW_NAMES else left
+
+
+def _left_of_whole(piece: bytes, kept: frozenset[bytes]) -> bytes:
+    """As `_left_of`, but for what has no end, or perhaps another one."""
+    if piece[1:2] in (b"!", b"?") and _NUMBERED not in piece:
+        end = piece.rstrip(_BLANK_OCTETS)
+        if not piece.startswith(b"<!--"):
+            return _left_of(piece, kept) if end.endswith(b">") else b""
+        ends = piece.find(b"-->", 2) == len(end) - 3
         return b"" if not ends or piece.startswith(b"<!--->") or b"--!>" in piece else piece
     return _left_of(piece, kept)
 
 
 def _left_of(piece: bytes, kept: frozenset[bytes]) -> bytes:
     """What of a piece is the same in all documents with this skeleton; empty where there is none."""
-    if piece[1] in b"!?":
+    if _NUMBERED in piece:
+        return b""
+    if piece[1:2] in (b"!", b"?"):
         # Others may read a tag in it, and go on reading behind it.
         return piece if piece.startswith(b"<!--") or piece.count(b"<") == 1 else b""
     tag = _TAG.match(piece)

@@ -50,7 +50,7 @@ def quoted_printable(text: bytes) -> bytes:
     encoded = binascii.b2a_qp(text, istext=True)
     # The C code takes the style of its soft breaks from the first line end that it sees; where
     # there is none it writes a bare LF, and every LF in its result is such a break.
-    return encoded if b"\n" in text else encoded.replace(b"\n", b"\r\n")
+    return encoded if text.find(b"\n") >= 0 else encoded.replace(b"\n", b"\r\n")
 
 
 def base64_lines(data: bytes) -> bytes:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given, settings
 
-from pillarbox.message.skeleton import is_behind_name, is_shortened, skeleton_of, style_span
+from pillarbox.message.skeleton import (
+    _carefully,
+    _plainly,
+    is_behind_name,
+    is_shortened,
+    skeleton_of,
+    style_span,
+)
+from tests.unit.message.alike import alike
 
 
 def _key(document: bytes, charset: str = "utf-8") -> bytes:
@@ -72,6 +81,22 @@ def test_the_charset_is_part_of_it() -> None:
 )  # fmt: skip
 def test_what_may_be_read_otherwise_has_none(document: bytes) -> None:
     assert skeleton_of(document, "utf-8") is None
+
+
+@settings(max_examples=2000, deadline=None)
+@given(alike())
+def test_cut_plainly_it_is_what_it_is_cut_carefully(documents: tuple[bytes, bytes]) -> None:
+    for document in documents:
+        for whole in (document, b"<html><head>" + document + b"</head><p>x</p></html>"):
+            plain = _plainly(whole)
+            assert plain is None or plain == _carefully(whole)
+
+
+def test_what_is_not_strange_is_cut_plainly() -> None:
+    head = b"<html><head><title>News</title><style>p{}</style></head>"
+    for start in (head, b"<style>p{}</style>", b""):
+        document = start + b"<body><!-- c --><a href='x'>text</a><br/></body></html>"
+        assert _plainly(document) is not None
 
 
 def test_letters_of_several_octets_have_none_where_one_may_look_like_markup() -> None:
