@@ -48,11 +48,14 @@ _TAG: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(
     rb"(" + _BLANK + rb"++)(" + _NAME + rb")(?:(" + _EQUALS + rb")" + _VALUE + rb")?+"
 )
+_RAW_NAMES: Final = (b"style", b"textarea", b"title")
 _HEAD_END: Final = re.compile(rb"(?=</head)", re.IGNORECASE)
+_RAW_END: Final = re.compile(
+    rb"</(?:" + b"|".join(_RAW_NAMES) + rb")" + _BLANKS + rb">" + _BLANKS + rb"\Z"
+)
 _SHEET_END: Final = re.compile(rb"</style" + _BLANKS + rb">" + _BLANKS, re.IGNORECASE)
 _FREE: Final = (b"href", b"src", b"alt", b"title")
 """Attributes whose values are left out, but where a style sheet may ask for them."""
-_RAW_NAMES: Final = (b"style", b"textarea", b"title")
 _RAW_STARTS: Final = tuple(b"<" + name for name in _RAW_NAMES)
 _BOUND: Final = frozenset({b"link", b"base", b"meta", *_RAW_NAMES})
 """Tags that are kept as they are."""
@@ -141,7 +144,8 @@ def _plainly(document: bytes) -> tuple[list[bytes], list[bytes]] | None:
     behind = _left(pieces[1::2], kept, _plain, _left_of_plain)
     if before is None or behind is None:
         return None
-    if len(head) > 1 and head[-2].lower().startswith(_RAW_STARTS) and head[-2].find(b"</") < 0:
+    last = head[-2].lower() if len(head) > 1 else b""
+    if last.startswith(_RAW_STARTS) and _RAW_END.search(last) is None:
         return None  # it goes on behind the head
     pieces[0] = head.pop() + pieces[0]
     return head + pieces, before + behind

@@ -83,7 +83,7 @@ def test_what_may_be_read_otherwise_has_none(document: bytes) -> None:
     assert skeleton_of(document, "utf-8") is None
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(alike())
 def test_cut_plainly_it_is_what_it_is_cut_carefully(documents: tuple[bytes, bytes]) -> None:
     for document in documents:
