@@ -150,7 +150,7 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
     # Of what is written only lengths matter: without soft line ends only hard ones are left.
     written = raw.replace(_SOFT, b"===").split(b"\r\n")
     meant = document.split(b"\r\n")
-    if len(written) != len(meant) or any(line.endswith((b" ", b"\t")) for line in written):
+    if len(written) != len(meant) or any(line.endswith((b" ", b"\t")) for line in written[:-1]):
         return [(part.body, part.end, _quoted(spliced(document, wanted)))]
     found: list[Edit] = []
     at = place = line = index = 0
@@ -168,42 +168,47 @@ def _lines(part: Part, raw: bytes, document: bytes, wanted: list[Edit]) -> list[
                 at += len(meant[line]) + 2
                 place += len(written[line]) + 2
             index += 1
-        here = [(a - start, b - start, value) for a, b, value in wanted[first:index]]
-        row, text, body = raw[begin:place], document[start:at], part.body
+        row, body = raw[begin:place], part.body
         if row.find(_SOFT) >= 0:
-            found += _segments(body + begin, row, text, here)
+            found += _segments(body + begin, row, document, (start, at), wanted[first:index])
         else:
-            found.append((body + begin, body + place, _quoted(spliced(text, here))))
+            made = _replaced(document, start, at, wanted[first:index])
+            found.append((body + begin, body + place, _quoted(made)))
         at += 2
         place += 2
         line += 1
     return found
 
 
-def _segments(place: int, written: bytes, meant: bytes, wanted: list[Edit]) -> list[Edit]:
+def _segments(
+    place: int, written: bytes, document: bytes, meant: tuple[int, int], wanted: list[Edit]
+) -> list[Edit]:
     """Of a long line only what stands between the soft line ends around an edit is written anew."""
     found: list[Edit] = []
-    begin = start = index = 0
+    begin = index = 0
+    start, behind = meant
     while index < len(wanted):
-        stop, end = _segment(written, begin, meant, start)
+        stop, end = _segment(written, begin, document, start, behind)
         first = index
         while end >= 0 and index < len(wanted) and wanted[index][0] <= end:
             if wanted[index][1] <= end:
                 index += 1
             else:
-                stop, end = _segment(written, stop + len(_SOFT), meant, end)
+                stop, end = _segment(written, stop + len(_SOFT), document, end, behind)
         last = stop == len(written)
         if end < 0 or (last and index < len(wanted)):
-            return [(place, place + len(written), _quoted(spliced(meant, wanted)))]
+            made = _replaced(document, *meant, wanted)
+            return [(place, place + len(written), _quoted(made))]
         if index > first:
-            here = [(a - start, b - start, value) for a, b, value in wanted[first:index]]
-            made = spliced(meant[start:end], here)
+            made = _replaced(document, start, end, wanted[first:index])
             found.append((place + begin, place + stop, _quoted(made) if last else _unended(made)))
         begin, start = stop + len(_SOFT), end
     return found
 
 
-def _segment(written: bytes, begin: int, meant: bytes, start: int) -> tuple[int, int]:
+def _segment(
+    written: bytes, begin: int, document: bytes, start: int, behind: int
+) -> tuple[int, int]:
     """Where what begins here ends, as it is written and as it is meant; below 0 where it is not that."""
     stop = written.find(_SOFT, begin)
     if stop < 0:
@@ -212,7 +217,21 @@ def _segment(written: bytes, begin: int, meant: bytes, start: int) -> tuple[int,
     if text.find(b"=") >= 0:
         text = binascii.a2b_qp(text)
     end = start + len(text)
-    return stop, end if meant.startswith(text, start) else -1
+    return stop, end if end <= behind and document.startswith(text, start) else -1
+
+
+def _replaced(document: bytes, start: int, end: int, wanted: list[Edit]) -> bytes:
+    """A stretch of the document with its edits."""
+    if len(wanted) == 1:
+        [(begin, behind, value)] = wanted
+        return document[start:begin] + value + document[behind:end]
+    pieces: list[bytes] = []
+    for begin, behind, value in wanted:
+        pieces.append(document[start:begin])
+        pieces.append(value)
+        start = behind
+    pieces.append(document[start:end])
+    return b"".join(pieces)
 
 
 def _unended(text: bytes) -> bytes:

@@ -34,11 +34,16 @@ def pack_keys(facts: MessageFacts, keys: RenderKeys) -> PackedKeys:
     number = facts.token_key
     tokens = {number: keys.tokens[number]} if number in keys.tokens else {}
     signing = tuple(
-        (key.domain, key.selector, key.private_text().reveal())
+        (key.domain, key.selector, _pem(key))
         for name in facts.key_ids
         if (key := keys.signing.get(name)) is not None
     )
     return PackedKeys(tokens, signing)
+
+
+@lru_cache(maxsize=64)
+def _pem(key: SigningKey) -> str:
+    return key.private_text().reveal()
 
 
 @lru_cache(maxsize=64)
