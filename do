@@ -400,7 +400,7 @@ case $verb in
         [ "$1" != clients ] || need_mail_clients
         cd "$here"
         case $1 in
-            bench | submission_cost | slow_clients | rendering | rendering_relay)
+            bench | submission_cost | slow_clients | rendering_relay)
                 "$venv/bin/python" tools/compile.py "$venv/compiled"
                 ;;
         esac

@@ -24,6 +24,8 @@ def serve():
             os._exit(3)
         if job == b"loop":
             time.sleep(3600)
+        while job.startswith(b"/") and not os.path.exists(job):
+            time.sleep(0.002)
         if job == b"environment":
             job = " ".join(sorted(os.environ)).encode()
         if job == b"pid":
@@ -148,3 +150,79 @@ async def test_there_is_room_until_all_are_at_work(workers: Callable[..., Worker
     assert pool.has_room
     await pool.close()
     assert not pool.has_room
+
+
+async def test_small_jobs_share_a_child_and_each_gets_its_own_answer(
+    workers: Callable[..., Workers],
+) -> None:
+    pool = workers(processes=2)
+    shared = [
+        asyncio.ensure_future(pool.share(lambda number=number: b"%d" % number))  # type: ignore[misc]
+        for number in range(12)
+        if pool.has_room
+    ]
+    assert await asyncio.gather(*shared) == [b"%d" % number for number in range(len(shared))]
+    assert pool.running <= 2
+    large = await asyncio.gather(*(pool.share(lambda: b"x" * 1_000_000) for _ in range(4)))
+    assert {len(each) for each in large} == {1_000_000}
+    assert await done(pool, b"alone") == b"alone"
+
+
+async def test_a_child_takes_so_many_small_jobs_and_none_while_one_waits_for_it_alone(
+    workers: Callable[..., Workers], tmp_path: Path
+) -> None:
+    pool = workers(processes=1)
+    await done(pool, b"x")
+    gate = str(tmp_path / "gate").encode()
+    shared = []
+    while pool.has_room:
+        shared.append(asyncio.ensure_future(pool.share(lambda: gate)))
+        await asyncio.sleep(0)
+    assert len(shared) == 8
+    alone = asyncio.ensure_future(done(pool, b"z"))
+    (tmp_path / "gate").touch()
+    await shared[0]
+    assert not pool.has_room
+    assert await asyncio.gather(*shared, alone) == [gate] * 8 + [b"z"]
+    assert pool.has_room
+
+
+async def test_of_those_that_a_lost_child_was_given_one_was_begun(
+    workers: Callable[..., Workers],
+) -> None:
+    pool = workers(processes=1)
+    await done(pool, b"x")
+    jobs = (b"one", b"die", b"two", b"three")
+    answers = await asyncio.gather(
+        *(pool.share(lambda job=job: job) for job in jobs),  # type: ignore[misc]
+        return_exceptions=True,
+    )
+    assert answers[0] == b"one"
+    lost = [answer for answer in answers if isinstance(answer, WorkerLost)]
+    assert [each.begun for each in lost] == [True, False, False]
+    assert await done(pool, b"x") == b"x" and pool.running == 1
+
+
+async def test_a_small_job_that_takes_too_long_is_ended(workers: Callable[..., Workers]) -> None:
+    pool = workers(processes=1, seconds=0.5)
+    await done(pool, b"x")
+    jobs = (b"x", b"loop", b"y")
+    answers = await asyncio.gather(
+        *(pool.share(lambda job=job: job) for job in jobs),  # type: ignore[misc]
+        return_exceptions=True,
+    )
+    assert answers[0] == b"x"
+    assert all("more than 0.5 seconds" in str(answer) for answer in answers[1:])
+    assert pool.running == 0 and pool.has_room
+
+
+async def test_whoever_stops_waiting_for_a_shared_child_leaves_it_to_the_others(
+    workers: Callable[..., Workers],
+) -> None:
+    pool = workers(processes=1)
+    await done(pool, b"x")
+    gone, other = (asyncio.ensure_future(pool.share(lambda: b"y")) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await other == b"y"
+    assert await done(pool, b"z") == b"z"

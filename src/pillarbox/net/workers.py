@@ -103,7 +103,7 @@ class Workers:
         this job.
         """
         child = self._lightest()
-        if child is None:
+        if child is None or not self._room.locked():
             await self._room.acquire()
             try:
                 child = await self._child()
