@@ -68,7 +68,9 @@ _NUMBERED: Final = b"pb-n"
 """What a document must not have of its own: it would be taken for ours."""
 _WHITE: Final = (b"&#", b"&Tab", b"&NewLine")
 """What text may begin with that stands for blanks, or for nothing."""
-_REMEMBERED: Final = 4096
+_REMEMBERED: Final = 2048
+_MOST_KEPT: Final = 4
+"""Sets of attributes that style sheets ask for; nearly all ask for none."""
 _LONGEST_REMEMBERED: Final = 300
 _SHORT_DOCUMENT: Final = 128 * 1024
 _LONGEST_DOCUMENT: Final = 512 * 1024
@@ -167,6 +169,8 @@ def _left(
     """What is left of each; None where that cannot be said of one."""
     known = memory.get(kept)
     if known is None or len(known) > _REMEMBERED:
+        if len(memory) >= _MOST_KEPT:
+            memory.clear()
         known = memory[kept] = {}
     found = list(map(known.get, pieces))
     if not all(found):
