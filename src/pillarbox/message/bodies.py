@@ -213,6 +213,8 @@ def _segment(
     stop = written.find(_SOFT, begin)
     if stop < 0:
         stop = len(written)
+    if begin > stop:
+        return stop, -1
     text = written[begin:stop]
     if text.find(b"=") >= 0:
         text = binascii.a2b_qp(text)

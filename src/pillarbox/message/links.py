@@ -138,8 +138,8 @@ def address_of(raw: bytes, charset: str) -> str | None:
 
 
 def label_of(document: bytes, start: int, end: int, charset: str) -> str:
-    """The text of a link; empty where it has no `end`."""
-    if not end:
+    """The text of a link; empty where it has no `end`, or ends before it begins."""
+    if end <= start:
         return ""
     return unescaped(text_of(document, start, end).decode(charset, "replace")).strip()
 

@@ -127,7 +127,7 @@ def whole_until(document: bytes, at: int) -> int:
 
 def text_of(document: bytes, start: int, end: int) -> bytes:
     """What is left of a stretch when its tags and comments are taken out; entities stay."""
-    text = document[start:end]
+    text = document[start : max(start, end)]
     return _ANY_TAG.sub(b"", text) if text.find(b"<") >= 0 else text
 
 

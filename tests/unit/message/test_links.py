@@ -24,6 +24,11 @@ def test_links_come_in_the_order_in_which_they_stand() -> None:
     assert [spot.url for spot in found] == ["1", "2", "3", "4"]
 
 
+def test_a_link_that_begins_behind_the_body_has_no_text() -> None:
+    (spot,) = links('<p></body><!--[if mso]><a href="x">')
+    assert (spot.url, spot.label) == ("x", "")
+
+
 def test_images_and_the_place_of_one_more() -> None:
     document = b'<body><img src="a.png"><img alt="none"></BODY></html>'
     _, images, end = find_spots(document, "utf-8")
