@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from pillarbox.handover.config import DoorConfig
 from pillarbox.handover.mirror import Mirror
 from pillarbox.handover.receipt import Content
 from pillarbox.message.facts import Origin
@@ -76,3 +79,21 @@ async def test_mail_too_large_for_the_mirror_leaves_at_once_all_the_same(
         )  # fmt: skip
         (row,) = await house.until(receipt.message)
         assert row.state is State.HANDED_OVER
+
+
+async def test_mail_that_finds_no_room_in_the_mirror_leaves_at_once_all_the_same(
+    houses: Houses,
+) -> None:
+    async with BadServer(Script()) as sink:
+        house = await houses.start(
+            Mode.LIVE,
+            accept=DoorConfig(mirror_messages=1),
+            delivery=DeliveryConfig(poll_seconds=3600),
+        )
+        await house.add_server("sink", sink.port)
+        await house.until((await house.submit()).message)
+        receipts = await asyncio.gather(*(house.submit() for _ in range(30)))
+        assert sum(not one.mirrored for receipt in receipts for one in receipt.born) > 20
+        for receipt in receipts:
+            (row,) = await house.until(receipt.message)
+            assert row.state is State.HANDED_OVER

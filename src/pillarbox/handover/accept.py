@@ -251,9 +251,9 @@ class Door:
             for addressee in outgoing.addressees:
                 addressee.last_event = event
             self._mirror.put(outgoing)
-        if arrival.content.stored_blocks:
-            # Too large for the mirror, and so for whoever waits for mail to come by it.
-            self._mirror.tell_of_stored()
+        assert arrival.receipt is not None
+        if any(one.state is State.QUEUED and not one.mirrored for one in arrival.receipt.born):
+            self._mirror.tell_of_stored()  # by which whoever waits for fresh mail does not see it
         self._tell(arrival)
         arrival.told(arrival.receipt, None)
 
