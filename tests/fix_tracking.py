@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 
 from pillarbox.message.readable import readable_tail
-from pillarbox.message.tokens import Token, TokenKind, mint
+from pillarbox.message.tokens import Token, TokenKind, mint, read
 from pillarbox.policy.delivery import State
 from pillarbox.policy.directory import Mode
 from pillarbox.policy.events import VisitFacts
@@ -76,3 +77,13 @@ async def begin_tracking(houses: Houses, config: TrackingHostConfig, **sections:
 @pytest.fixture
 async def tracked(houses: Houses) -> Tracked:
     return await begin_tracking(houses, LOOPBACK)
+
+
+async def token_in(running: Running, address: str, host: str) -> Token:
+    """What an address of that tracking host says."""
+    secrets = await running.house.storage.keys.token_secrets()
+    parts = urlsplit(address)
+    assert (parts.scheme, parts.netloc) == ("https", host), address
+    token = read(parts.path.split("/")[1], secrets)
+    assert token is not None
+    return token

@@ -31,7 +31,7 @@ import pytest_asyncio
 
 from pillarbox.handover.config import TrackingConfig
 from pillarbox.message.dkim import Algorithm, new_key
-from pillarbox.message.tokens import Token, TokenKind, read
+from pillarbox.message.tokens import Token, TokenKind
 from pillarbox.policy.directory import Mode
 from pillarbox.policy.dkim_key import DkimKey, KeyState
 from pillarbox.policy.sending_domain import SendingDomain
@@ -51,7 +51,7 @@ from tests.doubles.web_server import WebReply, WebServer
 from tests.e2e.clerk import API, ask, options_of, show
 from tests.e2e.letters import read as parsed
 from tests.fix_house import Houses, Running
-from tests.fix_tracking import LOOPBACK
+from tests.fix_tracking import LOOPBACK, token_in
 from tests.signatures.verifying import is_satisfied, records_of, verdicts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -190,12 +190,7 @@ class Service:
 
     async def token(self, address: str) -> Token:
         """What an address of the tracking host says."""
-        secrets = await self.house.house.storage.keys.token_secrets()
-        parts = urlsplit(address)
-        assert (parts.scheme, parts.netloc) == ("https", HOST), address
-        token = read(parts.path.split("/")[1], secrets)
-        assert token is not None
-        return token
+        return await token_in(self.house, address, HOST)
 
     async def follow(self, address: str) -> Told:
         """What the tracking host answers to whoever follows an address of it."""

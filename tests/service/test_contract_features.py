@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pillarbox.handover.config import TrackingConfig
-from pillarbox.message.tokens import Token, TokenKind, read
+from pillarbox.message.tokens import Token, TokenKind
 from pillarbox.net.listener import PortKind
 from pillarbox.policy.directory import Mode
 from pillarbox.terms.ids import ordinal_of, parse_message_id
@@ -24,7 +24,7 @@ from tests.doubles.records import MessageRecord
 from tests.e2e.clerk import add_login, arrived, options_of, queued_as
 from tests.e2e.porch import BOTH, hand_in, plain_login, protected
 from tests.fix_house import Houses, Running
-from tests.fix_tracking import LOOPBACK
+from tests.fix_tracking import LOOPBACK, token_in
 
 HOST = "clicks.test"
 PNG = base64.b64decode(
@@ -93,12 +93,7 @@ class Shop:
 
     async def token(self, address: str) -> Token:
         """What an address of the tracking host says."""
-        secrets = await self.house.house.storage.keys.token_secrets()
-        parts = urlsplit(address)
-        assert (parts.scheme, parts.netloc) == ("https", HOST), address
-        token = read(parts.path.split("/")[1], secrets)
-        assert token is not None
-        return token
+        return await token_in(self.house, address, HOST)
 
 
 @pytest.fixture
