@@ -226,3 +226,15 @@ async def test_whoever_stops_waiting_for_a_shared_child_leaves_it_to_the_others(
     gone.cancel()
     assert await other == b"y"
     assert await done(pool, b"z") == b"z"
+
+
+async def test_children_that_are_ended_leave_no_word_in_the_log(
+    workers: Callable[..., Workers], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        pool = workers(processes=2)
+        await asyncio.gather(done(pool, b"x"), done(pool, b"y"))
+        with pytest.raises(WorkerLost, match="ended"):
+            await done(pool, b"die")
+        await pool.close()
+    assert not caplog.records

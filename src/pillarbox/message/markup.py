@@ -54,8 +54,8 @@ _ANY_TAG: Final = re.compile(
     rb"<(?:!--(?:.*?-->|.*+)|/?" + NAME + rb"(?:" + REST_OF_TAG + rb"|.*+)|[!?][^>]*+>?+)",
     re.I | re.S,
 )
-_CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
-_RAW_NAMES: Final = frozenset(RAW_TEXT.split(b"|"))
+CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
+RAW_NAMES: Final = frozenset(RAW_TEXT.split(b"|"))
 _REFERENCE: Final = re.compile("&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[a-zA-Z][a-zA-Z0-9]*;?)")
 _MANY_DIGITS: Final = 10
 _LONG_NUMBER: Final = re.compile(
@@ -106,7 +106,7 @@ def read_tags(document: bytes, most: int = _MOST_TAGS) -> Iterator[Tag]:
         if end is None:
             return
         start, inside, at = found.start(1) - 1, at, end.end()
-        if name in _RAW_NAMES:
+        if name in RAW_NAMES:
             close = re.compile(rb"</" + name + rb"[ \t\r\n\f/>]", re.IGNORECASE).search(
                 document, at
             )
@@ -195,7 +195,7 @@ def attributes(document: bytes, at: int, end: int) -> dict[bytes, Attribute]:
 
 def _behind_comment(document: bytes, at: int) -> int:
     """Where reading goes on; below 0 where the comment does not end."""
-    condition = _CONDITION.match(document, at)
+    condition = CONDITION.match(document, at)
     if condition is not None:
         return condition.end()
     if document.startswith((b">", b"->"), at):

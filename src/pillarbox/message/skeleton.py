@@ -39,7 +39,7 @@ _PLAIN_PIECES: Final = re.compile(
     rb"(<(?:!--.*?(?:-->|\Z)|[^>]*+(?:>|\Z))" + _BLANKS + rb")", re.DOTALL
 )
 """The same where nothing is strange, which is asked of each piece: several times as fast."""
-_TAG: Final = re.compile(
+TAG: Final = re.compile(
     rb"<(/?[a-z][-:.\w]*+)(?:" + _BLANK + rb"++" + _NAME + rb"(?:" + _EQUALS + _VALUE + rb")?+)*+"
     + _BLANKS + rb"/?+>" + _BLANKS,
     re.IGNORECASE,
@@ -193,7 +193,7 @@ def is_shortened(piece: bytes) -> bool:
 
 def is_behind_name(piece: bytes, start: int, end: int) -> bool:
     """Whether this is the place right behind the name of a tag."""
-    tag = _TAG.match(piece)
+    tag = TAG.match(piece)
     return tag is not None and start == end == tag.end(1)
 
 
@@ -228,7 +228,7 @@ def _kept(markup: list[bytes]) -> frozenset[bytes]:
 def _left_of_plain(piece: bytes, kept: frozenset[bytes]) -> bytes:
     """As `_left_of_whole`, but for what would have to be cut otherwise."""
     left = _left_of_whole(piece, kept)
-    tag = _TAG.match(piece) if left and piece[1:2] not in (b"!", b"?") else None
+    tag = TAG.match(piece) if left and piece[1:2] not in (b"!", b"?") else None
     return b"" if tag is not None and tag[1].lower() in _RAW_NAMES else left
 
 
@@ -250,7 +250,7 @@ def _left_of(piece: bytes, kept: frozenset[bytes]) -> bytes:
     if piece[1:2] in (b"!", b"?"):
         # Others may read a tag in it, and go on reading behind it.
         return piece if piece.startswith(b"<!--") or piece.count(b"<") == 1 else b""
-    tag = _TAG.match(piece)
+    tag = TAG.match(piece)
     if tag is None:
         return b""
     name = tag[1].lower()

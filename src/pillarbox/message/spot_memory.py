@@ -6,6 +6,7 @@ stand. What is found so is what `links.find_spots` finds.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import OrderedDict
 from functools import lru_cache
@@ -20,13 +21,15 @@ from pillarbox.message.links import (
     label_of,
     mark_of,
 )
-from pillarbox.message.markup import Tag, attributes
-from pillarbox.message.skeleton import Skeleton, skeleton_of
+from pillarbox.message.markup import CONDITION, RAW_NAMES, Tag, attributes
+from pillarbox.message.skeleton import TAG, Skeleton, skeleton_of
 
 _MOST_DOCUMENTS: Final = 64
 _MOST_PLACES: Final = 2000
 _LONGEST_REMEMBERED: Final = 500
 _BLANKS: Final = b" \t\r\n\f"
+
+_COMMENT_END: Final = re.compile(rb"<!(?:\[endif\]--|--)>[ \t\r\n\f]*\Z", re.IGNORECASE)
 
 Point = tuple[int, int]
 """Number of a piece, and how far into it."""
@@ -98,7 +101,7 @@ class SpotMemory:
 def _plan(document: bytes, skeleton: Skeleton) -> _Plan | None:
     """None where a document like this one might have them elsewhere."""
     places, end = find_places(document)
-    if len(places) > _MOST_PLACES:
+    if len(places) > _MOST_PLACES or not all(map(_is_closed, skeleton.pieces[1::2])):
         return None
     planned: list[_Planned] = []
     for place in places:
@@ -116,6 +119,27 @@ def _plan(document: bytes, skeleton: Skeleton) -> _Plan | None:
         planned.append(_Planned(place.tag.name, place.attribute, at, length, behind))
     last = _point(skeleton, end)
     return _Plan(tuple(planned), last) if _is_same_in_all(skeleton, last) else None
+
+
+def _is_closed(piece: bytes) -> bool:
+    """Whether what a comment holds for Outlook, which is read, ends in it: every tag, and every
+    element in which text is no markup. Else words behind it would decide what is a tag.
+    """
+    condition = CONDITION.match(piece, len(b"<!--")) if piece.startswith(b"<!--[") else None
+    if condition is None:
+        return True
+    at = piece.find(b"<", condition.end())
+    while at >= 0:
+        if _COMMENT_END.match(piece, at):
+            return True
+        tag = TAG.match(piece, at)
+        if tag is None:
+            return False
+        name = tag[1].lower()
+        if name in RAW_NAMES and piece.lower().find(b"</" + name, tag.end()) < 0:
+            return False
+        at = piece.find(b"<", tag.end())
+    return True
 
 
 def _point(skeleton: Skeleton, at: int) -> Point:

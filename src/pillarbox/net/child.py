@@ -9,6 +9,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Self, cast
 
 from pillarbox.net.errors import WorkerLost
@@ -81,7 +82,10 @@ class Child(asyncio.SubprocessProtocol):
         """End it, whatever it does."""
         self._lives = False
         if self._transport is not None and self._transport.get_returncode() is None:
-            self._transport.kill()
+            # Not the transport's own: that one takes the status of a process that has just ended from
+            # whoever waits for it, and why it ended is lost.
+            with suppress(ProcessLookupError):
+                os.kill(self._transport.get_pid(), signal.SIGKILL)
 
     async def ended(self) -> None:
         """Done when the process is no more."""

@@ -27,7 +27,9 @@ _MARKUP = tuple(
     b"<!--[if !mso]><!-->|<!--<![endif]-->|<![if !mso]>|<![endif]>|<!-->|<!--->|<!-- --!>|<style>p{}</style>|"
     b"<style>|</style x>|<title>|</title>|<textarea>|</textarea>|</body>|</BODY >|<body>|<br/>|<table>|<td>|"
     b"<a href=\"~\"|<a x=\"|<p|<|</|<!--|<a/href=~>|<script>|</script>|<link href=~>|<base href=\"~\">|"
-    b"<p title=\"~\"\n>|<li>|<b>|</b>".split(b"|")
+    b"<p title=\"~\"\n>|<li>|<b>|</b>|<!--[if mso]><a href=\"x]-->|<!--[if x]><p x=\"<![endif]-->|\">|"
+    b"<!--[if mso]><style>p{}</style><![endif]-->|<!--[if mso]><style><![endif]-->|</style>|"
+    b"<!--[if mso]><title><![endif]-->|<!--[IF a]><b>x<a href='y'>y</a></b><![EndIf]-->".split(b"|")
 )  # fmt: skip
 
 
