@@ -49,7 +49,7 @@ async def start(
     )  # type: ignore[arg-type]
     running = await houses.start(
         direct=sections.pop("direct", direct),
-        dns=DnsConfig(servers=(farm.dns.address,), timeout_seconds=0.3, rounds=1),
+        dns=DnsConfig(servers=(farm.dns.address,), timeout_seconds=1.0, rounds=1),
         retry=retry,
         **sections,
     )
