@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pillarbox.net.child import Child
 from pillarbox.net.errors import WorkerLost
 from pillarbox.net.workers import Workers, WorkersConfig
 from pillarbox.terms.setting import InvalidSetting
@@ -238,3 +239,29 @@ async def test_children_that_are_ended_leave_no_word_in_the_log(
             await done(pool, b"die")
         await pool.close()
     assert not caplog.records
+
+
+async def test_a_job_that_cannot_be_made_takes_no_room(workers: Callable[..., Workers]) -> None:
+    def unmade() -> bytes:
+        raise ValueError
+
+    pool = workers(processes=1)
+    for attempt in (pool.share, pool.do):
+        with pytest.raises(ValueError):
+            await attempt(unmade)
+    assert await done(pool, b"x") == b"x"
+
+
+async def test_who_asks_a_child_that_is_gone_hears_so(
+    workers: Callable[..., Workers],
+) -> None:
+    workers()  # where its module is found
+    child = await Child.start("child_that_echoes", (), 10)
+    rested: list[Child] = []
+    child.on_rest = rested.append
+    child.kill()
+    await child.ended()
+    rested.clear()
+    with pytest.raises(WorkerLost, match="ended"):
+        await child.ask(b"x")
+    assert rested == [child]

@@ -66,6 +66,10 @@ class Child(asyncio.SubprocessProtocol):
         one job that it was at work on.
         """
         answer: asyncio.Future[bytes] = self._loop.create_future()
+        if self._gone.is_set():
+            answer.set_exception(WorkerLost(self._why()))
+            self._rest()
+            return answer
         if not self._asked:
             self._begun_at = self._loop.time()
             if self._watch is None:

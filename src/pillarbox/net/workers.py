@@ -24,7 +24,9 @@ class WorkersConfig:
     """How mail is changed in processes of its own."""
 
     processes: int = setting(
-        2, "How many processes at most inline style sheets and change large mail."
+        2,
+        "How many processes at most inline style sheets and change large mail, and small mail where "
+        "there is much of it.",
     )
     seconds: float = setting(
         10.0, "How long one may take for a message before it is ended and the mail left as it is."
@@ -102,6 +104,7 @@ class Workers:
         Only where it `has_room`. Raises `WorkerLost`; unless that was `begun`, nothing is known about
         this job.
         """
+        made = job()  # before a child is taken for it: one that owes nothing gives no room back
         child = self._lightest()
         if child is None or not self._room.locked():
             await self._room.acquire()
@@ -112,7 +115,7 @@ class Workers:
                 raise
             self._shared.add(child)
             child.on_rest = self._rested
-        return await child.ask(job())
+        return await child.ask(made)
 
     async def close(self) -> None:
         """End all children; what they work at is lost."""
