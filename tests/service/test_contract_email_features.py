@@ -210,8 +210,13 @@ class Service:
         (row,) = [each for each in rows if each.recipient == recipient]
         assert visit["message"] == mail.id
         assert visit["delivery"] == format_delivery_id(row.delivery)
-        assert visit in (await show(self.house, "/events?limit=5"))["items"]
+        assert visit in await self.told(mail)
         return visit
+
+    async def told(self, mail: Mail) -> list[dict[str, Any]]:
+        """All events of a mail; the house is that of many tests, which wrote others meanwhile."""
+        events = (await show(self.house, "/events?limit=500"))["items"]
+        return [each for each in events if each["message"] == mail.id]
 
 
 def _id_of(record: MessageRecord) -> str:
@@ -290,12 +295,7 @@ async def test_a47_tags_of_an_app_are_exactly_those_of_its_mail_and_of_all_its_e
     assert document["tags"] == ["a", "b"]
     (delivery,) = document["deliveries"]
     of_the_message = [*delivery["history"], *delivery["visits"]]
-    told = [
-        each
-        for each in (await show(service.house, "/events?limit=20"))["items"]
-        if each["message"] == mail.id
-    ]
-    for events in (of_the_message, told):
+    for events in (of_the_message, await service.told(mail)):
         assert sorted(each["kind"] for each in events) == [
             "delivery.handed_over", "message.accepted", "message.clicked", "message.opened",
         ]  # fmt: skip
