@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.certificates import CertificateFiles, issue_certificate
+from tests.doubles.ports import free_port
 from tests.doubles.process import Program, http_ready
 from tests.e2e.product import ROOT, Pillarbox
 
@@ -79,13 +80,13 @@ def banner(port: int) -> bytes:
         return sock.recv(200)
 
 
-def shown(port: int, trusted: CertificateFiles) -> bool:
+def shown(port: int, trusted: CertificateFiles, *, greets: bool = True) -> bool:
     """Whether the certificate at a TLS port is from this authority."""
     try:
         with socket.create_connection(("127.0.0.1", port), 20) as sock:
             context = trusted.client_context()
             with context.wrap_socket(sock, server_hostname="localhost") as tls:
-                return tls.recv(200).startswith(b"220 ")
+                return not greets or tls.recv(200).startswith(b"220 ")
     except ssl.SSLCertVerificationError:
         return False
 
@@ -175,6 +176,31 @@ async def test_a_service_reads_its_certificates_again_when_it_is_told(
                 running.sendall(b"NOOP\r\n")
                 assert running.recv(200).startswith(b"250 "), "who is connected notices nothing"
     assert "certificate.refused" in service.text(all_starts=True)
+
+
+async def test_the_tracking_host_s_own_files_are_read_again_with_them(
+    tmp_path: Path, manager: Manager
+) -> None:
+    old, new = issue_certificate(tmp_path / "old"), issue_certificate(tmp_path / "new")
+    port = free_port()
+    settings = {
+        "tracking.host": "localhost",
+        "tracking_host.listen_tls": f"127.0.0.1:{port}",
+        "tracking_tls.cert_file": str(old.certificate),
+        "tracking_tls.key_file": str(old.key),
+    }
+    options = [f"--set={name}={value}" for name, value in settings.items()]
+    with listening("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1") as sockets:
+        async with handed(tmp_path, sockets, manager, *options) as service:
+            assert (await asyncio.to_thread(manager.heard))["READY"] == "1"
+            assert await asyncio.to_thread(shown, port, old, greets=False)
+            for number, status in enumerate(("; the new certificate cannot be used", "")):
+                shutil.copyfile(*((new.certificate, old.certificate), (new.key, old.key))[number])
+                service.signal(signal.SIGHUP)
+                await asyncio.to_thread(manager.heard)
+                assert (await asyncio.to_thread(manager.heard))["STATUS"] == f"Taking mail{status}"
+                used = await asyncio.to_thread(shown, port, new, greets=False)
+                assert used == (not status)
 
 
 async def test_what_is_no_service_ends_when_its_terminal_is_closed(tmp_path: Path) -> None:

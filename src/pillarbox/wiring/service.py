@@ -35,12 +35,17 @@ class Service:
         self.manager.notify("STOPPING=1", "STATUS=Finishing what was begun")
 
     def reload(self) -> None:
-        """Read certificates again. All other settings are read at a start."""
+        """Read certificates again, the tracking host's as well. All other settings are read at a
+        start.
+        """
         house = self._house
         if house is None:
             return
         at = round(house.clock.monotonic() * _MICROSECONDS)
         self.manager.notify("RELOADING=1", f"MONOTONIC_USEC={at}")
+        of_tracking = house.tracking.own
         used = house.certificates.reload()
+        if of_tracking is not None:
+            used = of_tracking.reload() and used
         status = "Taking mail" if used else "Taking mail; the new certificate cannot be used"
         self.manager.notify("READY=1", f"STATUS={status}")
