@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from pillarbox.api.challenges import build_challenges
+from pillarbox.handover.config import TrackingConfig
 from pillarbox.net.acme import AcmeConfig, Issued, Publish, new_account_key
 from pillarbox.net.acme_errors import AcmeFailed
 from pillarbox.net.http_server import HttpServer
@@ -20,6 +21,7 @@ from pillarbox.net.smtp_ports import SmtpConfig
 from pillarbox.observe.news import News
 from pillarbox.policy.certificate import Certificate
 from pillarbox.services.certificates.renewals import Renewals, TermsNotAgreed
+from pillarbox.services.domains.tracking_certificates import AWAITED
 from pillarbox.services.tracking.config import TrackingHostConfig
 from pillarbox.storage.interface.certificates import CertificatePair
 from pillarbox.terms.secret import Secret
@@ -237,14 +239,16 @@ async def test_a_tracking_host_obtains_its_certificate_uses_it_and_renews_it_wit
                 listen=(f"127.0.0.1:{authority.http_port}",), listen_tls=("127.0.0.1:0",)
             ),
             acme=AcmeConfig(
-                directory=authority.directory, agree_terms=True, ca_file=str(authority.ca_file),
-                hosts=(HOST,),
+                directory=authority.directory, agree_terms=True, ca_file=str(authority.ca_file)
             ),
         )  # fmt: skip
         house, roots = running.house, authority.roots()
         store = house.storage.certificates
         smtp, tracking = house.listener.open_ports[0].port, house.tracking.ports[-1]
         seen: set[str] = set()
+        # As when a look at a domain's records finds that its tracking host leads here.
+        asking = house.domains.look.certificates
+        assert asking is not None and await asking.missing(HOST) == AWAITED
 
         async def next_one() -> bytes:
             """What both ports show, once there is one that was not there before."""
@@ -263,12 +267,35 @@ async def test_a_tracking_host_obtains_its_certificate_uses_it_and_renews_it_wit
         client = ssl.create_default_context(cadata=roots)
         told = await Reader(tracking, context=client, name=HOST).ask("/robots.txt")
         assert (told.status, told.body.startswith(b"User-agent")) == (200, True)
+        assert await asking.missing(HOST) == "" and house.tracking.shown.covers(HOST)
         (held,) = await store.certificates()
         assert held.due_at == held.until_at - (held.until_at - held.since_at) // 3
         # What the clock would come to in some weeks.
         await store.note_failure(replace(held, due_at=house.clock.now_ms()))
         await house.acme.renewals.go_round()
         assert await next_one() != first
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"acme": AcmeConfig()},
+        {"acme": AcmeConfig(agree_terms=True, tracking_hosts=False)},
+        {"tracking_host": TrackingHostConfig(listen=("127.0.0.1:0",))},
+        {"tracking": TrackingConfig(host=HOST, https=False)},
+    ],
+    ids=["not-agreed", "not-wanted", "shown-elsewhere", "in-clear"],
+)
+async def test_who_does_not_show_certificates_of_tracking_hosts_asks_for_none(
+    houses: Houses, sections: dict[str, object]
+) -> None:
+    usual: dict[str, object] = {
+        "acme": AcmeConfig(agree_terms=True),
+        "tracking_host": TrackingHostConfig(listen_tls=("127.0.0.1:0",)),
+        "tracking": TrackingConfig(host=HOST),
+    }
+    assert (await houses.start(**usual)).house.domains.look.certificates is not None
+    assert (await houses.start(**(usual | sections))).house.domains.look.certificates is None
 
 
 async def test_a_port_of_its_own_answers_authorities_and_nobody_else() -> None:

@@ -21,7 +21,10 @@ from pillarbox.policy.domain_records import ServiceNames
 from pillarbox.policy.events import DomainFacts
 from pillarbox.services.domains.look import DomainLook, DomainsConfig
 from pillarbox.services.domains.rounds import DomainRounds
+from pillarbox.services.domains.tracking_certificates import AWAITED, TrackingCertificates
+from pillarbox.storage.interface.certificates import CertificatePair
 from pillarbox.terms.ids import new_object_id
+from pillarbox.terms.secret import Secret
 from tests.doubles.dns_server import DnsDouble, dns_double, silence
 from tests.fix_api_face import CLOCK, Face
 
@@ -404,6 +407,57 @@ async def test_a_tracking_host_of_its_own_is_used_while_it_leads_here(site: Site
     words = (await site.check())["t.example.com"]["words"]
     assert "has an address of its own (192.0.2.7)" in words
     assert await used() == ""
+
+
+async def test_links_name_a_tracking_host_only_once_readers_find_a_certificate_there(
+    site: Site,
+) -> None:
+    store, covered = site.face.storage.certificates, set[str]()
+    site.look.certificates = TrackingCertificates(store, covered.__contains__, site.clock)
+    rounds = DomainRounds(site.face.storage, site.look, site.clock)
+    made = await site.add(tracking_host="t.example.com")
+    tracking = [one for one in made["records"] if one["kind"] == "tracking"]
+    site.publish(tracking)
+    await site.check()
+    assert await store.certificates() == [], "nothing is asked for whoever has proved nothing"
+
+    async def used() -> str:
+        proved = await site.face.storage.domains.proved()
+        return proved.by_name["example.com"].tracking_host
+
+    site.publish([one for one in made["records"] if one["kind"] != "tracking"])
+    found = (await site.check())["t.example.com"]
+    assert (found["verdict"], found["words"]) == ("ok", AWAITED)
+    assert await used() == ""
+    (asked,) = await store.certificates()
+    assert (asked.host, asked.until_at) == ("t.example.com", 0)
+    await store.note_failure(replace(asked, failures=1, words="connection refused."))
+    words = (await site.check())["t.example.com"]["words"]
+    assert "failed: connection refused. What" in words and await used() == ""
+
+    await store.note_failure(replace(asked, due_at=asked.due_at))
+    await site.check()
+    now = site.clock.now_ms()
+    held = replace(asked, since_at=now, until_at=now + 86_400_000, due_at=now + 40_000_000)
+    await store.keep(held, CertificatePair("t.example.com", "chain", Secret("key")))
+    site.clock.later_ms += 60_000
+    assert await rounds.go_round() == 1, "it is looked at soon, while one is awaited"
+    assert await used() == "t.example.com"
+    await store.remove("t.example.com")
+    await site.check()
+    assert await used() == "t.example.com", "whoever removes it has another"
+    assert await store.certificates() == []
+
+
+@pytest.mark.parametrize("host", ["t.example.com", "tracking.internal-name"])
+async def test_nothing_is_asked_of_an_authority_where_there_is_a_certificate_or_can_be_none(
+    site: Site, host: str
+) -> None:
+    store, covered = site.face.storage.certificates, {"t.example.com"}
+    mine = TrackingCertificates(store, covered.__contains__, site.clock)
+    assert await mine.missing(host) == ("" if host in covered else AWAITED)
+    assert await mine.missing("localhost") == await mine.missing("192.0.2.1") == ""
+    assert [each.host for each in await store.certificates()] == ([host] * (host not in covered))
 
 
 async def test_the_round_looks_once_a_day_at_what_stands_and_each_hour_at_what_does_not(

@@ -239,7 +239,7 @@ def _say_domain(call: Call, found: dict[str, Any]) -> None:
 
 def _tracking(found: dict[str, Any]) -> str:
     host = str(found["tracking_host"])
-    return host if found["tracking_found"] or not host else f"{host} (not found yet, not used)"
+    return host if found["tracking_found"] or not host else f"{host} (not used yet)"
 
 
 def _say_finding(call: Call, one: dict[str, Any]) -> None:

@@ -56,6 +56,11 @@ class AcmeConfig:
     hosts: tuple[str, ...] = setting(
         (), "Host names that are to have a certificate, besides those asked for by command."
     )
+    tracking_hosts: bool = setting(
+        True,
+        "Whether the tracking host of a sending domain gets one as soon as its record leads here; "
+        "only where tracking_host.listen_tls shows it, and links lead to https.",
+    )
     listen: str = setting(
         "0.0.0.0", "Address on which the authority's look at port 80 is answered; :: has IPv6 too."
     )

@@ -172,6 +172,12 @@ class Certificates:
         ends_at_ms = min(each.ends_at_ms for each in self._shown)
         return (ends_at_ms - self._clock.now_ms()) / 1000
 
+    def covers(self, host: str) -> bool:
+        """Whether one that holds today names this host, given in lower case."""
+        wanted = {host, f"*.{host.partition('.')[2]}"}
+        now_ms = self._clock.now_ms()
+        return any(each.ends_at_ms > now_ms and each.names & wanted for each in self._shown)
+
     def reload(self) -> bool:
         """Read the files again, changed or not; whether they could be used."""
         self._stamp = self._look_at_files()

@@ -323,7 +323,7 @@ def _build_over(
             storage, gate, settler, clock, metrics, settings.retention,
             on_duty="upkeep" in settings.roles,
         ),
-        domains=build_domains(settings, storage, resolver, clock),
+        domains=build_domains(settings, storage, resolver, clock, tracking_rooms.shown),
         ca_path=ca_path,
         started_at=clock.now_ms(),
     )  # fmt: skip

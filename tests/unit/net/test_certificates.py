@@ -306,6 +306,17 @@ def test_what_was_obtained_for_this_machine_is_for_who_asks_for_no_name(desk: De
     assert names_shown(certificates.current(), "a.example.com") == {"a.example.com"}
 
 
+def test_a_host_is_covered_by_what_names_it_as_long_as_that_holds(desk: Desk) -> None:
+    certificates = Certificates([desk.issue("files", "mail.example.com", "*.wild.example.com")], desk.clock)
+    certificates.hold([obtained(desk, "track.example.com")])
+    for host in ("mail.example.com", "a.wild.example.com", "track.example.com"):
+        assert certificates.covers(host)
+    for host in ("example.com", "a.b.wild.example.com", "wild.example.com", "com", ""):
+        assert not certificates.covers(host)
+    desk.clock.passed_seconds += 400 * DAY_SECONDS * 10
+    assert not certificates.covers("track.example.com")
+
+
 def test_files_that_change_keep_what_was_obtained(desk: Desk) -> None:
     files = desk.issue("mail.example.com")
     certificates = Certificates([files], desk.clock)

@@ -28,6 +28,7 @@ from pillarbox.policy.domain_records import ServiceNames, wanted_records
 from pillarbox.policy.events import DomainFacts
 from pillarbox.policy.sending_domain import SendingDomain
 from pillarbox.policy.spf import MOST_LOOKUPS, asking_terms, spf_records
+from pillarbox.services.domains.tracking_certificates import AWAITED, TrackingCertificates
 from pillarbox.storage.interface.errors import Conflict, NotFound
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -37,7 +38,8 @@ _LOOKS: Final = 4
 """Domains that are looked at at the same time, whoever asks."""
 _AT_ONCE: Final = 6
 """Records that are looked at at the same time."""
-_HOUR_MS: Final = 3_600_000
+_MINUTE_MS: Final = 60_000
+_HOUR_MS: Final = 60 * _MINUTE_MS
 _DAY_MS: Final = 24 * _HOUR_MS
 _SPF_QUESTIONS: Final = 3 * MOST_LOOKUPS
 """Behind so many it is not counted any further."""
@@ -83,12 +85,16 @@ class DomainLook:
         clock: Clock,
         service: ServiceNames,
         config: DomainsConfig,
+        certificates: TrackingCertificates | None = None,
     ) -> None:
-        """`service` is what records point to."""
+        """`service` is what records point to. Without `certificates` somebody else sees to those of
+        tracking hosts.
+        """
         self._domains = storage.domains
         self._authorities = authorities
         self._resolver = resolver
         self._clock = clock
+        self.certificates = certificates
         self.service = service
         self._turns = asyncio.Semaphore(_LOOKS)
         self._publish_ms = config.publish_hours * _HOUR_MS
@@ -109,6 +115,8 @@ class DomainLook:
         checked = Checked(now_ms, tuple(findings))
         events += _news(domain, before, checked)
         pause = _DAY_MS if checked.ready and not _waits(keys) else _HOUR_MS
+        if any(one.words == AWAITED for one in findings):
+            pause = _MINUTE_MS
         await self._domains.save_checked(domain, checked, now_ms + pause, events)
         return Looked(domain, tuple(keys), checked)
 
@@ -152,15 +160,21 @@ class DomainLook:
             return proved
         return domain
 
-    async def _tracking(self, domain: SendingDomain, findings: Sequence[Finding]) -> SendingDomain:
-        """The domain, with whether its tracking host leads here."""
-        for finding in findings:
+    async def _tracking(self, domain: SendingDomain, findings: list[Finding]) -> SendingDomain:
+        """The domain, with whether its tracking host leads here, and can be shown to readers."""
+        for place, finding in enumerate(findings):
             if finding.wanted.kind is not RecordKind.TRACKING:
                 continue
             if finding.wanted.name != domain.tracking_host:
                 continue
             found = finding.verdict is Verdict.OK
             lost = finding.verdict in (Verdict.MISSING, Verdict.WRONG)
+            if found and not domain.tracking_found and self.certificates is not None:
+                if not domain.proved_at:
+                    continue  # nothing is asked of an authority for whoever has proved nothing
+                if words := await self.certificates.missing(domain.tracking_host):
+                    findings[place] = replace(finding, words=words)
+                    continue
             if (found or lost) and found != domain.tracking_found:
                 domain = replace(domain, tracking_found=found)
                 await self._domains.save_domain(domain)
