@@ -113,6 +113,23 @@ async def test_of_too_many_the_oldest_goes_and_others_get_through(
             writer.close()
 
 
+async def test_who_opens_many_pushes_out_his_own_and_nobody_else(files: CertificateFiles) -> None:
+    async with port_of(files, seconds=60.0, most=5) as port:
+        slow = [await asyncio.open_connection(HOST, port) for _ in range(2)]
+        crowd = [
+            await asyncio.open_connection(HOST, port, local_addr=("127.0.0.2", 0))
+            for _ in range(40)
+        ]
+        async with asyncio.timeout(10):
+            for reader, _ in crowd[:37]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        assert await echoed(port, files, b"hello") == b"hello"
+        assert not any(reader.at_eof() for reader, _ in slow), "they had come before all of these"
+        for _, writer in (*slow, *crowd):
+            writer.close()
+
+
 async def test_no_tls_at_all_ends_there_and_the_next_is_served(files: CertificateFiles) -> None:
     async with port_of(files) as port:
         reader, writer = await asyncio.open_connection(HOST, port)

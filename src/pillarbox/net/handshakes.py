@@ -1,7 +1,8 @@
 """TLS ahead of another protocol: so many handshakes at once, and each within its time
 
 A connection that never finishes its handshake costs a socket, and a port that everybody reaches
-meets many. Where there are too many the oldest goes: who means it is through in a moment.
+meets many. Where there are too many, the oldest goes of whoever has most: one address that opens
+thousands pushes out its own, and who means it is through in a moment.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
+
+from pillarbox.net.sessions import crowd_of
 
 _SECONDS: Final = 10.0
 _MOST: Final = 200
@@ -33,17 +37,22 @@ class Handshakes:
         self._make = make
         self._seconds = seconds
         self._most = most
-        self._pending: dict[asyncio.Task[None], None] = {}
+        self._pending: dict[asyncio.Task[None], str] = {}
+        """With whom, the oldest first."""
 
     def take(self, sock: socket.socket, host: str, port: int) -> None:
         """Shake hands with whoever was accepted."""
         if len(self._pending) >= self._most:
-            oldest = next(iter(self._pending))
-            del self._pending[oldest]
-            oldest.cancel()
+            self._give_up_one()
         task = asyncio.ensure_future(self._secure(sock))
-        self._pending[task] = None
+        self._pending[task] = crowd_of(host)
         task.add_done_callback(lambda done: self._pending.pop(done, None))
+
+    def _give_up_one(self) -> None:
+        ((most, _),) = Counter(self._pending.values()).most_common(1)
+        oldest = next(task for task, whom in self._pending.items() if whom == most)
+        del self._pending[oldest]
+        oldest.cancel()
 
     async def close(self) -> None:
         """Break off those that are not over."""

@@ -307,7 +307,9 @@ def test_what_was_obtained_for_this_machine_is_for_who_asks_for_no_name(desk: De
 
 
 def test_a_host_is_covered_by_what_names_it_as_long_as_that_holds(desk: Desk) -> None:
-    certificates = Certificates([desk.issue("files", "mail.example.com", "*.wild.example.com")], desk.clock)
+    certificates = Certificates(
+        [desk.issue("files", "mail.example.com", "*.wild.example.com")], desk.clock
+    )
     certificates.hold([obtained(desk, "track.example.com")])
     for host in ("mail.example.com", "a.wild.example.com", "track.example.com"):
         assert certificates.covers(host)
