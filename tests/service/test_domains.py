@@ -129,6 +129,27 @@ async def test_a_domain_begins_unproved_with_two_keys_and_the_records_to_publish
     assert await signers(site) == ()
 
 
+async def test_records_come_with_what_is_entered_where_the_zone_lies(site: Site) -> None:
+    made = await site.add("news.example.com")
+    assert made["dns"]["zone"] == "example.com" and made["dns"]["host"] is None
+    assert made["dns"]["name_servers"] == ["ns1.example.net", "ns2.example.net"]
+    assert "Your DNS is at ns1.example.net and ns2.example.net." in made["dns"]["hint"]
+    entries = {one["kind"]: one["entry"] for one in made["records"]}
+    assert (entries["proof"], entries["spf"]) == ("_pillarbox.news", "news")
+    site.first.has("example.com", "NS", "ada.ns.cloudflare.com.", "bob.ns.cloudflare.com.")
+    site.clock.later_ms += 86_400_000
+    found = await site.ask("GET", "/news.example.com/records")
+    assert found["dns"]["host"] == "Cloudflare" and "proxy off" in found["dns"]["hint"]
+    assert found["csv"][0] == "name,type,ttl,value" and len(found["csv"]) == 1 + len(found["items"])
+    assert found["terraform"][1] == "locals {"
+
+
+async def test_where_the_zone_cannot_be_told_records_come_without(site: Site) -> None:
+    site.first.twists["*"] = silence
+    made = await site.add()
+    assert made["dns"] is None and {one["entry"] for one in made["records"]} == {None}
+
+
 async def test_what_is_published_everywhere_proves_the_domain_and_lets_its_keys_sign(
     site: Site,
 ) -> None:

@@ -109,7 +109,7 @@ def add(call: Call, name: str, **values: Any) -> None:
 
     def words() -> None:
         call.screen.say(f"Added {clean(made['shown_as'])}. Publish these records:")
-        _say_records(call, made["records"])
+        _say_records(call, made["records"], made["dns"])
         call.screen.say(f"Then: {run_as()} domain check {made['name']}")
 
     call.result(made, "name", words)
@@ -144,22 +144,25 @@ def set_(call: Call, name: str, **values: Any) -> None:
 @examples(
     ("domain records example.com", "what to enter at the provider"),
     ("domain records example.com --zone", "as lines of a zone file"),
+    ("domain records example.com --terraform > mail.tf", "for those who keep records in files"),
 )
 @domain.command("records")
 @click.argument("name")
-@click.option("--zone", is_flag=True, help="As lines of a zone file.")
+@click.option("--zone", "form", flag_value="zone", help="As lines of a zone file.")
+@click.option("--csv", "form", flag_value="csv", help="As a table for other programs.")
+@click.option("--terraform", "form", flag_value="terraform", help="As a map of Terraform.")
 @talks
-def records(call: Call, name: str, *, zone: bool) -> None:
+def records(call: Call, name: str, form: str | None) -> None:
     """The records that a domain should have; nobody is asked whether they are there."""
     with call.client() as client:
         found = client.get(f"/domains/{segment(name)}/records")
 
     def words() -> None:
-        if zone:
-            for line in found["zone"]:
+        if form is not None:
+            for line in found[form]:
                 call.screen.say(clean(line))
         else:
-            _say_records(call, found["items"])
+            _say_records(call, found["items"], found["dns"])
 
     call.result(found, "name", words)
 
@@ -263,11 +266,17 @@ def _said(each: dict[str, Any]) -> str:
     return f"{said} (TTL {each['ttl_seconds']})"
 
 
-def _say_records(call: Call, items: list[dict[str, Any]]) -> None:
+def _say_records(call: Call, items: list[dict[str, Any]], dns: dict[str, Any] | None) -> None:
+    if dns is not None:
+        call.screen.say()
+        call.screen.say(clean(dns["hint"]))
     for one in items:
         call.screen.say()
         wish = "" if one["needed"] else ", recommended"
         call.screen.say(call.screen.paint(f"{one['kind']}{wish}", "bold"))
-        call.screen.fields([("Name", one["name"]), ("Type", one["type"]), ("Value", one["value"])])
+        entered = [("Enter", one["entry"])] if one["entry"] not in (None, one["name"]) else []
+        call.screen.fields(
+            [("Name", one["name"]), *entered, ("Type", one["type"]), ("Value", one["value"])]
+        )
         call.screen.say(f"  {clean(one['why'])}")
     call.screen.say()

@@ -7,11 +7,12 @@ know which of the servers have it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from pillarbox.net.dns_exchange import MAX_DATAGRAM_OCTETS, NoAnswer, exchange
 from pillarbox.net.resolver import Resolver
+from pillarbox.policy.dns_hosts import Zone
 from pillarbox.policy.domain_findings import Seen
 from pillarbox.policy.lookup import Status
 from pillarbox.policy.networks import is_public
@@ -50,20 +51,22 @@ class Authorities:
 
     async def ask(self, name: str, kind: str) -> tuple[Seen, ...]:
         """What each server says of the records of a type; none where no server is known."""
-        servers = await self._servers(name)
+        zone = await self.zone(name)
+        servers = zone.servers if zone is not None else ()
         return tuple(await asyncio.gather(*(self._of(host, name, kind) for host in servers)))
 
-    async def _servers(self, name: str) -> Sequence[str]:
-        """Of the nearest zone that holds the name."""
-        zone = name
-        while "." in zone:
-            answer = await self._resolver.lookup(zone, "NS")
+    async def zone(self, name: str) -> Zone | None:
+        """The nearest zone that holds a name; None where that cannot be told."""
+        at = name
+        while "." in at:
+            answer = await self._resolver.lookup(at, "NS")
             if answer.status is Status.TROUBLE:
-                return ()
-            if answer.status is Status.FOUND and answer.name == zone:
-                return sorted({text.lower() for text in answer.texts})[:_MOST_SERVERS]
-            zone = zone.partition(".")[2]
-        return ()
+                return None
+            if answer.status is Status.FOUND and answer.name == at:
+                servers = sorted({text.lower().rstrip(".") for text in answer.texts})
+                return Zone(at, tuple(servers[:_MOST_SERVERS]))
+            at = at.partition(".")[2]
+        return None
 
     async def _of(self, host: str, name: str, kind: str) -> Seen:
         addresses = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from pillarbox.policy.dkim_key import DkimKey, KeyState
 from pillarbox.policy.domain_findings import RecordKind, Wanted
@@ -36,10 +37,10 @@ _SPF_WHY = (
     "Names the hosts that may send for the domain. Needed where mail goes to its recipients' hosts "
     "directly; other servers have mechanisms of their own."
 )
-_UNNAMED = (
-    "Do not publish this yet: this service has no public name. Set hostname, or domains.spf, and "
-    "start anew."
-)
+UNNAMED: Final = "Do not publish this yet: this service has no public name."
+"""How the reason of a record begins that would mean nothing to others."""
+_UNNAMED_SPF: Final = f"{UNNAMED} Set hostname, or domains.spf, and start anew."
+_UNNAMED_HOST: Final = f"{UNNAMED} Set hostname and start anew."
 _KEY_WHY = {
     KeyState.PENDING: "Receivers find the key here. It signs once this is found everywhere.",
     KeyState.ACTIVE: "Receivers find the key here. Without it signatures are worth nothing.",
@@ -69,7 +70,7 @@ def wanted_records(
     records += [
         Wanted(
             RecordKind.SPF, name, "TXT", f"v=spf1 {service.spf_mechanism} ~all",
-            _SPF_WHY if service.is_public else f"{_UNNAMED} {_SPF_WHY}", needed=False,
+            _SPF_WHY if service.is_public else f"{_UNNAMED_SPF} {_SPF_WHY}", needed=False,
         ),
         Wanted(
             RecordKind.DMARC, f"_dmarc.{name}", "TXT", "v=DMARC1; p=none",
@@ -81,7 +82,7 @@ def wanted_records(
         records.append(
             Wanted(
                 RecordKind.BOUNCES, domain.bounce_host, "CNAME", service.hostname,
-                "Bounces come back to this service.", needed=False,
+                _why(service.hostname, "Bounces come back to this service."), needed=False,
             )
         )  # fmt: skip
     if domain.tracking_host:
@@ -89,45 +90,34 @@ def wanted_records(
             Wanted(
                 RecordKind.TRACKING, domain.tracking_host, "CNAME",
                 service.tracking or service.hostname,
-                "Tracked links and images bear the domain's own name.", needed=False,
+                _why(
+                    service.tracking or service.hostname,
+                    "Tracked links and images bear the domain's own name.",
+                ),
+                needed=False,
             )
         )  # fmt: skip
     if domain.autoconfig:
         records += [
             Wanted(
                 RecordKind.AUTOCONFIG, f"autoconfig.{name}", "CNAME", service.hostname,
-                "Mail programs find their settings by it.", needed=False,
+                _why(service.hostname, "Mail programs find their settings by it."), needed=False,
             ),
             Wanted(
                 RecordKind.AUTOCONFIG, f"_submissions._tcp.{name}", "SRV",
                 f"0 1 465 {service.hostname}",
-                "Programs that look for a server of the domain find this one (RFC 8314 §5.1).",
+                _why(
+                    service.hostname,
+                    "Programs that look for a server of the domain find this one (RFC 8314 §5.1).",
+                ),
                 needed=False,
             ),
         ]  # fmt: skip
     return records
 
 
-def zone_lines(records: Iterable[Wanted], values: Iterable[str]) -> list[str]:
-    """The records as lines of a zone file; long texts in strings of at most 255 octets.
-
-    What is not to be published yet stands in comments, with the reason before it.
-    """
-    lines = []
-    for record, value in zip(records, values, strict=True):
-        line = f"{record.name}. IN {record.type} {_zone_value(record.type, value)}"
-        if record.why.startswith(_UNNAMED):
-            lines += [f"; {_UNNAMED}", f"; {line}"]
-        else:
-            lines.append(line)
-    return lines
-
-
-def _zone_value(kind: str, value: str) -> str:
-    if kind != "TXT":
-        return f"{value}."
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return " ".join(f'"{escaped[at : at + 250]}"' for at in range(0, len(escaped), 250))
+def _why(target: str, why: str) -> str:
+    return why if "." in target else f"{_UNNAMED_HOST} {why}"
 
 
 def _by_age(key: DkimKey) -> tuple[int, str]:

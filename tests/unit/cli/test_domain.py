@@ -9,6 +9,7 @@ from pillarbox.message.dkim import Algorithm, new_key
 WANTED = {
     "kind": "dkim", "name": "s1._domainkey.example.com", "type": "TXT", "value": "v=DKIM1; p=AAAA",
     "needed": True, "selector": "s1", "why": "Receivers find the key here.",
+    "entry": "s1._domainkey",
 }  # fmt: skip
 FINDING = {
     **WANTED, "verdict": "spreading", "words": "Found at ns1, not at ns2.\x1b[2J",
@@ -25,6 +26,7 @@ DOMAIN = {
     "proved": True, "proved_at": "2026-11-05T10:00:00Z", "covers_below": True, "bounce_host": "",
     "tracking_host": "t.example.com", "tracking_found": True, "autoconfig": False, "created_at": "2026-11-05T09:00:00Z",
     "keys": [{"selector": "s1", "state": "active"}], "records": [WANTED],
+    "dns": {"zone": "example.com", "host": "Cloudflare", "name_servers": [], "hint": "Your DNS is\x1b[2J at"},
     "checked": {"at": "2026-11-05T10:00:00Z", "ready": False, "records": [FINDING]},
 }  # fmt: skip
 
@@ -50,6 +52,25 @@ def test_records_are_shown_as_lines_of_a_zone_file(do) -> None:
     assert "t.example.com. IN CNAME" in lines[-1]
     words = do("domain", "records", "example.com").out
     assert "dmarc, recommended" in words and "v=DMARC1; p=none" in words
+
+
+def test_records_are_shown_as_files_for_other_programs(do) -> None:
+    do("domain", "add", "example.com")
+    table = do("domain", "records", "example.com", "--csv").out.splitlines()
+    assert table[0] == "name,type,ttl,value"
+    assert table[1].startswith("_pillarbox.example.com,TXT,3600,pillarbox-domain=")
+    terraform = do("domain", "records", "example.com", "--terraform").out
+    assert "locals {\n  pillarbox_example_com = {\n" in terraform
+    assert '"TXT _dmarc.example.com" = { name = "_dmarc.example.com", type = "TXT"' in terraform
+
+
+def test_records_are_shown_with_what_is_entered_at_a_known_host(do, answering) -> None:
+    answering(DOMAIN)
+    said = do("domain", "add", "example.com").out
+    assert "Your DNS is" in said and "\x1b[2J" not in said
+    assert [line.split() for line in said.splitlines() if "Enter" in line] == [
+        ["Enter", "s1._domainkey"]
+    ]
 
 
 def test_a_check_says_what_is_wrong_and_who_said_what(do, answering) -> None:

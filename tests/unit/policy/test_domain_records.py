@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import dns.rdatatype
-import dns.zone
-
 from pillarbox.message.dkim import Algorithm, new_key
 from pillarbox.policy.dkim_key import DkimKey, KeyState
-from pillarbox.policy.domain_records import ServiceNames, wanted_records, zone_lines
+from pillarbox.policy.domain_records import ServiceNames, wanted_records
 from pillarbox.policy.sending_domain import SendingDomain
 from pillarbox.terms.ids import ObjectId
 
@@ -39,18 +36,6 @@ def test_a_service_without_a_public_name_says_that_its_spf_is_not_to_be_publishe
     assert why(SERVICE).startswith("Names the hosts")
 
 
-def test_a_zone_file_has_what_is_not_to_be_published_in_comments() -> None:
-    def lines(service: ServiceNames) -> list[str]:
-        records = wanted_records(DOMAIN, [], service)
-        return zone_lines(records, [one.value for one in records])
-
-    unnamed = lines(ServiceNames("localhost"))
-    assert '; example.com. IN TXT "v=spf1 a:localhost ~all"' in unnamed
-    assert any(line.startswith("; Do not publish this yet") for line in unnamed)
-    assert not [line for line in unnamed if "localhost" in line and not line.startswith(";")]
-    assert not [line for line in lines(SERVICE) if line.startswith(";")]
-
-
 def test_hosts_of_its_own_point_to_the_service() -> None:
     domain = replace(
         DOMAIN, bounce_host="b.example.com", tracking_host="t.example.com", autoconfig=True
@@ -70,18 +55,3 @@ def test_retired_keys_stay_published_and_revoked_ones_are_emptied() -> None:
     assert {name for name, one in records.items() if one.needed} == {"pending", "active"}
     assert records["retired"].value == KEY.record
     assert records["revoked"].value.endswith("p=")
-
-
-def test_a_zone_file_of_them_reads_back_as_the_same_records() -> None:
-    domain = replace(DOMAIN, tracking_host="t.example.com", autoconfig=True)
-    records = wanted_records(domain, [KEY], SERVICE)
-    lines = zone_lines(records, [one.value for one in records])
-    start = "$TTL 60\n@ IN SOA ns.example.net. k.example.net. 1 1 1 1 1\n@ IN NS ns.example.net.\n"
-    zone = dns.zone.from_text(start + "\n".join(lines) + "\n", "example.com.")
-    for one in records:
-        found = zone.find_rdataset(f"{one.name}.", one.type)[0]
-        if found.rdtype == dns.rdatatype.TXT:
-            assert b"".join(found.strings).decode() == one.value
-        else:
-            absolute = found.to_text(origin=zone.origin, relativize=False)
-            assert absolute.rstrip(".") == one.value

@@ -19,9 +19,11 @@ from pillarbox.api.paging import page, read_query
 from pillarbox.api.problems import NothingThere, RequestError
 from pillarbox.policy.directory import Account
 from pillarbox.policy.dkim_key import DkimKey
+from pillarbox.policy.dns_hosts import entry_of, hint_for, host_of
 from pillarbox.policy.domain_findings import Checked, Finding, Seen, Wanted
-from pillarbox.policy.domain_records import wanted_records, zone_lines
+from pillarbox.policy.domain_records import wanted_records
 from pillarbox.policy.errors import WrongState
+from pillarbox.policy.record_files import csv_lines, terraform_lines, zone_lines
 from pillarbox.policy.sending_domain import SendingDomain, folded
 from pillarbox.services.domains.look import DomainLook
 from pillarbox.services.domains.making import new_domain, new_keys
@@ -193,12 +195,22 @@ async def remove_domain(call: Call) -> Response:
 
 
 async def read_records(call: Call) -> Response:
-    """The records to publish; nobody is asked for what is there."""
+    """The records to publish, also as files, and how they are entered where the zone lies; nobody is
+    asked for what is there.
+    """
     read_query(call.request)
     domain = await find_domain(call)
     records, values = await _wanted(call, domain)
-    items = [_wanted_view(one, value) for one, value in zip(records, values, strict=True)]
-    return answer({**page(items), "zone": zone_lines(records, values)})
+    items, dns = await _entered(call, domain, records, values)
+    return answer(
+        {
+            **page(items),
+            "dns": dns,
+            "zone": zone_lines(records, values),
+            "csv": csv_lines(records, values),
+            "terraform": terraform_lines(domain.name, records, values),
+        }
+    )
 
 
 async def check_domain(call: Call) -> Response:
@@ -247,10 +259,12 @@ async def _visible(call: Call) -> list[SendingDomain]:
 async def _whole(call: Call, domain: SendingDomain) -> dict[str, Any]:
     domains = call.rooms.storage.domains
     records, values = await _wanted(call, domain)
+    items, dns = await _entered(call, domain, records, values)
     return {
         **domain_view(domain, await visible_accounts(call)),
         "keys": [key_view(key) for key in await domains.keys(domain.id)],
-        "records": [_wanted_view(one, value) for one, value in zip(records, values, strict=True)],
+        "records": items,
+        "dns": dns,
         "checked": checked_view(await domains.checked(domain.id)),
     }
 
@@ -262,6 +276,26 @@ async def _wanted(call: Call, domain: SendingDomain) -> tuple[list[Wanted], list
     checked = await domains.checked(domain.id)
     merged = {one.wanted: one.value for one in checked.findings} if checked is not None else {}
     return records, [merged.get(record, record.value) for record in records]
+
+
+async def _entered(
+    call: Call, domain: SendingDomain, records: list[Wanted], values: list[str]
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The records with what is entered as their names, and who answers for the zone, where known."""
+    zone = await _look(call).zone(domain.name)
+    items = [
+        {**_wanted_view(one, value), "entry": entry_of(one.name, zone) if zone else None}
+        for one, value in zip(records, values, strict=True)
+    ]
+    if zone is None:
+        return items, None
+    host = host_of(zone)
+    return items, {
+        "zone": zone.name,
+        "host": host.name if host is not None else None,
+        "name_servers": zone.servers,
+        "hint": hint_for(zone, [one.name for one in records]),
+    }
 
 
 def _look(call: Call) -> DomainLook:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from pillarbox.net.authority import Authorities
 from pillarbox.net.resolver import Resolver
 from pillarbox.policy.dkim_key import DkimKey, KeyState, activated, ripe
+from pillarbox.policy.dns_hosts import Zone
 from pillarbox.policy.domain_check import Evidence, judge, wrong_places
 from pillarbox.policy.domain_findings import (
     Checked,
@@ -38,6 +39,7 @@ _LOOKS: Final = 4
 """Domains that are looked at at the same time, whoever asks."""
 _AT_ONCE: Final = 6
 """Records that are looked at at the same time."""
+_ZONE_SECONDS: Final = 2.0
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -119,6 +121,13 @@ class DomainLook:
             pause = _MINUTE_MS
         await self._domains.save_checked(domain, checked, now_ms + pause, events)
         return Looked(domain, tuple(keys), checked)
+
+    async def zone(self, name: str) -> Zone | None:
+        """The zone that a name lies in; None where that cannot be told in a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ZONE_SECONDS):
+                return await self._authorities.zone(name)
+        return None
 
     async def _ask(self, domain: SendingDomain, before: Checked | None) -> list[Finding]:
         turns = asyncio.Semaphore(_AT_ONCE)
