@@ -216,6 +216,37 @@ async def test_a_message_that_ends_two_children_goes_unmodified_and_says_so_once
     assert not await left_of(house, good.message)
 
 
+async def test_a_message_that_ends_the_child_it_shares_takes_nobody_with_it(
+    houses: Houses,
+    sink: BadServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: list[Job],
+) -> None:
+    (tmp_path / "mortal_child.py").write_text(MORTAL)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(ways_out, "_RENDER_MODULE", "mortal_child")
+    monkeypatch.setattr(renderer, "_MANY", 0)  # as where much is rendered
+    house = await started(houses, sink, "trackclicks")
+    long = LINK + b"\r\n<p>some words</p>" * 200
+    deadly = letter(long + b"\r\n<p>deadly</p>")
+    words = [letter(long + b"\r\n<p>%d</p>" % number) for number in range(60)]
+    receipts = await asyncio.gather(
+        *(house.submit(content=each) for each in [*words[:30], deadly, *words[30:]])
+    )
+    for receipt in receipts:
+        (row,) = await house.until(receipt.message)
+        assert row.state == State.HANDED_OVER
+    contents = [record.content for record in sink.delivered]
+    assert len(contents) == len(receipts) and sum(b"deadly" in job() for job in jobs) >= 2
+    assert [each for each in contents if each.endswith(deadly)]
+    assert sum(b'href="https://clicks.test/' in each for each in contents) == len(words)
+    for receipt in receipts:
+        said = await left_of(house, receipt.message)
+        assert len(said) == (receipt is receipts[30])
+        assert not said or "twice" in said[0].remarks[0]
+
+
 @pytest.mark.parametrize("word", [b"fragile", b"deadly"])
 async def test_a_large_message_that_ends_two_children_is_signed_in_a_third_or_else_here(
     houses: Houses, sink: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: bytes
