@@ -470,6 +470,52 @@ async def test_links_name_a_tracking_host_only_once_readers_find_a_certificate_t
     assert await store.certificates() == []
 
 
+async def test_what_was_changed_is_looked_at_in_the_next_round_and_not_in_a_day(
+    site: Site,
+) -> None:
+    rounds = DomainRounds(site.face.storage, site.look, site.clock)
+    made = await site.add()
+    site.publish(made["records"])
+    await site.check()
+    assert await rounds.go_round() == 0
+    changed = await site.ask("PATCH", "/example.com", {"tracking_host": "t.example.com"})
+    site.publish(changed["records"])
+    assert await rounds.go_round() == 1
+    assert (await site.ask("GET", "/example.com"))["tracking_found"]
+    assert await rounds.go_round() == 0
+    await site.ask("POST", "/example.com/rotate", {}, 201)
+    rotated = await site.ask("GET", "/example.com")
+    site.publish(rotated["records"])
+    assert await rounds.go_round() == 1
+    keys = (await site.ask("GET", "/example.com"))["keys"]
+    assert len(keys) == 4 and all(key["found_at"] for key in keys)
+
+
+async def test_what_is_changed_while_servers_are_asked_is_looked_at_a_minute_later(
+    site: Site,
+) -> None:
+    rounds = DomainRounds(site.face.storage, site.look, site.clock)
+    made = await site.add()
+    site.publish(made["records"])
+    begun = asyncio.Event()
+
+    def noticed(question: dns.message.Message, answer: dns.message.Message) -> bytes:
+        begun.set()
+        return answer.to_wire(max_size=65535)
+
+    site.first.twists["_dmarc.example.com"] = noticed
+    site.second.twists["_dmarc.example.com"] = silence
+    checking = asyncio.ensure_future(site.check())
+    await begun.wait()
+    changed = await site.ask("PATCH", "/example.com", {"tracking_host": "t.example.com"})
+    await checking
+    site.publish(changed["records"])
+    assert await rounds.go_round() == 0
+    site.clock.later_ms += 60_000
+    assert await rounds.go_round() == 1
+    assert (await site.ask("GET", "/example.com"))["tracking_found"]
+
+
 @pytest.mark.parametrize("host", ["t.example.com", "tracking.internal-name"])
 async def test_nothing_is_asked_of_an_authority_where_there_is_a_certificate_or_can_be_none(
     site: Site, host: str

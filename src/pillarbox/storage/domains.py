@@ -228,7 +228,7 @@ class SqlDomainStore:
 
     async def add_keys(self, domain: ObjectId, keys: Sequence[tuple[DkimKey, Secret]]) -> None:
         """Raises `Conflict`."""
-        steps = []
+        steps = [Step("domain.look_again", (domain,))]
         for key, private in keys:
             sealed = self._vault.seal(private, _owner(domain, key.selector))
             row = (domain, key.selector, key.state, sealed, encode(key))

@@ -117,10 +117,18 @@ class DomainLook:
         checked = Checked(now_ms, tuple(findings))
         events += _news(domain, before, checked)
         pause = _DAY_MS if checked.ready and not _waits(keys) else _HOUR_MS
-        if any(one.words == AWAITED for one in findings):
+        if _awaits(findings) or not self._all_asked(domain, keys, findings):
             pause = _MINUTE_MS
         await self._domains.save_checked(domain, checked, now_ms + pause, events)
         return Looked(domain, tuple(keys), checked)
+
+    def _all_asked(
+        self, domain: SendingDomain, keys: Sequence[DkimKey], findings: Sequence[Finding]
+    ) -> bool:
+        """Whether nothing was to be looked at that came while the servers were asked."""
+        asked = {(_place(one.wanted), one.wanted.value) for one in findings}
+        wanted = wanted_records(domain, keys, self.service)
+        return all((_place(one), one.value) in asked for one in wanted)
 
     async def zone(self, name: str) -> Zone | None:
         """The zone that a name lies in; None where that cannot be told in a moment."""
@@ -265,6 +273,10 @@ def _found(key: DkimKey, verdict: Verdict | None, now_ms: int) -> DkimKey:
     if verdict in (Verdict.MISSING, Verdict.WRONG):
         return replace(key, found_at=0)
     return key
+
+
+def _awaits(findings: Sequence[Finding]) -> bool:
+    return any(one.words == AWAITED for one in findings)
 
 
 def _waits(keys: Sequence[DkimKey]) -> bool:

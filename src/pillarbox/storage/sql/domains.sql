@@ -15,13 +15,17 @@ SELECT id, facts FROM domain WHERE proved = 1
 SELECT facts FROM domain WHERE proved = 0
 
 -- name: domain.save
--- Insert or replace; what was found of it stays.
+-- Insert or replace; what was found of it stays, and is looked at again now.
 INSERT INTO domain (id, account, name, proved, facts) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (id) DO UPDATE SET proved = excluded.proved, facts = excluded.facts
+ON CONFLICT (id) DO UPDATE SET proved = excluded.proved, facts = excluded.facts, due_at = 0
 
 -- name: domain.checked
 -- What the last look found; one that is gone stays away.
 UPDATE domain SET due_at = $2, checked = $3 WHERE id = $1 RETURNING id
+
+-- name: domain.look_again
+-- There is more to be looked at now.
+UPDATE domain SET due_at = 0 WHERE id = $1
 
 -- name: domain.due
 -- Those whose records want another look, the longest waiting first.
