@@ -153,10 +153,25 @@ async def test_keys_go_with_their_domain(storage: Storage) -> None:
             await gone
 
 
+async def test_what_was_changed_during_a_look_is_due_behind_it(storage: Storage) -> None:
+    await storage.domains.save_domain(DOMAIN)
+    await storage.domains.look_at(DOMAIN.id, NOW + 5)
+    await storage.domains.look_at(DOMAIN.id, 0)
+    await storage.domains.save_checked(DOMAIN, Checked(NOW), NOW + 1, [])
+    assert [one.id for one in await storage.domains.due(NOW, 10)] == [DOMAIN.id]
+    await storage.domains.look_at(DOMAIN.id, NOW + 5)
+    assert await storage.domains.due(NOW + 4, 10) == []
+    await storage.domains.save_checked(DOMAIN, Checked(NOW), NOW + 1, [])
+    assert [one.id for one in await storage.domains.due(NOW + 1, 10)] == [DOMAIN.id]
+    await storage.domains.look_at(OTHER.id, 0)
+    assert await storage.domains.due(0, 10) == []
+
+
 async def test_what_is_due_for_longest_comes_first(storage: Storage) -> None:
     await storage.domains.save_domain(DOMAIN)
     await storage.domains.save_domain(replace(OTHER, name="example.net"))
     assert await storage.domains.checked(DOMAIN.id) is None
+    await storage.domains.look_at(DOMAIN.id, NOW + 5)
     await storage.domains.save_checked(DOMAIN, Checked(NOW), NOW + 1, [])
     assert await storage.domains.checked(DOMAIN.id) == Checked(NOW)
     assert await storage.domains.all_checked() == {DOMAIN.id: Checked(NOW)}

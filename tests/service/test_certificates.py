@@ -20,10 +20,13 @@ from pillarbox.net.http_server import HttpServer
 from pillarbox.net.smtp_ports import SmtpConfig
 from pillarbox.observe.news import News
 from pillarbox.policy.certificate import Certificate
+from pillarbox.policy.sending_domain import SendingDomain
 from pillarbox.services.certificates.renewals import Renewals, TermsNotAgreed
 from pillarbox.services.domains.tracking_certificates import AWAITED
 from pillarbox.services.tracking.config import TrackingHostConfig
+from pillarbox.storage import certificates as certificate_store
 from pillarbox.storage.interface.certificates import CertificatePair
+from pillarbox.terms.ids import new_object_id
 from pillarbox.terms.secret import Secret
 from pillarbox.wiring.house import House, build
 from pillarbox.wiring.life import bind_ports, open_rooms
@@ -184,6 +187,16 @@ async def test_an_end_does_not_wait_for_an_authority_that_does_not_answer(houses
             await asyncio.get_running_loop().shutdown_default_executor()
 
 
+async def test_where_there_is_no_room_for_one_host_the_others_are_asked_for_all_the_same(
+    houses: Houses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(await houses.start(), hosts=("second.example.test",))
+    monkeypatch.setattr(certificate_store, "MOST_HOSTS", 1)
+    await desk.renewals.request(HOST)
+    assert await desk.renewals.go_round() == 1
+    assert [each.host for each in await desk.store.certificates()] == [HOST]
+
+
 async def test_an_account_that_the_authority_has_forgotten_is_opened_anew(houses: Houses) -> None:
     desk = Desk(await houses.start())
     await desk.renewals.request(HOST)
@@ -228,6 +241,16 @@ async def shown_to(port: int, roots: str, host: str = HOST) -> bytes:
     return bytes(found)
 
 
+async def proved_domain(running: Running) -> SendingDomain:
+    """One of the app's account, whose tracking host is ours."""
+    domain = SendingDomain(
+        new_object_id(), running.app.account, HOST.partition(".")[2], "challenge",
+        tracking_host=HOST, proved_at=running.house.clock.now_ms(),
+    )  # fmt: skip
+    await running.house.storage.domains.save_domain(domain)
+    return domain
+
+
 @pytest.mark.needs("pebble")
 async def test_a_tracking_host_obtains_its_certificate_uses_it_and_renews_it_without_a_restart(
     houses: Houses, tmp_path: Path
@@ -247,8 +270,8 @@ async def test_a_tracking_host_obtains_its_certificate_uses_it_and_renews_it_wit
         smtp, tracking = house.listener.open_ports[0].port, house.tracking.ports[-1]
         seen: set[str] = set()
         # As when a look at a domain's records finds that its tracking host leads here.
-        asking = house.domains.look.certificates
-        assert asking is not None and await asking.missing(HOST) == AWAITED
+        asking, domain = house.domains.look.certificates, await proved_domain(running)
+        assert asking is not None and await asking.missing(domain) == AWAITED
 
         async def next_one() -> bytes:
             """What both ports show, once there is one that was not there before."""
@@ -267,7 +290,7 @@ async def test_a_tracking_host_obtains_its_certificate_uses_it_and_renews_it_wit
         client = ssl.create_default_context(cadata=roots)
         told = await Reader(tracking, context=client, name=HOST).ask("/robots.txt")
         assert (told.status, told.body.startswith(b"User-agent")) == (200, True)
-        assert await asking.missing(HOST) == "" and house.tracking.shown.covers(HOST)
+        assert await asking.missing(domain) == "" and house.tracking.shown.covers(HOST)
         (held,) = await store.certificates()
         assert held.due_at == held.until_at - (held.until_at - held.since_at) // 3
         # What the clock would come to in some weeks.

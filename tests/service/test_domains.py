@@ -17,13 +17,17 @@ from pillarbox.net.dns_servers import DnsConfig
 from pillarbox.net.resolver import Resolver
 from pillarbox.policy.directory import Account
 from pillarbox.policy.dkim_key import KeyState
+from pillarbox.policy.domain_findings import Checked, Finding
 from pillarbox.policy.domain_records import ServiceNames
 from pillarbox.policy.events import DomainFacts
+from pillarbox.policy.sending_domain import SendingDomain
+from pillarbox.services.domains import rounds as rounds_module
+from pillarbox.services.domains import tracking_certificates
 from pillarbox.services.domains.look import DomainLook, DomainsConfig
 from pillarbox.services.domains.rounds import DomainRounds
 from pillarbox.services.domains.tracking_certificates import AWAITED, TrackingCertificates
 from pillarbox.storage.interface.certificates import CertificatePair
-from pillarbox.terms.ids import new_object_id
+from pillarbox.terms.ids import ObjectId, new_object_id
 from pillarbox.terms.secret import Secret
 from tests.doubles.dns_server import DnsDouble, dns_double, silence
 from tests.fix_api_face import CLOCK, Face
@@ -108,6 +112,17 @@ async def site(face: Face) -> AsyncIterator[Site]:
         face.rooms = replace(face.rooms, domain_look=look)
         face.rebuild()
         yield Site(face, first, second, clock, look, permitted)
+
+
+NOTHING = frozenset[str]().__contains__
+
+
+async def proved(site: Site) -> SendingDomain:
+    """Ours, with nothing but its proof looked at."""
+    site.publish((await site.add())["records"])
+    await site.check()
+    (found,) = await site.face.storage.domains.domains()
+    return found
 
 
 async def signers(site: Site) -> tuple[str, ...]:
@@ -433,8 +448,8 @@ async def test_a_tracking_host_of_its_own_is_used_while_it_leads_here(site: Site
 async def test_links_name_a_tracking_host_only_once_readers_find_a_certificate_there(
     site: Site,
 ) -> None:
-    store, covered = site.face.storage.certificates, set[str]()
-    site.look.certificates = TrackingCertificates(store, covered.__contains__, site.clock)
+    store = site.face.storage.certificates
+    site.look.certificates = TrackingCertificates(site.face.storage, NOTHING, site.clock)
     rounds = DomainRounds(site.face.storage, site.look, site.clock)
     made = await site.add(tracking_host="t.example.com")
     tracking = [one for one in made["records"] if one["kind"] == "tracking"]
@@ -456,13 +471,11 @@ async def test_links_name_a_tracking_host_only_once_readers_find_a_certificate_t
     words = (await site.check())["t.example.com"]["words"]
     assert "failed: connection refused. What" in words and await used() == ""
 
-    await store.note_failure(replace(asked, due_at=asked.due_at))
-    await site.check()
     now = site.clock.now_ms()
     held = replace(asked, since_at=now, until_at=now + 86_400_000, due_at=now + 40_000_000)
     await store.keep(held, CertificatePair("t.example.com", "chain", Secret("key")))
-    site.clock.later_ms += 60_000
-    assert await rounds.go_round() == 1, "it is looked at soon, while one is awaited"
+    site.clock.later_ms += 3_600_000
+    assert await rounds.go_round() == 1, "within the hour after a failure"
     assert await used() == "t.example.com"
     await store.remove("t.example.com")
     await site.check()
@@ -491,40 +504,108 @@ async def test_what_was_changed_is_looked_at_in_the_next_round_and_not_in_a_day(
     assert len(keys) == 4 and all(key["found_at"] for key in keys)
 
 
-async def test_what_is_changed_while_servers_are_asked_is_looked_at_a_minute_later(
-    site: Site,
+async def test_what_is_changed_while_servers_are_asked_is_looked_at_in_the_next_round(
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds = DomainRounds(site.face.storage, site.look, site.clock)
     made = await site.add()
     site.publish(made["records"])
-    begun = asyncio.Event()
+    ask = site.look._ask
 
-    def noticed(question: dns.message.Message, answer: dns.message.Message) -> bytes:
-        begun.set()
-        return answer.to_wire(max_size=65535)
+    async def asked(domain: SendingDomain, before: Checked | None) -> list[Finding]:
+        found = await ask(domain, before)
+        changed = await site.ask("PATCH", "/example.com", {"tracking_host": "t.example.com"})
+        site.publish(changed["records"])
+        return found
 
-    site.first.twists["_dmarc.example.com"] = noticed
-    site.second.twists["_dmarc.example.com"] = silence
-    checking = asyncio.ensure_future(site.check())
-    await begun.wait()
-    changed = await site.ask("PATCH", "/example.com", {"tracking_host": "t.example.com"})
-    await checking
-    site.publish(changed["records"])
-    assert await rounds.go_round() == 0
-    site.clock.later_ms += 60_000
+    monkeypatch.setattr(site.look, "_ask", asked)
+    await site.check()
+    monkeypatch.undo()
     assert await rounds.go_round() == 1
     assert (await site.ask("GET", "/example.com"))["tracking_found"]
 
 
-@pytest.mark.parametrize("host", ["t.example.com", "tracking.internal-name"])
+async def test_a_certificate_that_is_awaited_is_looked_for_every_minute(site: Site) -> None:
+    site.look.certificates = TrackingCertificates(site.face.storage, NOTHING, site.clock)
+    rounds = DomainRounds(site.face.storage, site.look, site.clock)
+    made = await site.add(tracking_host="t.example.com")
+    site.publish(made["records"])
+    assert (await site.check())["t.example.com"]["words"] == AWAITED
+    for _ in range(2):
+        assert await rounds.go_round() == 0
+        site.clock.later_ms += 60_000
+        assert await rounds.go_round() == 1
+
+
 async def test_nothing_is_asked_of_an_authority_where_there_is_a_certificate_or_can_be_none(
-    site: Site, host: str
+    site: Site,
 ) -> None:
-    store, covered = site.face.storage.certificates, {"t.example.com"}
-    mine = TrackingCertificates(store, covered.__contains__, site.clock)
-    assert await mine.missing(host) == ("" if host in covered else AWAITED)
-    assert await mine.missing("localhost") == await mine.missing("192.0.2.1") == ""
-    assert [each.host for each in await store.certificates()] == ([host] * (host not in covered))
+    store, domain = site.face.storage.certificates, await proved(site)
+    mine = TrackingCertificates(site.face.storage, {"t.example.com"}.__contains__, site.clock)
+    for host in ("t.example.com", "localhost", "192.0.2.1"):
+        assert await mine.missing(replace(domain, tracking_host=host)) == ""
+    assert await store.certificates() == []
+    assert await mine.missing(replace(domain, tracking_host="u.example.com")) == AWAITED
+    assert [each.host for each in await store.certificates()] == ["u.example.com"]
+
+
+async def test_nothing_is_asked_for_a_host_outside_what_the_account_has_proved(site: Site) -> None:
+    domain = await proved(site)
+    mine = TrackingCertificates(site.face.storage, NOTHING, site.clock)
+    for name, account in (("t.example.net", domain.account), ("t.example.com", ObjectId(b"other"))):
+        asked = replace(domain, tracking_host=name, account=account)
+        assert "in no domain that this account has proved" in await mine.missing(asked)
+    assert await site.face.storage.certificates.certificates() == []
+
+
+async def test_one_account_asks_for_so_many_a_day_and_leaves_room_for_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, domain = site.face.storage.certificates, await proved(site)
+    mine = TrackingCertificates(site.face.storage, NOTHING, site.clock)
+    asked = [replace(domain, tracking_host=f"t{number}.example.com") for number in range(24)]
+    for each in asked[:20]:
+        assert await mine.missing(each) == AWAITED
+    assert "20 were for this account today" in await mine.missing(asked[20])
+    assert len(await store.certificates()) == 20
+    site.clock.later_ms += 86_400_000
+    assert await mine.missing(asked[20]) == AWAITED
+    monkeypatch.setattr(tracking_certificates, "_MOST", 22)
+    assert await mine.missing(asked[21]) == AWAITED
+    assert "there are 22 already" in await mine.missing(asked[22])
+
+
+async def test_a_host_that_is_given_up_before_it_had_a_certificate_is_asked_for_no_more(
+    site: Site,
+) -> None:
+    store = site.face.storage.certificates
+    site.look.certificates = TrackingCertificates(site.face.storage, NOTHING, site.clock)
+    made = await site.add(tracking_host="t.example.com")
+    site.publish(made["records"])
+    await site.check()
+    assert [each.host for each in await store.certificates()] == ["t.example.com"]
+    changed = await site.ask("PATCH", "/example.com", {"tracking_host": "u.example.com"})
+    assert await store.certificates() == []
+    site.publish(changed["records"])
+    await site.check()
+    (asked,) = await store.certificates()
+    await store.keep(
+        replace(asked, until_at=site.clock.now_ms() + 1000),
+        CertificatePair("u.example.com", "chain", Secret("key")),
+    )
+    await site.ask("DELETE", "/example.com", status=204)
+    assert [each.host for each in await store.certificates()] == ["u.example.com"]
+
+
+async def test_a_round_comes_to_all_that_are_due(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds_module, "_PORTION", 2)
+    for number in range(5):
+        await site.add(f"d{number}.example.com")
+    rounds = DomainRounds(site.face.storage, site.look, site.clock)
+    assert await rounds.go_round() == 5
+    assert await rounds.go_round() == 0
 
 
 async def test_the_round_looks_once_a_day_at_what_stands_and_each_hour_at_what_does_not(

@@ -38,7 +38,8 @@ def csv_lines(records: Iterable[Wanted], values: Iterable[str]) -> list[str]:
 
 
 def terraform_lines(name: str, records: Sequence[Wanted], values: Iterable[str]) -> list[str]:
-    """As a map of Terraform, over which the resource of any provider goes with ``for_each``.
+    """As a map of Terraform, over which a provider's resource goes with ``for_each``. How such a
+    resource wants long texts and SRV records differs from one to the next.
 
     What is not to be published yet stands in comments, with the reason before it.
     """
@@ -47,7 +48,11 @@ def terraform_lines(name: str, records: Sequence[Wanted], values: Iterable[str])
         f"# resource ... {{ for_each = local.{title}, name = each.value.name, and so on }}",
         "locals {", f"  {title} = {{",
     ]  # fmt: skip
+    named: set[tuple[str, str]] = set()
     for record, value in zip(records, values, strict=True):
+        if (record.type, record.name) in named:
+            continue  # a key stands in a map once; they lead to the same place
+        named.add((record.type, record.name))
         facts = (
             f"name = {_hcl(record.name)}, type = {_hcl(record.type)}, ttl = {TTL_SECONDS}, "
             f"value = {_hcl(value)}"

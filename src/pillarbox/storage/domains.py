@@ -193,6 +193,10 @@ class SqlDomainStore:
             "proved by another.",
         )
 
+    async def look_at(self, domain: ObjectId, due_at: int) -> None:
+        """One row."""
+        await self._engine.change(Step("domain.look_at", (domain, due_at)))
+
     async def save_checked(
         self,
         domain: SendingDomain,
@@ -228,7 +232,7 @@ class SqlDomainStore:
 
     async def add_keys(self, domain: ObjectId, keys: Sequence[tuple[DkimKey, Secret]]) -> None:
         """Raises `Conflict`."""
-        steps = [Step("domain.look_again", (domain,))]
+        steps = []
         for key, private in keys:
             sealed = self._vault.seal(private, _owner(domain, key.selector))
             row = (domain, key.selector, key.state, sealed, encode(key))

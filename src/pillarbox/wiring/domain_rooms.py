@@ -43,7 +43,7 @@ def build_domains(
     acme = settings.acme.agree_terms and settings.acme.tracking_hosts
     certificates = None
     if acme and settings.tracking.https and settings.tracking_host.listen_tls:
-        certificates = TrackingCertificates(storage.certificates, shown.covers, clock)
+        certificates = TrackingCertificates(storage, shown.covers, clock)
     look = DomainLook(
         storage, authorities, resolver, clock, service, settings.domains, certificates
     )

@@ -60,7 +60,8 @@ def test_a_table_of_them_reads_back_as_the_same_records() -> None:
         (one.name, one.type, one.value) for one in RECORDS
     ]
     assert {row["ttl"] for row in rows} == {"3600"}
-    assert not any("localhost" in line for line in csv_lines(UNNAMED[:3], VALUES[:3]))
+    unnamed = csv_lines(UNNAMED, [one.value for one in UNNAMED])
+    assert len(unnamed) > 1 and not any("localhost" in line for line in unnamed)
 
 
 def test_what_is_not_to_be_published_is_in_no_table_and_in_comments_of_terraform() -> None:
@@ -86,6 +87,13 @@ def test_a_map_of_terraform_has_each_under_a_name_of_its_own() -> None:
     assert [tuple(rest) for _, *rest in read] == [
         (one.name, one.type, one.value) for one in RECORDS
     ]
+
+
+def test_two_hosts_of_one_name_are_one_key_of_a_map() -> None:
+    domain = replace(DOMAIN, bounce_host="t.example.com")
+    records = wanted_records(domain, [], SERVICE)
+    lines = terraform_lines("example.com", records, [one.value for one in records])
+    assert sum(line.startswith('    "CNAME t.example.com"') for line in lines) == 1
 
 
 def test_what_means_something_in_a_file_is_written_so_that_it_does_not() -> None:

@@ -90,6 +90,7 @@ async def add_key(call: Call) -> Response:
         wanted = shape.selector if isinstance(shape.selector, str) else ""
         (made,) = await new_keys(domain.name, call.now_ms, [kind], selector=wanted)
     await call.rooms.storage.domains.add_keys(domain.id, [made])
+    await call.rooms.storage.domains.look_at(domain.id, 0)
     return answer(key_view(made[0]), 201)
 
 
@@ -113,6 +114,7 @@ async def rotate_keys(call: Call) -> Response:
     _check_room(keys, len(wanted))
     made = await new_keys(domain.name, call.now_ms, wanted)
     await call.rooms.storage.domains.add_keys(domain.id, made)
+    await call.rooms.storage.domains.look_at(domain.id, 0)
     return answer(page([key_view(key) for key, _ in made]), 201)
 
 
@@ -174,6 +176,7 @@ async def _keys(call: Call, domain: SendingDomain) -> list[DkimKey]:
 
 async def _save(call: Call, domain: SendingDomain, changed: list[DkimKey]) -> Response:
     await call.rooms.storage.domains.save_keys(domain.id, changed)
+    await call.rooms.storage.domains.look_at(domain.id, 0)
     return answer(page([key_view(key) for key in await _keys(call, domain)]))
 
 

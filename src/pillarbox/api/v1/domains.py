@@ -184,13 +184,18 @@ async def change_domain(call: Call) -> Response:
     if domain.tracking_host != before.tracking_host:
         domain = replace(domain, tracking_found=False)
     await call.rooms.storage.domains.save_domain(domain)
+    await call.rooms.storage.domains.look_at(domain.id, 0)
+    if domain.tracking_host != before.tracking_host:
+        await _look(call).forget_host(before.tracking_host)
     return answer(await _whole(call, domain))
 
 
 async def remove_domain(call: Call) -> Response:
     """With its keys. Mail that waits leaves without their signatures."""
     read_query(call.request)
-    await call.rooms.storage.domains.remove_domain((await find_domain(call)).id)
+    look, domain = _look(call), await find_domain(call)
+    await call.rooms.storage.domains.remove_domain(domain.id)
+    await look.forget_host(domain.tracking_host)
     return gone()
 
 

@@ -21,7 +21,7 @@ from pillarbox.storage.interface.certificates import (
     CertificatePair,
     CertificateStore,
 )
-from pillarbox.storage.interface.errors import StorageTrouble
+from pillarbox.storage.interface.errors import Conflict, StorageTrouble
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock, format_instant
 from pillarbox.terms.errors import PillarboxError
@@ -132,7 +132,10 @@ class Renewals:
             return 0
         known = await self._store.certificates()
         for host in set(self._hosts) - {each.host for each in known}:
-            known.append(await self._store.want(host, self._clock.now_ms()))
+            try:
+                known.append(await self._store.want(host, self._clock.now_ms()))
+            except Conflict as conflict:  # the others are due all the same
+                _log.error("certificate.no_room", host=host, words=conflict.sentence)
         obtained = 0
         for each in known:
             if each.due_at <= self._clock.now_ms():

@@ -29,7 +29,7 @@ from pillarbox.policy.domain_records import ServiceNames, wanted_records
 from pillarbox.policy.events import DomainFacts
 from pillarbox.policy.sending_domain import SendingDomain
 from pillarbox.policy.spf import MOST_LOOKUPS, asking_terms, spf_records
-from pillarbox.services.domains.tracking_certificates import AWAITED, TrackingCertificates
+from pillarbox.services.domains.tracking_certificates import AWAITED, MISSING, TrackingCertificates
 from pillarbox.storage.interface.errors import Conflict, NotFound
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
@@ -104,6 +104,8 @@ class DomainLook:
     async def look(self, domain: SendingDomain) -> Looked:
         """Ask, judge, and keep what was found. Raises `NotFound` where the domain is gone."""
         async with self._turns:
+            # Whatever is changed from here on is due again, and this look leaves that as it is.
+            await self._domains.look_at(domain.id, self._clock.now_ms() + _HOUR_MS)
             before = await self._domains.checked(domain.id)
             findings = await self._ask(domain, before)
         # What people changed while the servers were asked counts.
@@ -117,18 +119,17 @@ class DomainLook:
         checked = Checked(now_ms, tuple(findings))
         events += _news(domain, before, checked)
         pause = _DAY_MS if checked.ready and not _waits(keys) else _HOUR_MS
-        if _awaits(findings) or not self._all_asked(domain, keys, findings):
+        if any(one.words.startswith(MISSING) for one in findings):
+            pause = _HOUR_MS
+        if any(one.words == AWAITED for one in findings):
             pause = _MINUTE_MS
         await self._domains.save_checked(domain, checked, now_ms + pause, events)
         return Looked(domain, tuple(keys), checked)
 
-    def _all_asked(
-        self, domain: SendingDomain, keys: Sequence[DkimKey], findings: Sequence[Finding]
-    ) -> bool:
-        """Whether nothing was to be looked at that came while the servers were asked."""
-        asked = {(_place(one.wanted), one.wanted.value) for one in findings}
-        wanted = wanted_records(domain, keys, self.service)
-        return all((_place(one), one.value) in asked for one in wanted)
+    async def forget_host(self, host: str) -> None:
+        """No domain names this tracking host any more."""
+        if host and self.certificates is not None:
+            await self.certificates.forget(host)
 
     async def zone(self, name: str) -> Zone | None:
         """The zone that a name lies in; None where that cannot be told in a moment."""
@@ -189,12 +190,14 @@ class DomainLook:
             if found and not domain.tracking_found and self.certificates is not None:
                 if not domain.proved_at:
                     continue  # nothing is asked of an authority for whoever has proved nothing
-                if words := await self.certificates.missing(domain.tracking_host):
+                if words := await self.certificates.missing(domain):
                     findings[place] = replace(finding, words=words)
                     continue
             if (found or lost) and found != domain.tracking_found:
-                domain = replace(domain, tracking_found=found)
-                await self._domains.save_domain(domain)
+                domain = await self._domains.domain(domain.id)
+                if domain.tracking_host == finding.wanted.name:  # nobody has changed it meanwhile
+                    domain = replace(domain, tracking_found=found)
+                    await self._domains.save_domain(domain)
         return domain
 
     async def _aged(
@@ -273,10 +276,6 @@ def _found(key: DkimKey, verdict: Verdict | None, now_ms: int) -> DkimKey:
     if verdict in (Verdict.MISSING, Verdict.WRONG):
         return replace(key, found_at=0)
     return key
-
-
-def _awaits(findings: Sequence[Finding]) -> bool:
-    return any(one.words == AWAITED for one in findings)
 
 
 def _waits(keys: Sequence[DkimKey]) -> bool:

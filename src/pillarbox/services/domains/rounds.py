@@ -11,9 +11,12 @@ from pillarbox.services.domains.look import DomainLook
 from pillarbox.storage.interface.errors import NotFound
 from pillarbox.storage.interface.store import Storage
 from pillarbox.terms.clock import Clock
+from pillarbox.terms.ids import ObjectId
 
 _ROUND_SECONDS: Final = 60.0
 _PORTION: Final = 20
+_MOST: Final = 2000
+"""Domains of one round."""
 
 
 class DomainRounds:
@@ -41,11 +44,19 @@ class DomainRounds:
         """Look at everything that is due; gives how many domains that were."""
         if not (self._on_duty and await self._storage.nodes.has_duty("domains")):
             return 0
-        looked = 0
-        for domain in await self._storage.domains.due(self._clock.now_ms(), _PORTION):
-            if self._stop.is_set():
+        looked: set[ObjectId] = set()
+        while not self._stop.is_set():
+            # Whoever changes his domains all the time does not keep the others waiting.
+            due = await self._storage.domains.due(
+                self._clock.now_ms(), min(_PORTION + len(looked), _MOST)
+            )
+            due = [domain for domain in due if domain.id not in looked]
+            if not due:
                 break
-            with suppress(NotFound):  # removed meanwhile
-                await self._look.look(domain)
-                looked += 1
-        return looked
+            for domain in due:
+                if self._stop.is_set():
+                    break
+                looked.add(domain.id)
+                with suppress(NotFound):  # removed meanwhile
+                    await self._look.look(domain)
+        return len(looked)

@@ -48,8 +48,14 @@ class DomainStore(Protocol):
         ...
 
     async def save_domain(self, domain: SendingDomain) -> None:
-        """Insert or replace; its records are due for a look. Raises `Conflict` where the account has
-        the name already, or another one has proved it.
+        """Insert or replace. Raises `Conflict` where the account has the name already, or another
+        one has proved it.
+        """
+        ...
+
+    async def look_at(self, domain: ObjectId, due_at: int) -> None:
+        """Its records want the next look then; 0: now, also where a look is under way that began
+        before, and does not know what has changed. One that is gone stays away.
         """
         ...
 
@@ -78,9 +84,7 @@ class DomainStore(Protocol):
         ...
 
     async def add_keys(self, domain: ObjectId, keys: Sequence[tuple[DkimKey, Secret]]) -> None:
-        """Keys with their private halves in PEM; their records are due for a look. Raises `Conflict`
-        where a selector is in use.
-        """
+        """Keys with their private halves in PEM. Raises `Conflict` where a selector is in use."""
         ...
 
     async def save_keys(self, domain: ObjectId, keys: Sequence[DkimKey]) -> None:

@@ -15,17 +15,18 @@ SELECT id, facts FROM domain WHERE proved = 1
 SELECT facts FROM domain WHERE proved = 0
 
 -- name: domain.save
--- Insert or replace; what was found of it stays, and is looked at again now.
+-- Insert or replace; what was found of it stays.
 INSERT INTO domain (id, account, name, proved, facts) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (id) DO UPDATE SET proved = excluded.proved, facts = excluded.facts, due_at = 0
+ON CONFLICT (id) DO UPDATE SET proved = excluded.proved, facts = excluded.facts
 
 -- name: domain.checked
--- What the last look found; one that is gone stays away.
-UPDATE domain SET due_at = $2, checked = $3 WHERE id = $1 RETURNING id
+-- What the last look found; one that is gone stays away, one that was changed meanwhile stays due.
+UPDATE domain SET due_at = CASE WHEN due_at = 0 THEN due_at ELSE $2 END, checked = $3
+WHERE id = $1 RETURNING id
 
--- name: domain.look_again
--- There is more to be looked at now.
-UPDATE domain SET due_at = 0 WHERE id = $1
+-- name: domain.look_at
+-- When the next look is due; 0: now.
+UPDATE domain SET due_at = $2 WHERE id = $1
 
 -- name: domain.due
 -- Those whose records want another look, the longest waiting first.
