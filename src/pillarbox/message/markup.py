@@ -51,7 +51,25 @@ _ATTRIBUTE: Final = re.compile(
     rb"(?:[ \t\r\n\f]*+=[ \t\r\n\f]*+(?:\"([^\"]*+)\"|'([^']*+)'|(?![\"'])([^ \t\r\n\f>]*+)))?+"
 )
 _ANY_TAG: Final = re.compile(
-    rb"<(?:!--(?:.*?-->|.*+)|/?" + NAME + rb"(?:" + REST_OF_TAG + rb"|.*+)|[!?][^>]*+>?+)",
+    rb"<(?:!--(?:.*?-->|.*+)"
+    + b"".join(
+        b"|"
+        + name
+        + _NAME_END
+        + REST_OF_TAG
+        + rb".*?(?:</"
+        + name
+        + _NAME_END
+        + rb"(?:"
+        + REST_OF_TAG
+        + rb"|.*+)|\Z)"
+        for name in RAW_TEXT.split(b"|")
+    )
+    + rb"|/?"
+    + NAME
+    + rb"(?:"
+    + REST_OF_TAG
+    + rb"|.*+)|[!?][^>]*+>?+)",
     re.I | re.S,
 )
 CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
@@ -126,7 +144,9 @@ def whole_until(document: bytes, at: int) -> int:
 
 
 def text_of(document: bytes, start: int, end: int) -> bytes:
-    """What is left of a stretch when its tags and comments are taken out; entities stay."""
+    """What is left of a stretch when its tags and comments are taken out, and what is no text although
+    it stands between tags, as a style sheet is; entities stay.
+    """
     text = document[start : max(start, end)]
     return _ANY_TAG.sub(b"", text) if text.find(b"<") >= 0 else text
 

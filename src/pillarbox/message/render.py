@@ -20,7 +20,7 @@ from pillarbox.message.unsubscribe import TAIL, unsubscribe_edit
 from pillarbox.message.wishes import asks_for_features, is_dressed, wishes_of
 from pillarbox.terms.ids import DeliveryId, message_of, message_time_ms
 
-RENDERER_VERSION: Final = 3
+RENDERER_VERSION: Final = 4
 """Grows with every change after which the same input gives other bytes; attempts store it."""
 _SIGNATURE: Final = b"dkim-signature"
 NOBODY: Final = DeliveryId(0)

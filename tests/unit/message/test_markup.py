@@ -102,7 +102,7 @@ def test_what_is_hidden_for_outlook_alone_is_read() -> None:
 HARD = [
     b"<a ", b'<a "', b"<a ='", b"<a ='\"", b"<", b"<!--", b"<script>", b"<a href=", b"<x =\"'",
     b"<!--[if", b"</", b"<a/", b"<p =", b"<a>", b"<!--[if x]>", b"<script></script>", b"<v:",
-    b"<style></styl", b"<a x=' ", b"<!-", b"<!--->", b"<x y z=", b"&", b"<p x=\"a\" '",
+    b"<style></styl", b"<style></style ", b"</style ", b"<title>a", b"<a x=' ", b"<!-", b"<!--->", b"<x y z=", b"&", b"<p x=\"a\" '",
 ]  # fmt: skip
 
 
@@ -163,6 +163,22 @@ def test_what_is_escaped_is_meant(text: str, quote: bytes) -> None:
 def test_text_without_its_markup() -> None:
     document = b"<b>one</b> <!-- two --> three<br title='>'>"
     assert text_of(document, 0, len(document)) == b"one  three"
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        (b'shop<style>p{content:"<b>"} <p/="</style>now', b"shopnow"),
+        (b"shop<STYLE a='>'>x</style >now", b"shopnow"),
+        (b"shop<style>never closed", b"shop"),
+        (b"shop<title>a<b>c</title>now", b"shopnow"),
+        (b"shop<styled>now</styled>", b"shopnow"),
+        (b"shop</style>now", b"shopnow"),
+        (b"shop<script", b"shop"),
+    ],
+)
+def test_what_is_no_text_is_no_part_of_a_label(label: bytes, text: bytes) -> None:
+    assert text_of(label, 0, len(label)) == text
 
 
 def test_edits_are_put_in_by_place() -> None:

@@ -193,9 +193,10 @@ async def change_domain(call: Call) -> Response:
 async def remove_domain(call: Call) -> Response:
     """With its keys. Mail that waits leaves without their signatures."""
     read_query(call.request)
-    look, domain = _look(call), await find_domain(call)
+    domain, look = await find_domain(call), call.rooms.domain_look
     await call.rooms.storage.domains.remove_domain(domain.id)
-    await look.forget_host(domain.tracking_host)
+    if look is not None:
+        await look.forget_host(domain.tracking_host)
     return gone()
 
 
