@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pillarbox.message import bodies, css, features, hygiene
+from pillarbox.message import bodies, css, features, hygiene, skeleton
+from pillarbox.message.spot_memory import SpotMemory
+from pillarbox.message.style_memory import StyleMemory
 from pillarbox.net.budget import ContentShare
 from pillarbox.net.smtp_server import SmtpServerProtocol
 from pillarbox.protocol import client, dots, gate, path, proxy_header, server
@@ -25,6 +27,16 @@ TARGETS: dict[str, Target] = {name: load(name) for name in NAMES}
 def rooms_are_closed() -> Generator[None]:
     yield
     connection.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Neither by what is broken, for whoever comes next, nor by what was whole, for what is broken."""
+    monkeypatch.setattr(css, "MEMORY", StyleMemory())
+    monkeypatch.setattr(features, "_SPOTS", SpotMemory())
+    yield
+    bodies._last.clear()
+    skeleton._last.clear()
 
 
 def fails(name: str) -> str:
