@@ -52,26 +52,12 @@ _ATTRIBUTE: Final = re.compile(
 )
 _ANY_TAG: Final = re.compile(
     rb"<(?:!--(?:.*?-->|.*+)"
-    + b"".join(
-        b"|"
-        + name
-        + _NAME_END
-        + REST_OF_TAG
-        + rb".*?(?:</"
-        + name
-        + _NAME_END
-        + rb"(?:"
-        + REST_OF_TAG
-        + rb"|.*+)|\Z)"
-        for name in RAW_TEXT.split(b"|")
-    )
-    + rb"|/?"
-    + NAME
-    + rb"(?:"
-    + REST_OF_TAG
-    + rb"|.*+)|[!?][^>]*+>?+)",
+    rb"|(" + RAW_TEXT + rb")" + _NAME_END + REST_OF_TAG
+    + rb".*?(?:</\1" + _NAME_END + rb"(?:" + REST_OF_TAG + rb"|.*+)|\Z)"
+    rb"|/?" + NAME + rb"(?:" + REST_OF_TAG + rb"|.*+)|[!?][^>]*+>?+)",
     re.I | re.S,
-)
+)  # fmt: skip
+"""With what stands between the tags where that is no text."""
 CONDITION: Final = re.compile(rb"\[if[^\]>]*+\]>", re.IGNORECASE)
 RAW_NAMES: Final = frozenset(RAW_TEXT.split(b"|"))
 _REFERENCE: Final = re.compile("&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[a-zA-Z][a-zA-Z0-9]*;?)")
